@@ -1,1 +1,2 @@
-//! To be filled: see the architecture.
+//! The loopback cluster.
+mod store;
