@@ -28,6 +28,13 @@ impl Object {
         }
     }
 
+    /// The same content under a later version: how a watcher sees an object leave its view.
+    pub(crate) fn at_version(&self, version: u64) -> Self {
+        let mut value = self.value.clone();
+        value["metadata"]["resourceVersion"] = json!(version.to_string());
+        Self::new(self.kind, value, version)
+    }
+
     pub(crate) fn namespace(&self) -> &str {
         self.value["metadata"]["namespace"]
             .as_str()
