@@ -1,407 +1,318 @@
-//! [`Expression`]: CEL, compiled at load, evaluated per iteration.
+//! [`Expression`]: one CEL expression, compiled when the file is read.
 //!
-//! A plain path (`vars.greeting`) is looked up without CEL. Besides CEL's own functions and its
-//! string extension there is `json(text)`; `int(text)` ignores white space around the number, since
-//! what a command prints ends with a newline.
+//! CEL is the expression language of Kubernetes admission rules (<https://cel.dev>). A plain path
+//! such as `vars.x` is looked up directly, without the interpreter.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
 
-use cel::common::ast::{EntryExpr, Expr};
-use cel::objects::{Key, Map};
-use cel::{Context, Env, ExecutionError, IdedExpr, Program};
+use ::cel::common::ast::{Expr, IdedExpr};
+use ::cel::common::value::{CowVal, Val};
+use ::cel::context::VariableResolver;
+use ::cel::{Context, ExecutionError};
 
 use super::bindings::Bindings;
+use super::error::EvalError;
+use super::functions::{self, ENVIRONMENT};
+use super::references::{self, Reference};
 use super::value::Value;
+use crate::source::yaml::{Node, Scalar};
+use crate::source::{Code, Diagnostic, FromNode, Problems, Span, wrong_type};
 
-/// The longest expression; longer ones are programs, which do not belong into a scenario.
-const LENGTH_LIMIT: usize = 2_000;
-/// How deep brackets may nest.
-const NESTING_LIMIT: usize = 32;
+/// The longest expression, in bytes.
+const LONGEST: usize = 2_000;
+/// The deepest nesting of an expression.
+const DEEPEST: u16 = 32;
 
-/// An expression that is not CEL.
+/// A compiled expression and its place.
+#[derive(Debug, Clone)]
+pub struct Expression {
+    source: Arc<str>,
+    span: Span,
+    program: Program,
+    references: Vec<Reference>,
+}
+
+#[derive(Debug, Clone)]
+enum Program {
+    /// A plain path, looked up directly.
+    Path(Arc<[Arc<str>]>),
+    Cel(Arc<IdedExpr>),
+}
+
+/// Why an expression does not compile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CompileError {
-    /// What is wrong.
+    /// What is wrong, as a fragment.
     pub message: String,
-    /// At which byte of the expression.
-    pub offset: usize,
-}
-
-/// An expression that has no value.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("evaluate `{expression}`: {reason}")]
-pub struct EvalError {
-    /// The expression.
-    pub expression: String,
-    /// Why it has no value.
-    pub reason: String,
-}
-
-/// A compiled expression. Cheap to clone.
-#[derive(Clone)]
-pub struct Expression {
-    source: Arc<str>,
-    program: Arc<Program>,
-    references: Arc<[Vec<String>]>,
-    path: Option<Arc<[String]>>,
+    /// Which bytes of the expression.
+    pub part: Range<usize>,
 }
 
 impl Expression {
-    /// Compiles CEL.
+    /// Compiles an expression that stands in no file.
     ///
     /// # Errors
-    /// When it is not CEL, longer than 2,000 bytes or nested deeper than 32 brackets.
+    /// [`CompileError`]: it is not CEL, is longer than 2000 bytes or nested deeper than 32.
     pub fn compile(source: &str) -> Result<Self, CompileError> {
-        let refuse = |message: String| Err(CompileError { message, offset: 0 });
-        if source.trim().is_empty() {
-            return refuse("the expression is empty".to_owned());
-        }
-        if source.len() > LENGTH_LIMIT {
-            return refuse(format!(
-                "the expression is longer than {LENGTH_LIMIT} bytes"
-            ));
-        }
-        let opened = source
-            .bytes()
-            .filter(|byte| b"([{!-?".contains(byte))
-            .count();
-        if opened > NESTING_LIMIT {
-            return refuse(format!(
-                "the expression nests deeper than {NESTING_LIMIT} brackets"
-            ));
-        }
-        let program = environment()
-            .compile(&lenient_int(source))
-            .map_err(|errors| {
-                let first = errors.errors.first();
-                let column = first.map_or(1, |error| error.pos.1).max(1);
-                let message = first.map_or_else(|| errors.to_string(), |error| error.msg.clone());
-                let message = message
-                    .lines()
-                    .next()
-                    .unwrap_or("not an expression")
-                    .to_owned();
-                let offset = usize::try_from(column - 1).unwrap_or(0).min(source.len());
-                CompileError { message, offset }
-            })?;
-        let mut references = Vec::new();
-        collect(program.expression(), &mut references);
-        let path = path_of(program.expression()).map(Into::into);
-        Ok(Self {
-            source: source.trim().into(),
-            program: Arc::new(program),
-            references: references.into(),
-            path,
+        Self::compile_at(source, Span::default(), |part| {
+            Span::new(part.start, part.end)
         })
     }
 
-    /// The text of the expression.
+    /// Compiles an expression; `place` turns a part of it into a place in the file.
+    pub(super) fn compile_at(
+        source: &str,
+        span: Span,
+        place: impl Fn(Range<usize>) -> Span,
+    ) -> Result<Self, CompileError> {
+        if source.trim().is_empty() {
+            return Err(CompileError {
+                message: "the expression is empty".to_owned(),
+                part: 0..source.len(),
+            });
+        }
+        if source.len() > LONGEST {
+            return Err(CompileError {
+                message: format!("the expression is longer than {LONGEST} bytes"),
+                part: 0..0,
+            });
+        }
+        let (mut tree, places) = ENVIRONMENT
+            .parser()
+            .max_recursion_depth(DEEPEST)
+            .parse_with_source_info(source)
+            .map_err(|errors| compile_error(source, &errors))?;
+        let references = references::of(&tree, source, &places)
+            .into_iter()
+            .map(|found| Reference {
+                path: found.path,
+                span: place(found.part),
+            })
+            .collect();
+        let program = if let Some(path) = plain_path(&tree) {
+            Program::Path(path.into())
+        } else {
+            functions::trim_numbers(&mut tree);
+            Program::Cel(Arc::new(tree))
+        };
+        Ok(Self {
+            source: source.trim().into(),
+            span,
+            program,
+            references,
+        })
+    }
+
+    /// Compiles the text of a scalar; what is wrong is reported at its exact place.
+    pub fn from_scalar(scalar: &Scalar, problems: &mut Problems) -> Option<Self> {
+        let place = |part| scalar.span_of(part);
+        match Self::compile_at(&scalar.text, scalar.span, place) {
+            Ok(expression) => Some(expression),
+            Err(error) => {
+                problems.push(error.diagnostic(scalar.span_of(error.part.clone())));
+                None
+            }
+        }
+    }
+
+    /// The expression as written.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Every path that the expression reads, such as `["vars", "greeting"]`.
-    pub fn references(&self) -> &[Vec<String>] {
+    /// Where it is written.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// The names it uses.
+    pub fn references(&self) -> &[Reference] {
         &self.references
     }
 
-    /// The value of the expression.
+    /// The value for these bindings.
     ///
     /// # Errors
-    /// When something that it reads is not bound, or a type does not fit.
+    /// [`EvalError`]: a name has no value, a function refuses its arguments, the result is of a
+    /// type that a [`Value`] cannot hold.
     pub fn evaluate(&self, bindings: &Bindings) -> Result<Value, EvalError> {
-        let fail = |reason: String| EvalError {
-            expression: self.source.to_string(),
-            reason,
-        };
-        if let Some(path) = &self.path {
-            return bindings
-                .get(path)
-                .cloned()
-                .ok_or_else(|| fail(format!("`{}` has no value here", path.join("."))));
-        }
-        let mut context = Context::with_env(Arc::clone(environment()));
-        add_functions(&mut context).map_err(|error| fail(error.to_string()))?;
-        for path in self.references.iter() {
-            let Some(name) = path.first() else { continue };
-            if let Some(local) = bindings.local(name) {
-                context.add_variable_from_value(name.as_str(), to_cel(local));
-            } else if let Some(root) = bindings.root(name) {
-                let map = Value::Map(Arc::clone(root));
-                context.add_variable_from_value(name.as_str(), to_cel(&map));
-            }
-        }
-        let value = self
-            .program
-            .execute(&context)
-            .map_err(|error| fail(error.to_string()))?;
-        from_cel(&value).map_err(fail)
-    }
-}
-
-impl fmt::Debug for Expression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Expression({})", self.source)
-    }
-}
-
-impl PartialEq for Expression {
-    fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
-    }
-}
-
-fn environment() -> &'static Arc<Env> {
-    static ENVIRONMENT: OnceLock<Arc<Env>> = OnceLock::new();
-    ENVIRONMENT.get_or_init(|| {
-        let mut env = Env::stdlib();
-        env.add_extension(cel::extensions::strings)
-            .expect("a fresh environment has no conflicts");
-        Arc::new(env)
-    })
-}
-
-fn add_functions(context: &mut Context<'_, '_>) -> Result<(), cel::DeclarationError> {
-    let parse = |text: Arc<String>| -> Result<cel::Value, ExecutionError> {
-        let json: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|error| ExecutionError::function_error("json", error))?;
-        Ok(to_cel(&Value::from(json)))
-    };
-    context.add_function("json", parse)?;
-    context.add_function(LENIENT_INT, |value: cel::Value| match value {
-        cel::Value::String(text) => text.trim().parse().map(cel::Value::Int).map_err(|_| {
-            ExecutionError::function_error("int", format!("{text:?} is not a whole number"))
-        }),
-        cel::Value::UInt(value) => i64::try_from(value)
-            .map(cel::Value::Int)
-            .map_err(|error| ExecutionError::function_error("int", error)),
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "CEL's int() of a double truncates"
-        )]
-        cel::Value::Float(value) => Ok(cel::Value::Int(value as i64)),
-        cel::Value::Int(_) => Ok(value),
-        other => Err(ExecutionError::function_error(
-            "int",
-            format!("{other:?} is not a number"),
-        )),
-    })?;
-    Ok(())
-}
-
-/// Our `int`. The standard one cannot be replaced, so calls are renamed before they are compiled,
-/// to a name of the same length, which keeps the places of errors right.
-const LENIENT_INT: &str = "i_t";
-
-/// The source with every call of `int(` renamed, outside of quoted text.
-fn lenient_int(source: &str) -> String {
-    let mut renamed = source.to_owned();
-    let bytes = source.as_bytes();
-    let mut quote = None;
-    for (at, byte) in bytes.iter().enumerate() {
-        match (quote, *byte) {
-            (None, b'\'' | b'"') => quote = Some(*byte),
-            (Some(open), byte) if byte == open && at > 0 && bytes[at - 1] != b'\\' => quote = None,
-            _ => {}
-        }
-        let starts = quote.is_none()
-            && source
-                .get(at..)
-                .is_some_and(|rest| rest.starts_with("int("));
-        let before = at.checked_sub(1).map(|before| bytes[before]);
-        if starts && !before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.') {
-            renamed.replace_range(at..at + 3, LENIENT_INT);
+        match &self.program {
+            Program::Path(path) => match bindings.get(path) {
+                Some(value) => Ok(value.clone()),
+                None if path.len() == 1 => bindings.root(&path[0]).ok_or_else(|| self.none(path)),
+                None => Err(self.none(path)),
+            },
+            Program::Cel(tree) => self.interpret(tree, bindings),
         }
     }
-    renamed
-}
 
-fn to_cel(value: &Value) -> cel::Value {
-    match value {
-        Value::Null => cel::Value::Null,
-        Value::Bool(value) => cel::Value::Bool(*value),
-        Value::Int(value) => cel::Value::Int(*value),
-        Value::Float(value) => cel::Value::Float(*value),
-        Value::Text(text) => cel::Value::String(Arc::new(text.to_string())),
-        Value::Duration(value) => cel::Value::Float(value.as_secs_f64()),
-        Value::List(items) => cel::Value::List(Arc::new(items.iter().map(to_cel).collect())),
-        Value::Map(entries) => {
-            let map: HashMap<Key, cel::Value> = entries
-                .iter()
-                .map(|(key, value)| (Key::String(Arc::new(key.clone())), to_cel(value)))
-                .collect();
-            cel::Value::Map(Map { map: Arc::new(map) })
+    fn none(&self, path: &[Arc<str>]) -> EvalError {
+        EvalError::NoValue {
+            expression: Arc::clone(&self.source),
+            name: path.join("."),
         }
     }
-}
 
-fn from_cel(value: &cel::Value) -> Result<Value, String> {
-    Ok(match value {
-        cel::Value::Null => Value::Null,
-        cel::Value::Bool(value) => Value::Bool(*value),
-        cel::Value::Int(value) => Value::Int(*value),
-        cel::Value::UInt(value) => Value::count(*value),
-        cel::Value::Float(value) => Value::Float(*value),
-        cel::Value::String(text) => Value::text(text.as_str()),
-        cel::Value::List(items) => {
-            Value::List(items.iter().map(from_cel).collect::<Result<_, _>>()?)
-        }
-        cel::Value::Map(map) => {
-            let entry = |(key, value): (&Key, &cel::Value)| match key {
-                Key::String(key) => Ok((key.to_string(), from_cel(value)?)),
-                Key::Int(_) | Key::Uint(_) | Key::Bool(_) => {
-                    Err("a map with keys that are not text".to_owned())
+    fn interpret(&self, tree: &IdedExpr, bindings: &Bindings) -> Result<Value, EvalError> {
+        let resolver = Resolver(bindings);
+        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+        context.set_variable_resolver(&resolver);
+        let result = ::cel::Value::resolve(tree, &context).map_err(|error| self.failed(&error))?;
+        from_cel(&result).ok_or_else(|| EvalError::Failed {
+            expression: Arc::clone(&self.source),
+            reason: format!("a result of type {} cannot be used", result.type_of()),
+        })
+    }
+
+    fn failed(&self, error: &ExecutionError) -> EvalError {
+        let expression = Arc::clone(&self.source);
+        match error {
+            ExecutionError::NoSuchKey(name) | ExecutionError::UndeclaredReference(name) => {
+                EvalError::NoValue {
+                    expression,
+                    name: name.to_string(),
                 }
-            };
-            Value::Map(Arc::new(
-                map.map.iter().map(entry).collect::<Result<_, _>>()?,
-            ))
+            }
+            other => EvalError::Failed {
+                expression,
+                reason: other.to_string(),
+            },
         }
-        other => return Err(format!("its value is a {:?}", other.type_of())),
-    })
+    }
 }
 
-/// The path that an expression spells, if it is nothing else.
-fn path_of(expression: &IdedExpr) -> Option<Vec<String>> {
-    match &expression.expr {
-        Expr::Ident(name) => Some(vec![name.clone()]),
+impl CompileError {
+    /// The same as a diagnostic at a place.
+    pub(super) fn diagnostic(&self, span: Span) -> Diagnostic {
+        Diagnostic::error(
+            Code::Expression,
+            span,
+            format!("the expression does not compile: {}", self.message),
+        )
+        .label("here")
+        .help(
+            "expressions are CEL: `vars.name`, `int(stdout) + 1`, `json(stdout).id`, `size(names)`",
+        )
+    }
+}
+
+fn compile_error(source: &str, errors: &::cel::ParseErrors) -> CompileError {
+    let Some(error) = errors.errors.first() else {
+        return CompileError {
+            message: "it is not CEL".to_owned(),
+            part: 0..source.len(),
+        };
+    };
+    let line = usize::try_from(error.pos.0).unwrap_or(1).max(1);
+    let column = usize::try_from(error.pos.1).unwrap_or(0);
+    let line_start: usize = source
+        .split_inclusive('\n')
+        .take(line - 1)
+        .map(str::len)
+        .sum();
+    let start = source[line_start..]
+        .char_indices()
+        .nth(column)
+        .map_or(source.trim_end().len(), |(at, _)| line_start + at);
+    let size = source[start..].chars().next().map_or(0, char::len_utf8);
+    let message = error.msg.replace("Syntax error: ", "");
+    CompileError {
+        message: message.lines().next().unwrap_or_default().to_owned(),
+        part: start..start + size,
+    }
+}
+
+fn plain_path(tree: &IdedExpr) -> Option<Vec<Arc<str>>> {
+    match &tree.expr {
+        Expr::Ident(name) => Some(vec![name.as_str().into()]),
         Expr::Select(select) if !select.test => {
-            let mut path = path_of(&select.operand)?;
-            path.push(select.field.clone());
+            let mut path = plain_path(&select.operand)?;
+            path.push(select.field.as_str().into());
             Some(path)
         }
         _ => None,
     }
 }
 
-fn collect(expression: &IdedExpr, found: &mut Vec<Vec<String>>) {
-    if let Some(path) = path_of(expression) {
-        if !path.iter().any(|name| name.starts_with(['@', '#'])) && !found.contains(&path) {
-            found.push(path);
-        }
-        return;
-    }
-    match &expression.expr {
-        Expr::Select(select) => collect(&select.operand, found),
-        Expr::Call(call) => {
-            call.target.iter().for_each(|target| collect(target, found));
-            call.args
-                .iter()
-                .for_each(|argument| collect(argument, found));
-        }
-        Expr::List(list) => list
-            .elements
-            .iter()
-            .for_each(|element| collect(element, found)),
-        Expr::Map(map) => {
-            for entry in &map.entries {
-                if let EntryExpr::MapEntry(entry) = &entry.expr {
-                    collect(&entry.key, found);
-                    collect(&entry.value, found);
-                }
-            }
-        }
-        Expr::Comprehension(comprehension) => {
-            let mut inner = Vec::new();
-            for part in [
-                &comprehension.iter_range,
-                &comprehension.accu_init,
-                &comprehension.loop_cond,
-                &comprehension.loop_step,
-                &comprehension.result,
-            ] {
-                collect(part, &mut inner);
-            }
-            inner.retain(|path| {
-                path[0] != comprehension.iter_var
-                    && path[0] != comprehension.accu_var
-                    && Some(&path[0]) != comprehension.iter_var2.as_ref()
-            });
-            found.extend(inner);
-        }
-        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) => {}
+/// Looks names up in the bindings when the interpreter asks for them.
+struct Resolver<'b>(&'b Bindings);
+
+impl VariableResolver for Resolver<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        // The interpreter asks for the longest name first: `steps.box.stdout`, `steps.box`, `steps`.
+        let path: Vec<&str> = variable.split('.').collect();
+        let value = match self.0.get(&path) {
+            Some(value) => to_cel(value),
+            None if path.len() == 1 => to_cel(&self.0.root(variable)?),
+            None => return None,
+        };
+        let value: Box<dyn Val> = value.try_into().ok()?;
+        Some(CowVal::Owned(value))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bindings() -> Bindings {
-        let mut bindings = Bindings::new();
-        bindings.set("vars", "n", Value::Int(41));
-        bindings.set("vars", "text", Value::text("a b\n"));
-        bindings.set(
-            "steps",
-            "box",
-            Value::map([("stdout", Value::text("42\n"))]),
-        );
-        bindings
+/// A value as the interpreter has it.
+pub(super) fn to_cel(value: &Value) -> ::cel::Value {
+    match value {
+        Value::Null => ::cel::Value::Null,
+        Value::Bool(value) => ::cel::Value::Bool(*value),
+        Value::Int(value) => ::cel::Value::Int(*value),
+        Value::Float(value) => ::cel::Value::Float(*value),
+        Value::Text(text) => ::cel::Value::from(&**text),
+        Value::Bytes(bytes) => ::cel::Value::from(bytes.to_vec()),
+        Value::List(items) => ::cel::Value::List(Arc::new(items.iter().map(to_cel).collect())),
+        Value::Map(map) => {
+            let map: std::collections::HashMap<::cel::objects::Key, ::cel::Value> = map
+                .iter()
+                .map(|(key, value)| (key.as_str().into(), to_cel(value)))
+                .collect();
+            ::cel::Value::Map(::cel::objects::Map { map: Arc::new(map) })
+        }
+        Value::Duration(duration) => ::cel::Value::Duration(
+            chrono::Duration::from_std(*duration).unwrap_or(chrono::Duration::MAX),
+        ),
     }
+}
 
-    fn value(source: &str) -> Value {
-        Expression::compile(source)
-            .unwrap()
-            .evaluate(&bindings())
-            .unwrap()
-    }
+/// A value of the interpreter as ours; `None` for what has no counterpart.
+fn from_cel(value: &::cel::Value) -> Option<Value> {
+    Some(match value {
+        ::cel::Value::Null => Value::Null,
+        ::cel::Value::Bool(value) => Value::Bool(*value),
+        ::cel::Value::Int(value) => Value::Int(*value),
+        ::cel::Value::UInt(value) => Value::Int(i64::try_from(*value).ok()?),
+        ::cel::Value::Float(value) => Value::Float(*value),
+        ::cel::Value::String(text) => Value::text(text.as_str()),
+        ::cel::Value::Bytes(bytes) => Value::Bytes(bytes.to_vec().into()),
+        ::cel::Value::Duration(duration) => {
+            Value::Duration(duration.to_std().unwrap_or(Duration::ZERO))
+        }
+        ::cel::Value::Timestamp(time) => Value::text(time.to_rfc3339()),
+        ::cel::Value::List(items) => {
+            Value::List(items.iter().map(from_cel).collect::<Option<_>>()?)
+        }
+        ::cel::Value::Map(map) => Value::Map(
+            map.map
+                .iter()
+                .map(|(key, value)| Some((key.to_string(), from_cel(value)?)))
+                .collect::<Option<_>>()?,
+        ),
+        ::cel::Value::Function(..) | ::cel::Value::Opaque(_) | ::cel::Value::Struct(_) => {
+            return None;
+        }
+    })
+}
 
-    #[test]
-    fn paths_arithmetic_and_functions_have_values() {
-        assert_eq!(value("vars.n"), Value::Int(41));
-        assert_eq!(value("vars.n + 1"), Value::Int(42));
-        assert_eq!(value("vars.text.split(' ')[0]"), Value::text("a"));
-        assert_eq!(value("int(steps.box.stdout)"), Value::Int(42));
-        assert_eq!(value("int(4.7) + int('2')"), Value::Int(6));
-        assert_eq!(value("'int(x)' + string(int(1))"), Value::text("int(x)1"));
-        assert_eq!(value("json('{\"id\": 7}').id"), Value::Int(7));
-        assert_eq!(
-            value("[1, 2].exists(x, x == vars.n - 39)"),
-            Value::Bool(true)
-        );
-    }
-
-    #[test]
-    fn references_are_what_is_read_and_not_what_a_macro_binds() {
-        let expression = Expression::compile("[1].map(x, x + vars.n) == steps.box.list").unwrap();
-        assert_eq!(
-            expression.references(),
-            [
-                vec!["vars".to_owned(), "n".to_owned()],
-                vec!["steps".to_owned(), "box".to_owned(), "list".to_owned()]
-            ]
-        );
-    }
-
-    #[test]
-    fn what_is_not_bound_or_does_not_fit_is_an_error_that_names_it() {
-        let fails = |source: &str| {
-            Expression::compile(source)
-                .unwrap()
-                .evaluate(&bindings())
-                .unwrap_err()
-                .to_string()
+/// The text of a scalar as an expression: `int(stdout)`; a number or boolean is one too.
+impl FromNode for Expression {
+    fn from_node(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Some(scalar) = node.as_scalar().filter(|scalar| !scalar.is_null()) else {
+            wrong_type(node, "an expression", problems);
+            return None;
         };
-        assert_eq!(
-            fails("vars.nope"),
-            "evaluate `vars.nope`: `vars.nope` has no value here"
-        );
-        assert!(fails("vars.n + 'x'").starts_with("evaluate `vars.n + 'x'`"));
-        assert!(fails("int(vars.text)").contains("int"));
-        assert!(fails("1 / 0").contains("1 / 0"));
-    }
-
-    #[test]
-    fn what_is_not_cel_is_refused_with_a_place() {
-        assert_eq!(
-            Expression::compile("vars.n +").unwrap_err().offset > 0,
-            true
-        );
-        assert!(Expression::compile("").is_err());
-        assert!(Expression::compile(&"(".repeat(5_000)).is_err());
-        assert!(Expression::compile(&"(".repeat(500)).is_err());
+        Self::from_scalar(scalar, problems)
     }
 }

@@ -1,165 +1,208 @@
-//! [`Template`]: text with `${{ }}` in it, parsed once, rendered per iteration.
+//! [`Template`]: text with `${{ expression }}` in it, parsed when the file is read.
+//!
+//! `$${{` stands for a literal `${{`.
+
+use std::sync::Arc;
 
 use super::bindings::Bindings;
-use super::cel::{EvalError, Expression};
+use super::cel::Expression;
+use super::error::EvalError;
+use super::references::Reference;
 use super::value::Value;
-use crate::source::{Diagnostic, Problems, Span};
+use crate::source::yaml::{Node, Scalar};
+use crate::source::{Code, Diagnostic, FromNode, Problems, Span, wrong_type};
 
-/// Text with expressions.
-#[derive(Debug, Clone, PartialEq)]
+/// Text whose `${{ … }}` parts are evaluated per iteration.
+#[derive(Debug, Clone)]
 pub struct Template {
+    source: Arc<str>,
     span: Span,
-    parts: Vec<Part>,
+    parts: Arc<[Part]>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 enum Part {
-    Text(String),
-    Expression(Expression, Span),
+    Literal(Arc<str>),
+    Expression(Expression),
 }
 
 impl Template {
-    /// Text without expressions.
-    pub fn literal(text: impl Into<String>) -> Self {
-        Self {
-            span: Span::default(),
-            parts: vec![Part::Text(text.into())],
-        }
-    }
-
-    /// Reads text that stands at `span`; what is wrong with its expressions goes to `problems`.
-    pub fn parse(text: &str, span: Span, problems: &mut Problems) -> Option<Self> {
+    /// Parses the text of a scalar; everything that is wrong is reported at its exact place.
+    pub fn from_scalar(scalar: &Scalar, problems: &mut Problems) -> Option<Self> {
+        let text = &scalar.text;
         let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some(at) = rest.find("${{") {
-            if at > 0 {
-                parts.push(Part::Text(rest[..at].to_owned()));
+        let mut literal = String::new();
+        let mut at = 0;
+        let errors = problems.error_count();
+        while let Some(found) = text[at..].find("${{") {
+            let open = at + found;
+            if let Some(before) = text[at..open].strip_suffix('$') {
+                literal.push_str(before);
+                literal.push_str("${{");
+                at = open + 3;
+                continue;
             }
-            let offset = text.len() - rest.len() + at + 3;
-            let Some(length) = text[offset..].find("}}") else {
-                problems.push(
-                    Diagnostic::new(span.part(offset - 3, 3), "`${{` without `}}`")
-                        .help("an expression is written `${{ vars.name }}`"),
-                );
+            literal.push_str(&text[at..open]);
+            let start = open + 3;
+            let Some(length) = end_of_expression(&text[start..]) else {
+                problems.push(unclosed(scalar.span_of(open..start)));
                 return None;
             };
-            let source = &text[offset..offset + length];
-            match Expression::compile(source) {
-                Ok(expression) => parts.push(Part::Expression(
-                    expression,
-                    span.part(offset, length.max(1)),
-                )),
+            if !literal.is_empty() {
+                parts.push(Part::Literal(std::mem::take(&mut literal).into()));
+            }
+            let inner = &text[start..start + length];
+            let lead = start + inner.len() - inner.trim_start().len();
+            let inner = inner.trim();
+            let place =
+                |part: std::ops::Range<usize>| scalar.span_of(lead + part.start..lead + part.end);
+            match Expression::compile_at(inner, place(0..inner.len()), place) {
+                Ok(expression) => parts.push(Part::Expression(expression)),
                 Err(error) => {
-                    problems.push(
-                        Diagnostic::new(
-                            span.part(offset + error.offset, 1),
-                            format!("`{}` is not an expression", source.trim()),
-                        )
-                        .label(error.message)
-                        .help("expressions are CEL: `vars.n + 1`, `matrix.mode == 'tunnel'`"),
-                    );
-                    return None;
+                    let part = error.part.clone();
+                    let span = if inner.is_empty() {
+                        scalar.span_of(open..start)
+                    } else {
+                        place(part)
+                    };
+                    problems.push(error.diagnostic(span));
                 }
             }
-            rest = &text[offset + length + 2..];
+            at = start + length + 2;
         }
-        if !rest.is_empty() || parts.is_empty() {
-            parts.push(Part::Text(rest.to_owned()));
+        literal.push_str(&text[at..]);
+        if !literal.is_empty() || parts.is_empty() {
+            parts.push(Part::Literal(literal.into()));
         }
-        Some(Self { span, parts })
+        (problems.error_count() == errors).then(|| Self {
+            source: Arc::clone(text),
+            span: scalar.span,
+            parts: parts.into(),
+        })
     }
 
-    /// Where it stands.
+    /// Parses text that stands in no file; every place is `span`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, span: Span) -> Result<Self, Problems> {
+        let mut problems = Problems::new();
+        Self::from_scalar(&Scalar::synthetic(text, span), &mut problems).ok_or(problems)
+    }
+
+    /// A template that is only this text, from no file; `${{` in it means nothing.
+    pub fn constant_text(text: impl Into<Arc<str>>, span: Span) -> Self {
+        let text = text.into();
+        Self {
+            parts: Arc::new([Part::Literal(Arc::clone(&text))]),
+            source: text,
+            span,
+        }
+    }
+
+    /// The text as written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Where it is written.
     pub fn span(&self) -> Span {
         self.span
     }
 
     /// The text, if there is no expression in it.
-    pub fn constant(&self) -> Option<&str> {
-        match self.parts.as_slice() {
-            [Part::Text(text)] => Some(text),
+    pub fn constant(&self) -> Option<&Arc<str>> {
+        match &*self.parts {
+            [Part::Literal(text)] => Some(text),
             _ => None,
         }
     }
 
-    /// Every path that its expressions read, and where.
-    pub fn references(&self) -> Vec<(Vec<String>, Span)> {
-        self.parts
-            .iter()
-            .filter_map(|part| match part {
-                Part::Text(_) => None,
-                Part::Expression(expression, span) => Some((expression, *span)),
-            })
-            .flat_map(|(expression, span)| {
-                expression
-                    .references()
-                    .iter()
-                    .map(move |path| (path.clone(), span))
-            })
-            .collect()
+    /// The names its expressions use.
+    pub fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.parts.iter().flat_map(|part| match part {
+            Part::Literal(_) => &[],
+            Part::Expression(expression) => expression.references(),
+        })
     }
 
-    /// The text with every expression replaced by its value.
+    /// The text for these bindings.
     ///
     /// # Errors
-    /// When an expression has no value.
-    pub fn render(&self, bindings: &Bindings) -> Result<String, EvalError> {
-        let mut text = String::new();
-        for part in &self.parts {
+    /// [`EvalError`]: an expression gives no value, or one that cannot stand in text.
+    pub fn render(&self, bindings: &Bindings) -> Result<Arc<str>, EvalError> {
+        if let Some(text) = self.constant() {
+            return Ok(Arc::clone(text));
+        }
+        let mut out = String::new();
+        for part in &*self.parts {
             match part {
-                Part::Text(literal) => text.push_str(literal),
-                Part::Expression(expression, _) => {
-                    text.push_str(&expression.evaluate(bindings)?.to_string());
+                Part::Literal(text) => out.push_str(text),
+                Part::Expression(expression) => {
+                    let value = expression.evaluate(bindings)?;
+                    let text = value.to_text().ok_or_else(|| EvalError::NotText {
+                        expression: expression.source().into(),
+                        found: value.type_name(),
+                    })?;
+                    out.push_str(&text);
                 }
             }
         }
-        Ok(text)
+        Ok(out.into())
     }
 
-    /// The value itself when the template is one expression and nothing else, else its text.
+    /// The value for these bindings: that of the expression when there is nothing but one
+    /// `${{ … }}`, else the text.
     ///
     /// # Errors
-    /// When an expression has no value.
+    /// As [`Template::render`].
     pub fn evaluate(&self, bindings: &Bindings) -> Result<Value, EvalError> {
-        match self.parts.as_slice() {
-            [Part::Expression(expression, _)] => expression.evaluate(bindings),
-            _ => self.render(bindings).map(Value::text),
+        match &*self.parts {
+            [Part::Expression(expression)] => expression.evaluate(bindings),
+            _ => self.render(bindings).map(Value::Text),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> (Option<Template>, usize) {
-        let mut problems = Problems::new();
-        let template = Template::parse(text, Span::new(0, text.len()), &mut problems);
-        (template, problems.len())
+/// How long the expression is up to its `}}`: text in quotes and nested braces do not end it.
+fn end_of_expression(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut depth = 0_usize;
+    let mut quote = None;
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match (quote, byte) {
+            (Some(_), b'\\') => at += 1,
+            (Some(open), byte) if open == *byte => quote = None,
+            (None, b'\'' | b'"') => quote = Some(*byte),
+            (None, b'{') => depth += 1,
+            (None, b'}') if depth > 0 => depth -= 1,
+            (None, b'}') if bytes.get(at + 1) == Some(&b'}') => return Some(at),
+            (_, _) => {}
+        }
+        at += 1;
     }
+    // Quotes that are not closed are for the expression's own compiler to report.
+    text.find("}}")
+}
 
-    #[test]
-    fn expressions_are_replaced_by_their_values() {
-        let mut bindings = Bindings::new();
-        bindings.set("run", "id", Value::text("r1"));
-        let render = |text: &str| parse(text).0.unwrap().render(&bindings).unwrap();
-        assert_eq!(render("hello-${{ run.id }}!"), "hello-r1!");
-        assert_eq!(render("plain $x {{ y }}"), "plain $x {{ y }}");
-        assert_eq!(render(""), "");
-        assert_eq!(
-            parse("${{ 1 + 1 }}")
-                .0
-                .unwrap()
-                .evaluate(&bindings)
-                .unwrap(),
-            Value::Int(2)
-        );
-    }
+fn unclosed(span: Span) -> Diagnostic {
+    Diagnostic::error(Code::Expression, span, "`${{` is not closed")
+        .label("needs `}}`")
+        .help("write `$${{` for a literal `${{`")
+}
 
-    #[test]
-    fn broken_expressions_are_problems() {
-        assert_eq!(parse("a ${{ run.id"), (None, 1));
-        assert_eq!(parse("a ${{ }}"), (None, 1));
-        assert_eq!(parse("a ${{ 1 + }}"), (None, 1));
+impl FromNode for Template {
+    fn from_node(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match node.as_scalar() {
+            Some(scalar) if scalar.is_text() => Self::from_scalar(scalar, problems),
+            _ => {
+                // Reports numbers and booleans with "put it in quotes".
+                if String::from_node(node, problems).is_some() {
+                    wrong_type(node, "text", problems);
+                }
+                None
+            }
+        }
     }
 }

@@ -1,88 +1,157 @@
-//! [`Value`]: what a variable, an output or an expression holds.
+//! [`Value`]: what variables, outputs and expressions hold.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use crate::source::yaml::{Node, NodeKind, Scalar};
+use crate::source::{FromNode, Problems, wrong_type};
 use crate::units::HumanDuration;
 
-/// A value of the scenario language. Cheap to clone.
-#[derive(Debug, Clone, PartialEq)]
+/// A value. Texts and bytes are shared, so that cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Value {
     /// Nothing.
+    #[default]
     Null,
     /// `true` or `false`.
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// A fraction.
+    /// A number with a fraction.
     Float(f64),
     /// Text.
     Text(Arc<str>),
-    /// A span of time. CEL sees it as seconds.
-    Duration(Duration),
+    /// Bytes: the content of a file.
+    Bytes(Bytes),
     /// A list.
-    List(Arc<[Self]>),
+    List(Vec<Self>),
     /// Named values.
-    Map(Arc<BTreeMap<String, Self>>),
+    Map(BTreeMap<String, Self>),
+    /// A span of time.
+    Duration(Duration),
 }
 
 impl Value {
-    /// Text.
-    pub fn text(text: impl AsRef<str>) -> Self {
-        Self::Text(Arc::from(text.as_ref()))
+    /// Text from anything that is text.
+    pub fn text(text: impl Into<Arc<str>>) -> Self {
+        Self::Text(text.into())
     }
 
-    /// A whole number; beyond the range of CEL's integers the largest one.
-    pub fn count(count: u64) -> Self {
-        Self::Int(i64::try_from(count).unwrap_or(i64::MAX))
-    }
-
-    /// A list of texts.
-    pub fn texts<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Self {
-        Self::List(texts.into_iter().map(Self::text).collect())
-    }
-
-    /// Named values.
-    pub fn map(entries: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
-        Self::Map(Arc::new(
-            entries
-                .into_iter()
-                .map(|(k, v)| (k.to_owned(), v))
-                .collect(),
-        ))
-    }
-
-    /// The value as it was most likely meant when it is written without quotes in YAML.
-    pub fn from_plain(text: &str) -> Self {
-        match text {
-            "" | "~" | "null" => Self::Null,
-            "true" => Self::Bool(true),
-            "false" => Self::Bool(false),
-            _ => match (text.parse::<i64>(), text.parse::<f64>()) {
-                (Ok(int), _) if text == int.to_string() => Self::Int(int),
-                (_, Ok(float)) if float.is_finite() && text.contains('.') => Self::Float(float),
-                _ => Self::text(text),
-            },
-        }
-    }
-
-    /// The value as JSON.
-    pub fn to_json(&self) -> serde_json::Value {
+    /// What it is, for messages: `text`, `a list`.
+    pub fn type_name(&self) -> &'static str {
         match self {
-            Self::Null => serde_json::Value::Null,
-            Self::Bool(value) => (*value).into(),
-            Self::Int(value) => (*value).into(),
-            Self::Float(value) => (*value).into(),
-            Self::Text(value) => (&**value).into(),
-            Self::Duration(value) => HumanDuration(*value).to_string().into(),
-            Self::List(items) => items.iter().map(Self::to_json).collect(),
-            Self::Map(entries) => entries
-                .iter()
-                .map(|(key, value)| (key.clone(), value.to_json()))
-                .collect(),
+            Self::Null => "nothing",
+            Self::Bool(_) => "a boolean",
+            Self::Int(_) => "a whole number",
+            Self::Float(_) => "a number",
+            Self::Text(_) => "text",
+            Self::Bytes(_) => "bytes",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a map",
+            Self::Duration(_) => "a duration",
         }
+    }
+
+    /// Whether it is nothing.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The bytes of text or bytes.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Text(text) => Some(text.as_bytes()),
+            Self::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The text of text, or of bytes that are UTF-8.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    /// How the value stands inside text; `None` for nothing, bytes that are not UTF-8, lists
+    /// and maps.
+    pub fn to_text(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Text(text) => Some(Arc::clone(text)),
+            Self::Bytes(bytes) => std::str::from_utf8(bytes).ok().map(Into::into),
+            Self::Bool(value) => Some(value.to_string().into()),
+            Self::Int(value) => Some(value.to_string().into()),
+            Self::Float(value) => Some(value.to_string().into()),
+            Self::Duration(value) => Some(HumanDuration(*value).to_string().into()),
+            Self::Null | Self::List(_) | Self::Map(_) => None,
+        }
+    }
+
+    /// A field of a map, an item of a list by its index, else `None`.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Map(map) => map.get(name),
+            _ => None,
+        }
+    }
+}
+
+/// Short, for people: text in quotes with escapes, at most 200 characters of it.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("nothing"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Int(value) => write!(f, "{value}"),
+            Self::Float(value) => write!(f, "{value}"),
+            Self::Text(text) => quote(f, text),
+            Self::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => quote(f, text),
+                Err(_) => write!(f, "{} bytes that are not text", bytes.len()),
+            },
+            Self::Duration(value) => write!(f, "{}", HumanDuration(*value)),
+            Self::List(items) => {
+                f.write_str("[")?;
+                for (index, item) in items.iter().take(SHOWN_ITEMS).enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(f, "{comma}{item}")?;
+                }
+                rest(f, items.len())?;
+                f.write_str("]")
+            }
+            Self::Map(map) => {
+                f.write_str("{")?;
+                for (index, (key, value)) in map.iter().take(SHOWN_ITEMS).enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(f, "{comma}{key}: {value}")?;
+                }
+                rest(f, map.len())?;
+                f.write_str("}")
+            }
+        }
+    }
+}
+
+const SHOWN_ITEMS: usize = 10;
+const SHOWN_TEXT: usize = 200;
+
+fn rest(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
+    if count > SHOWN_ITEMS {
+        write!(f, ", … {} more", count - SHOWN_ITEMS)?;
+    }
+    Ok(())
+}
+
+fn quote(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    match text.char_indices().nth(SHOWN_TEXT) {
+        None => write!(f, "{text:?}"),
+        Some((end, _)) => write!(f, "{:?}… ({} bytes)", &text[..end], text.len()),
     }
 }
 
@@ -92,57 +161,94 @@ impl From<serde_json::Value> for Value {
             serde_json::Value::Null => Self::Null,
             serde_json::Value::Bool(value) => Self::Bool(value),
             serde_json::Value::Number(number) => match number.as_i64() {
-                Some(int) => Self::Int(int),
+                Some(whole) => Self::Int(whole),
                 None => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
             },
-            serde_json::Value::String(text) => Self::text(text),
+            serde_json::Value::String(text) => Self::Text(text.into()),
             serde_json::Value::Array(items) => {
-                Self::List(items.into_iter().map(Into::into).collect())
+                Self::List(items.into_iter().map(Self::from).collect())
             }
-            serde_json::Value::Object(entries) => Self::Map(Arc::new(
-                entries.into_iter().map(|(k, v)| (k, v.into())).collect(),
-            )),
+            serde_json::Value::Object(map) => Self::Map(
+                map.into_iter()
+                    .map(|(key, value)| (key, Self::from(value)))
+                    .collect(),
+            ),
         }
     }
 }
 
-/// As it is put into text: no quotes around text, JSON for lists and maps.
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("null"),
-            Self::Bool(value) => value.fmt(f),
-            Self::Int(value) => value.fmt(f),
-            Self::Float(value) => value.fmt(f),
-            Self::Text(value) => f.write_str(value),
-            Self::Duration(value) => HumanDuration(*value).fmt(f),
-            Self::List(_) | Self::Map(_) => self.to_json().fmt(f),
-        }
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_scalars_are_what_they_look_like_and_lookalikes_stay_text() {
-        assert_eq!(Value::from_plain("41"), Value::Int(41));
-        assert_eq!(Value::from_plain("1.5"), Value::Float(1.5));
-        assert_eq!(Value::from_plain("true"), Value::Bool(true));
-        for text in ["010", "yes", "1e3", "1_000", "+1", "inf", "1KiB"] {
-            assert_eq!(Value::from_plain(text), Value::text(text));
-        }
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
     }
+}
 
-    #[test]
-    fn values_survive_json() {
-        let value = Value::map([
-            ("a", Value::Int(1)),
-            ("b", Value::texts(["x"])),
-            ("c", Value::Null),
-            ("d", Value::Float(0.5)),
-        ]);
-        assert_eq!(Value::from(value.to_json()), value);
+impl From<i32> for Value {
+    fn from(number: i32) -> Self {
+        Self::Int(number.into())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<Duration> for Value {
+    fn from(duration: Duration) -> Self {
+        Self::Duration(duration)
+    }
+}
+
+/// What a scalar is when nothing else is expected: a boolean, a number, nothing or text.
+pub(super) fn of_scalar(scalar: &Scalar) -> Value {
+    if scalar.is_null() {
+        Value::Null
+    } else if let Some(value) = scalar.as_bool() {
+        Value::Bool(value)
+    } else if let Some(value) = scalar.as_i64() {
+        Value::Int(value)
+    } else if let Some(value) = scalar.as_f64() {
+        Value::Float(value)
+    } else {
+        Value::Text(Arc::clone(&scalar.text))
+    }
+}
+
+/// Any YAML value as it stands; `${{ … }}` is not looked at.
+impl FromNode for Value {
+    fn from_node(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.kind {
+            NodeKind::Scalar(scalar) => Some(of_scalar(scalar)),
+            NodeKind::Sequence(items) => items
+                .iter()
+                .map(|item| Self::from_node(item, problems))
+                .collect::<Option<_>>()
+                .map(Self::List),
+            NodeKind::Mapping(entries) => entries
+                .iter()
+                .map(|(key, value)| {
+                    Some((key.value.to_string(), Self::from_node(value, problems)?))
+                })
+                .collect::<Option<_>>()
+                .map(Self::Map),
+            NodeKind::Invalid => {
+                wrong_type(node, "a value", problems);
+                None
+            }
+        }
     }
 }

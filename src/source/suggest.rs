@@ -1,23 +1,51 @@
-//! Did-you-mean: the known word that is nearest to an unknown one.
+//! Did-you-mean: the known word that an unknown one was most likely meant to be.
 
-/// The word in `known` nearest to `unknown`, if it is near enough to be meant.
+/// The longest word that is compared; longer ones are not typing mistakes.
+const LONGEST: usize = 64;
+
+/// The known word nearest to `unknown`, if one is near enough.
 ///
-/// Distance: Damerau-Levenshtein, at most a third of the longer word; a difference only in case,
-/// `-` or `_` always counts as near.
-pub fn suggest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |word: &str| word.replace(['-', '_', ' '], "").to_lowercase();
+/// Case, `-` and `_` do not count. Near is: at most a third of the letters wrong (optimal string
+/// alignment distance), or one word ending or beginning with the other (`arrivalRate`, `rate`).
+pub fn suggest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
+    if unknown.len() > LONGEST {
+        return None;
+    }
     let wanted = plain(unknown);
-    known
-        .into_iter()
-        .filter_map(|word| {
-            let candidate = plain(word);
-            let distance = strsim::damerau_levenshtein(&wanted, &candidate);
-            let longest = wanted.chars().count().max(candidate.chars().count());
-            let contained = candidate.len() >= 4 && wanted.contains(&candidate);
-            (distance * 3 <= longest || contained).then_some((distance, word))
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
+    if wanted.is_empty() {
+        return None;
+    }
+    let by_distance = known
+        .iter()
+        .map(|word| (strsim::osa_distance(&wanted, &plain(word)), *word))
+        .filter(|(distance, word)| *distance <= (wanted.len().max(word.len()) / 3).max(1))
+        .filter(|(distance, word)| *distance < word.len().min(wanted.len()))
+        .min_by_key(|(distance, _)| *distance);
+    if let Some((_, word)) = by_distance {
+        return Some(word);
+    }
+    known.iter().copied().find(|word| {
+        let word = plain(word);
+        word.len() >= 3
+            && wanted.len() >= 3
+            && (wanted.ends_with(&word) || wanted.starts_with(&word) || word.starts_with(&wanted))
+    })
+}
+
+fn plain(word: &str) -> String {
+    word.chars()
+        .filter(|c| !matches!(c, '-' | '_' | ' '))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// Words as a list for people: `` `a`, `b`, `c` ``.
+pub fn list_of<T: AsRef<str>>(words: &[T]) -> String {
+    let quoted: Vec<String> = words
+        .iter()
+        .map(|word| format!("`{}`", word.as_ref()))
+        .collect();
+    quoted.join(", ")
 }
 
 #[cfg(test)]
@@ -25,12 +53,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_near_word_is_suggested_and_a_far_one_is_not() {
-        let known = ["exec", "write", "gracefulStop", "rate"];
-        assert_eq!(suggest("exce", known), Some("exec"));
-        assert_eq!(suggest("graceful-stop", known), Some("gracefulStop"));
-        assert_eq!(suggest("arrivalRate", known), Some("rate"));
-        assert_eq!(suggest("banana", known), None);
-        assert_eq!(suggest("", known), None);
+    fn typing_mistakes_and_word_parts_are_found() {
+        let known = ["vus", "iterations", "duration", "gracefulStop", "rate"];
+        assert_eq!(suggest("iteration", &known), Some("iterations"));
+        assert_eq!(suggest("graceful_stop", &known), Some("gracefulStop"));
+        assert_eq!(suggest("arrivalRate", &known), Some("rate"));
+        assert_eq!(suggest("vsu", &known), Some("vus"));
+        assert_eq!(suggest("banana", &known), None);
+        assert_eq!(suggest("", &known), None);
+        assert_eq!(suggest(&"x".repeat(1_000_000), &known), None);
+    }
+
+    #[test]
+    fn short_words_are_not_confused_with_each_other() {
+        assert_eq!(suggest("x", &["y"]), None);
+        assert_eq!(suggest("run", &["vus"]), None);
     }
 }
