@@ -4,12 +4,12 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::http::{Body, full, json as answer};
+use super::super::http::{Body, full, json as json_answer};
 use super::super::store::{KINDS, Kind, Scope};
 use super::has_subresource;
 
-/// The answer to a discovery path; `None` for every other path.
-pub(super) fn answer_value(path: &str) -> Option<Value> {
+/// What stands under a discovery path; `None` for every other path.
+fn document(path: &str) -> Option<Value> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
         ["version"] => Some(version()),
@@ -37,11 +37,7 @@ pub(super) fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> 
     {
         return Some(aggregated(path, version));
     }
-    answer_value(path).map(|value| self::json_ok(&value))
-}
-
-fn json_ok(value: &Value) -> Response<Body> {
-    super::super::http::json(StatusCode::OK, value)
+    document(path).map(|value| json_answer(StatusCode::OK, &value))
 }
 
 fn version() -> Value {
@@ -63,18 +59,31 @@ fn groups() -> Vec<&'static str> {
 }
 
 fn group(name: &str) -> Value {
-    let version = KINDS.iter().find(|kind| kind.group == name).map_or("v1", |kind| kind.version);
+    let version = KINDS
+        .iter()
+        .find(|kind| kind.group == name)
+        .map_or("v1", |kind| kind.version);
     let version = json!({ "groupVersion": format!("{name}/{version}"), "version": version });
     json!({ "kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": [version],
         "preferredVersion": version })
 }
 
 fn kinds_of<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kind> + 'a {
-    KINDS.iter().filter(move |kind| kind.group == group && kind.version == version)
+    KINDS
+        .iter()
+        .filter(move |kind| kind.group == group && kind.version == version)
 }
 
-const VERBS: [&str; 8] =
-    ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 
 fn subresources(kind: &Kind) -> Vec<(&'static str, Vec<&'static str>)> {
     [
@@ -110,7 +119,11 @@ fn resources(group: &str, version: &str) -> Value {
             all.push(resource);
         }
     }
-    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let group_version = if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    };
     json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version,
         "resources": all })
 }
@@ -132,7 +145,10 @@ fn aggregated(path: &str, version: &'static str) -> Response<Body> {
     let items: Vec<Value> = groups
         .into_iter()
         .map(|group| {
-            let own = KINDS.iter().find(|kind| kind.group == group).map_or("v1", |kind| kind.version);
+            let own = KINDS
+                .iter()
+                .find(|kind| kind.group == group)
+                .map_or("v1", |kind| kind.version);
             let resources: Vec<Value> = kinds_of(group, own).map(aggregated_resource).collect();
             json!({ "metadata": { "name": group, "creationTimestamp": null },
                 "versions": [{ "version": own, "freshness": "Current", "resources": resources }] })
@@ -145,15 +161,17 @@ fn aggregated(path: &str, version: &'static str) -> Response<Body> {
         "v2" => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
         _ => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
     };
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Accept"));
     response
 }
 
 fn aggregated_resource(kind: &'static Kind) -> Value {
-    let gvk = |group: &str, version: &str, kind: &str| {
-        json!({ "group": group, "version": version, "kind": kind })
-    };
+    let gvk = |group: &str, version: &str, kind: &str| json!({ "group": group, "version": version, "kind": kind });
     let subresources: Vec<Value> = subresources(kind)
         .into_iter()
         .map(|(name, verbs)| {
@@ -176,7 +194,10 @@ fn aggregated_resource(kind: &'static Kind) -> Value {
 fn openapi_index() -> Value {
     let mut paths = json!({ "api/v1": { "serverRelativeURL": "/openapi/v3/api/v1?hash=1" } });
     for name in groups() {
-        let version = KINDS.iter().find(|kind| kind.group == name).map_or("v1", |kind| kind.version);
+        let version = KINDS
+            .iter()
+            .find(|kind| kind.group == name)
+            .map_or("v1", |kind| kind.version);
         let path = format!("apis/{name}/{version}");
         paths[&path] = json!({ "serverRelativeURL": format!("/openapi/v3/{path}?hash=1") });
     }
@@ -187,13 +208,19 @@ fn openapi_index() -> Value {
 fn openapi(group: &str, version: &str) -> Value {
     let mut paths = json!({});
     let mut schemas = json!({});
-    let root = if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/{version}") };
+    let root = if group.is_empty() {
+        "/api/v1".to_owned()
+    } else {
+        format!("/apis/{group}/{version}")
+    };
     for kind in kinds_of(group, version) {
-        let scope = if kind.scope == Scope::Namespaced { "/namespaces/{namespace}" } else { "" };
-        let gvk = json!({ "group": group, "version": version, "kind": kind.kind });
-        let parameter = |name: &str| {
-            json!({ "name": name, "in": "query", "schema": { "type": "string", "uniqueItems": true } })
+        let scope = if kind.scope == Scope::Namespaced {
+            "/namespaces/{namespace}"
+        } else {
+            ""
         };
+        let gvk = json!({ "group": group, "version": version, "kind": kind.kind });
+        let parameter = |name: &str| json!({ "name": name, "in": "query", "schema": { "type": "string", "uniqueItems": true } });
         let operation = json!({
             "x-kubernetes-group-version-kind": gvk,
             "parameters": [parameter("fieldValidation"), parameter("dryRun"), parameter("fieldManager")],

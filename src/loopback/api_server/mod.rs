@@ -46,7 +46,11 @@ pub(super) fn start(
     token: String,
     lifetime: &Lifetime,
 ) {
-    let server = Server { store, token, lifetime: lifetime.clone() };
+    let server = Server {
+        store,
+        token,
+        lifetime: lifetime.clone(),
+    };
     let handler = move |request| {
         let server = server.clone();
         async move { server.handle(request).await }
@@ -69,12 +73,21 @@ impl Server {
     }
 
     fn is_authorized(&self, request: &Request<Incoming>) -> bool {
-        let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        given.and_then(|value| value.strip_prefix("Bearer ")).is_some_and(|token| {
-            // The same time whatever the first difference: no hint at the token.
-            token.len() == self.token.len()
-                && token.bytes().zip(self.token.bytes()).fold(0, |all, (a, b)| all | (a ^ b)) == 0
-        })
+        let given = request
+            .headers()
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        given
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .is_some_and(|token| {
+                // The same time whatever the first difference: no hint at the token.
+                token.len() == self.token.len()
+                    && token
+                        .bytes()
+                        .zip(self.token.bytes())
+                        .fold(0, |all, (a, b)| all | (a ^ b))
+                        == 0
+            })
     }
 
     async fn route(
@@ -90,13 +103,18 @@ impl Server {
         }
         let target = ObjectPath::parse(path).ok_or_else(|| Refusal::no_such_path(path))?;
         let query = Query::parse(request.uri().query().unwrap_or_default());
-        match (target.subresource.as_deref(), target.verb(request.method(), &query)) {
+        match (
+            target.subresource.as_deref(),
+            target.verb(request.method(), &query),
+        ) {
             (Some("portforward"), _) => {
                 port_forward::upgrade(&self.store, &target, request, &self.lifetime)
             }
-            (Some("log"), Some(Verb::Get)) => {
-                Ok(with_type(StatusCode::OK, "text/plain", "the loopback cluster keeps no logs\n"))
-            }
+            (Some("log"), Some(Verb::Get)) => Ok(with_type(
+                StatusCode::OK,
+                "text/plain",
+                "the loopback cluster keeps no logs\n",
+            )),
             (Some("status" | "scale") | None, Some(verb)) => {
                 self.serve_verb(verb, &target, &query, request).await
             }
@@ -122,22 +140,23 @@ impl Server {
                     return Ok(answer(StatusCode::OK, &validate::scale(&object.value)));
                 }
                 Ok(match table {
-                    Some(form) => table::of_objects(target.kind, &[object.clone()], object.version, form),
+                    Some(form) => {
+                        table::of_objects(target.kind, &[object.clone()], object.version, form)
+                    }
                     None => with_type(StatusCode::OK, "application/json", object.text()),
                 })
             }
             Verb::List => {
                 let selector = query.selector(target.kind)?;
                 let (objects, version) =
-                    self.store.list(target.kind, target.namespace_filter(), &selector);
+                    self.store
+                        .list(target.kind, target.namespace_filter(), &selector);
                 Ok(match table {
                     Some(form) => table::of_objects(target.kind, &objects, version, form),
                     None => watch::list(target.kind, &objects, version),
                 })
             }
-            Verb::Watch => {
-                watch::start(&self.store, target, query, table, &self.lifetime.stop)
-            }
+            Verb::Watch => watch::start(&self.store, target, query, table, &self.lifetime.stop),
             Verb::Create => {
                 let body = body_of(request).await?;
                 self.create(target, query, body)
@@ -177,7 +196,11 @@ impl Server {
             .store
             .create(target.kind, &target.namespace, value.clone())
             .map_err(|error| Refusal::from_store(&error, target, Some(&value)))?;
-        Ok(with_type(StatusCode::CREATED, "application/json", created.text()))
+        Ok(with_type(
+            StatusCode::CREATED,
+            "application/json",
+            created.text(),
+        ))
     }
 
     fn update(
@@ -188,7 +211,10 @@ impl Server {
     ) -> Result<Response<Body>, Refusal> {
         validate::matches_path(target, &value)?;
         if target.kind.is_custom()
-            && value["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty()
+            && value["metadata"]["resourceVersion"]
+                .as_str()
+                .unwrap_or_default()
+                .is_empty()
         {
             return Err(Refusal::invalid(
                 target,
@@ -212,7 +238,10 @@ impl Server {
         kind: &patch::Kind,
         body: &Value,
     ) -> Result<Response<Body>, Refusal> {
-        let exists = self.store.get(target.kind, &target.namespace, &target.name).is_some();
+        let exists = self
+            .store
+            .get(target.kind, &target.namespace, &target.name)
+            .is_some();
         if *kind == patch::Kind::Apply && !exists && target.subresource.is_none() {
             return self.create(target, query, body.clone());
         }
@@ -238,17 +267,22 @@ impl Server {
         let place = (target.namespace.as_str(), target.name.as_str());
         if query.is_dry_run() {
             let stored = self.store.get(target.kind, place.0, place.1);
-            let mut value = stored.ok_or_else(|| Refusal::not_found(target))?.value.clone();
+            let mut value = stored
+                .ok_or_else(|| Refusal::not_found(target))?
+                .value
+                .clone();
             change(&mut value)?;
             return Ok(answer(StatusCode::OK, &value));
         }
         let mut refused = None;
-        let written = self.store.update(target.kind, place, target.part(), |value| {
-            change(value).map_err(|refusal| {
-                refused = Some(refusal);
-                StoreError::BadRequest(String::new())
-            })
-        });
+        let written = self
+            .store
+            .update(target.kind, place, target.part(), |value| {
+                change(value).map_err(|refusal| {
+                    refused = Some(refusal);
+                    StoreError::BadRequest(String::new())
+                })
+            });
         if let Some(refusal) = refused {
             return Err(refusal);
         }
@@ -256,7 +290,11 @@ impl Server {
         if target.subresource.as_deref() == Some("scale") {
             return Ok(answer(StatusCode::OK, &validate::scale(&written.value)));
         }
-        Ok(with_type(StatusCode::OK, "application/json", written.text()))
+        Ok(with_type(
+            StatusCode::OK,
+            "application/json",
+            written.text(),
+        ))
     }
 
     fn delete(
@@ -297,10 +335,15 @@ impl Server {
         options: &DeleteOptions,
     ) -> Result<Response<Body>, Refusal> {
         let selector: Selector = query.selector(target.kind)?;
-        let (objects, version) = self.store.list(target.kind, target.namespace_filter(), &selector);
+        let (objects, version) = self
+            .store
+            .list(target.kind, target.namespace_filter(), &selector);
         if !query.is_dry_run() {
             for object in &objects {
-                match self.store.delete(target.kind, (object.namespace(), object.name()), options) {
+                match self
+                    .store
+                    .delete(target.kind, (object.namespace(), object.name()), options)
+                {
                     Ok(_) | Err(StoreError::NotFound) => {}
                     Err(error) => return Err(Refusal::from_store(&error, target, None)),
                 }
@@ -311,17 +354,18 @@ impl Server {
 }
 
 async fn raw_body_of(request: Request<Incoming>) -> Result<bytes::Bytes, Refusal> {
-    read_body(request.into_body(), BODY_LIMIT).await.map_err(|error| match error {
-        BodyError::TooLarge => Refusal::too_large(),
-        BodyError::Broken => Refusal::bad_request("the request body ended early"),
-    })
+    read_body(request.into_body(), BODY_LIMIT)
+        .await
+        .map_err(|error| match error {
+            BodyError::TooLarge => Refusal::too_large(),
+            BodyError::Broken => Refusal::bad_request("the request body ended early"),
+        })
 }
 
 async fn body_of(request: Request<Incoming>) -> Result<Value, Refusal> {
     let body = raw_body_of(request).await?;
-    serde_json::from_slice(&body).map_err(|error| {
-        Refusal::bad_request(&format!("the request body is not JSON: {error}"))
-    })
+    serde_json::from_slice(&body)
+        .map_err(|error| Refusal::bad_request(&format!("the request body is not JSON: {error}")))
 }
 
 fn delete_options(query: &Query, body: &[u8]) -> Result<DeleteOptions, Refusal> {
@@ -333,9 +377,11 @@ fn delete_options(query: &Query, body: &[u8]) -> Result<DeleteOptions, Refusal> 
     };
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let policy = text(&body["propagationPolicy"]).or_else(|| query.value("propagationPolicy"));
-    let grace = body["gracePeriodSeconds"]
-        .as_u64()
-        .or_else(|| query.value("gracePeriodSeconds").and_then(|seconds| seconds.parse().ok()));
+    let grace = body["gracePeriodSeconds"].as_u64().or_else(|| {
+        query
+            .value("gracePeriodSeconds")
+            .and_then(|seconds| seconds.parse().ok())
+    });
     Ok(DeleteOptions {
         uid: text(&body["preconditions"]["uid"]),
         resource_version: text(&body["preconditions"]["resourceVersion"]),

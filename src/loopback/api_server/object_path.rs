@@ -36,7 +36,11 @@ impl ObjectPath {
         let decoded: Vec<String> = path
             .trim_matches('/')
             .split('/')
-            .map(|part| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned())
+            .map(|part| {
+                percent_encoding::percent_decode_str(part)
+                    .decode_utf8_lossy()
+                    .into_owned()
+            })
             .collect();
         let parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
         let (group, version, rest) = match parts.as_slice() {
@@ -58,7 +62,9 @@ impl ObjectPath {
                 [name, subresource] => (*name, Some((*subresource).to_owned())),
                 _ => return None,
             };
-            let known = subresource.as_deref().is_none_or(|name| has_subresource(kind, name));
+            let known = subresource
+                .as_deref()
+                .is_none_or(|name| has_subresource(kind, name));
             known.then(|| Self {
                 kind,
                 namespace: namespace.to_owned(),
@@ -86,7 +92,11 @@ impl ObjectPath {
 
     /// The part of the object that a write changes.
     pub(super) fn part(&self) -> Part {
-        if self.subresource.as_deref() == Some("status") { Part::Status } else { Part::Main }
+        if self.subresource.as_deref() == Some("status") {
+            Part::Status
+        } else {
+            Part::Main
+        }
     }
 
     /// What a method means here.
@@ -124,7 +134,13 @@ mod tests {
         let query = Query::parse("watch=True");
         assert_eq!(all.verb(&Method::GET, &query), Some(Verb::Watch));
         assert_eq!(ObjectPath::parse("/api/v1/namespaces/x").unwrap().name, "x");
-        for unknown in ["/api/v2/pods", "/apis/x/v1/y", "/api/v1/pods/a/b/c", "/x", "/api/v1"] {
+        for unknown in [
+            "/api/v2/pods",
+            "/apis/x/v1/y",
+            "/api/v1/pods/a/b/c",
+            "/x",
+            "/api/v1",
+        ] {
             assert!(ObjectPath::parse(unknown).is_none(), "{unknown}");
         }
         assert!(ObjectPath::parse(&format!("{claims}/a/log")).is_none());

@@ -20,8 +20,14 @@ pub(super) enum Kind {
 impl Kind {
     /// The format that a request's content type names.
     pub(super) fn of(headers: &HeaderMap, kind: &ObjectKind) -> Result<Self, Refusal> {
-        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+        let content_type = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let content_type = content_type
+            .unwrap_or_default()
+            .split(';')
+            .next()
+            .unwrap_or_default();
         match content_type.trim() {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/json-patch+json" => Ok(Self::Json),
@@ -69,14 +75,21 @@ fn strategic(stored: &mut Value, patch: &Value) {
             if patch.iter().all(|item| item.get("name").is_some()) =>
         {
             for item in patch {
-                match stored.iter_mut().find(|known| known["name"] == item["name"]) {
+                match stored
+                    .iter_mut()
+                    .find(|known| known["name"] == item["name"])
+                {
                     Some(known) => strategic(known, item),
                     None => stored.push(item.clone()),
                 }
             }
         }
         (stored, patch) => {
-            let mut fresh = if patch.is_object() { json!({}) } else { patch.clone() };
+            let mut fresh = if patch.is_object() {
+                json!({})
+            } else {
+                patch.clone()
+            };
             if patch.is_object() {
                 strategic(&mut fresh, patch);
             }
@@ -93,7 +106,9 @@ mod tests {
     fn every_format_changes_what_it_says() {
         let object = || json!({ "a": { "b": 1, "c": 2 }, "list": [{ "name": "x", "v": 1 }] });
         let mut merged = object();
-        Kind::Merge.apply(&mut merged, &json!({ "a": { "b": null }, "list": [] })).unwrap();
+        Kind::Merge
+            .apply(&mut merged, &json!({ "a": { "b": null }, "list": [] }))
+            .unwrap();
         assert_eq!(merged, json!({ "a": { "c": 2 }, "list": [] }));
         let mut strategic = object();
         let patch = json!({ "list": [{ "name": "x", "w": 2 }, { "name": "y" }] });
@@ -106,6 +121,10 @@ mod tests {
         let patch = json!([{ "op": "replace", "path": "/a/b", "value": 7 }]);
         Kind::Json.apply(&mut patched, &patch).unwrap();
         assert_eq!(patched["a"]["b"], 7);
-        assert!(Kind::Json.apply(&mut patched, &json!({ "no": "patch" })).is_err());
+        assert!(
+            Kind::Json
+                .apply(&mut patched, &json!({ "no": "patch" }))
+                .is_err()
+        );
     }
 }

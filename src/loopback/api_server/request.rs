@@ -14,7 +14,9 @@ pub(super) struct Query(Vec<(String, String)>);
 impl Query {
     pub(super) fn parse(text: &str) -> Self {
         let decode = |text: &str| {
-            percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+            percent_decode_str(&text.replace('+', " "))
+                .decode_utf8_lossy()
+                .into_owned()
         };
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -24,18 +26,24 @@ impl Query {
     }
 
     pub(super) fn value(&self, name: &str) -> Option<String> {
-        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone())
+        self.0
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.clone())
     }
 
     /// Every value of a repeated parameter.
     pub(super) fn values(&self, name: &str) -> Vec<String> {
-        self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.clone()).collect()
+        self.0
+            .iter()
+            .filter(|(found, _)| found == name)
+            .map(|(_, value)| value.clone())
+            .collect()
     }
 
     fn is_set(&self, name: &str) -> bool {
-        self.value(name).is_some_and(|value| {
-            !["", "0", "false"].contains(&value.to_lowercase().as_str())
-        })
+        self.value(name)
+            .is_some_and(|value| !["", "0", "false"].contains(&value.to_lowercase().as_str()))
     }
 
     pub(super) fn is_watch(&self) -> bool {
@@ -55,12 +63,16 @@ impl Query {
     }
 
     pub(super) fn is_strict(&self) -> bool {
-        self.value("fieldValidation").is_some_and(|value| value == "Strict")
+        self.value("fieldValidation")
+            .is_some_and(|value| value == "Strict")
     }
 
     /// How long a watch may last.
     pub(super) fn timeout(&self) -> Option<Duration> {
-        self.value("timeoutSeconds")?.parse().ok().map(Duration::from_secs)
+        self.value("timeoutSeconds")?
+            .parse()
+            .ok()
+            .map(Duration::from_secs)
     }
 
     /// The version that a watch starts after; `None`: from the current state on.
@@ -74,9 +86,8 @@ impl Query {
     }
 
     pub(super) fn selector(&self, kind: &Kind) -> Result<Selector, Refusal> {
-        let refuse = |error: super::super::store::SelectorError| {
-            Refusal::bad_request(&error.to_string())
-        };
+        let refuse =
+            |error: super::super::store::SelectorError| Refusal::bad_request(&error.to_string());
         Ok(Selector {
             labels: LabelSelector::parse(&self.value("labelSelector").unwrap_or_default())
                 .map_err(refuse)?,

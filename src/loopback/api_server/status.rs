@@ -18,7 +18,12 @@ pub(super) struct Refusal {
 
 impl Refusal {
     fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: Value::Null,
+        }
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
@@ -36,11 +41,19 @@ impl Refusal {
 
     pub(super) fn too_large() -> Self {
         let message = "Request entity too large: limit is 3145728";
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLarge",
+            message,
+        )
     }
 
     pub(super) fn unsupported_media_type(message: &str) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            message,
+        )
     }
 
     pub(super) fn method_not_allowed() -> Self {
@@ -76,8 +89,11 @@ impl Refusal {
     }
 
     pub(super) fn invalid_object(kind: &Kind, name: &str, field: &str, message: &str) -> Self {
-        let resource =
-            if kind.group.is_empty() { kind.kind.to_owned() } else { format!("{}.{}", kind.kind, kind.group) };
+        let resource = if kind.group.is_empty() {
+            kind.kind.to_owned()
+        } else {
+            format!("{}.{}", kind.kind, kind.group)
+        };
         let text = format!("{resource} \"{name}\" is invalid: {field}: {message}");
         let mut refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", text);
         refusal.details = json!({
@@ -100,9 +116,11 @@ impl Refusal {
         let resource = target.kind.resource();
         let (code, reason, message) = match error {
             StoreError::NotFound => return Self::not_found(target),
-            StoreError::AlreadyExists => {
-                (StatusCode::CONFLICT, "AlreadyExists", format!("{resource} \"{name}\" already exists"))
-            }
+            StoreError::AlreadyExists => (
+                StatusCode::CONFLICT,
+                "AlreadyExists",
+                format!("{resource} \"{name}\" already exists"),
+            ),
             StoreError::NoNamespace(namespace) => {
                 let message = format!("namespaces \"{namespace}\" not found");
                 let mut refusal = Self::new(StatusCode::NOT_FOUND, "NotFound", message);
@@ -136,7 +154,11 @@ impl Refusal {
 
     pub(super) fn into_response(self) -> Response<Body> {
         if self.reason.is_empty() {
-            return with_type(self.code, "text/plain; charset=utf-8", "404 page not found\n");
+            return with_type(
+                self.code,
+                "text/plain; charset=utf-8",
+                "404 page not found\n",
+            );
         }
         answer(self.code, &self.status())
     }

@@ -21,10 +21,17 @@ pub(super) enum Form {
 
 /// Whether a request prefers a table.
 pub(super) fn wanted(headers: &HeaderMap) -> Option<Form> {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accept = headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let first = accept.split(',').next().unwrap_or_default();
     let table = first.contains("as=Table") && first.contains("g=meta.k8s.io");
-    table.then_some(if first.contains("includeObject=Object") { Form::Object } else { Form::Metadata })
+    table.then_some(if first.contains("includeObject=Object") {
+        Form::Object
+    } else {
+        Form::Metadata
+    })
 }
 
 /// The answer with a table of objects.
@@ -55,7 +62,11 @@ pub(super) fn value(
         .iter()
         .map(|object| {
             let mut cells = vec![json!(object.name())];
-            cells.extend(kind.columns.iter().map(|column| cell(object, column.source)));
+            cells.extend(
+                kind.columns
+                    .iter()
+                    .map(|column| cell(object, column.source)),
+            );
             let shown = match form {
                 Form::Object => object.value.clone(),
                 Form::Metadata => json!({
@@ -76,23 +87,38 @@ pub(super) fn value(
 fn cell(object: &Object, source: &str) -> Value {
     let value = &object.value;
     if let Some(pointer) = source.strip_prefix('/') {
-        return value.pointer(&format!("/{pointer}")).cloned().unwrap_or(Value::Null);
+        return value
+            .pointer(&format!("/{pointer}"))
+            .cloned()
+            .unwrap_or(Value::Null);
     }
     match source {
         "age" => json!(age(value)),
         "node:status" => {
-            json!(if super::super::controller::is_true(value, "Ready") { "Ready" } else { "NotReady" })
+            json!(if super::super::controller::is_true(value, "Ready") {
+                "Ready"
+            } else {
+                "NotReady"
+            })
         }
         "pod:ready" => {
             let all = value["status"]["containerStatuses"].as_array();
-            let ready = all.into_iter().flatten().filter(|one| one["ready"] == true).count();
+            let ready = all
+                .into_iter()
+                .flatten()
+                .filter(|one| one["ready"] == true)
+                .count();
             let count = value["spec"]["containers"].as_array().map_or(0, Vec::len);
             json!(format!("{ready}/{count}"))
         }
         "pod:status" if object.is_deleting() => json!("Terminating"),
         "pod:status" => {
             let waiting = &value["status"]["containerStatuses"][0]["state"]["waiting"]["reason"];
-            if waiting.is_string() { waiting.clone() } else { value["status"]["phase"].clone() }
+            if waiting.is_string() {
+                waiting.clone()
+            } else {
+                value["status"]["phase"].clone()
+            }
         }
         "pod:restarts" => json!("0"),
         "service:ports" => {
@@ -106,8 +132,9 @@ fn cell(object: &Object, source: &str) -> Value {
             json!(format!("{}/{}", text("kind").to_lowercase(), text("name")))
         }
         _ => match source.split_once(':') {
-            Some((name, field)) => condition(value, name)
-                .map_or(Value::Null, |condition| condition[field].clone()),
+            Some((name, field)) => {
+                condition(value, name).map_or(Value::Null, |condition| condition[field].clone())
+            }
             None => Value::Null,
         },
     }
@@ -115,9 +142,16 @@ fn cell(object: &Object, source: &str) -> Value {
 
 /// The age of an object as `kubectl` writes it.
 fn age(value: &Value) -> String {
-    let created = value["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
-    let Ok(created) = created.parse::<jiff::Timestamp>() else { return "<unknown>".to_owned() };
-    let seconds = jiff::Timestamp::now().duration_since(created).as_secs().max(0);
+    let created = value["metadata"]["creationTimestamp"]
+        .as_str()
+        .unwrap_or_default();
+    let Ok(created) = created.parse::<jiff::Timestamp>() else {
+        return "<unknown>".to_owned();
+    };
+    let seconds = jiff::Timestamp::now()
+        .duration_since(created)
+        .as_secs()
+        .max(0);
     match seconds {
         0..120 => format!("{seconds}s"),
         120..7200 => format!("{}m", seconds / 60),

@@ -83,7 +83,11 @@ pub(super) fn new_object(
 }
 
 /// Applies them again after a patch.
-pub(super) fn patched(kind: &'static Kind, value: &mut Value, query: &Query) -> Result<(), Refusal> {
+pub(super) fn patched(
+    kind: &'static Kind,
+    value: &mut Value,
+    query: &Query,
+) -> Result<(), Refusal> {
     new_object(kind, value, query)
 }
 
@@ -91,7 +95,10 @@ fn rules(kind: &'static Kind, value: &mut Value, query: &Query) -> Result<(), Re
     if let Some(known) = spec_fields(kind.kind)
         && let Some(spec) = value["spec"].as_object_mut()
     {
-        let unknown = spec.keys().find(|key| !known.contains(&key.as_str())).cloned();
+        let unknown = spec
+            .keys()
+            .find(|key| !known.contains(&key.as_str()))
+            .cloned();
         if let Some(unknown) = unknown.filter(|_| query.is_strict()) {
             return Err(Refusal::bad_request(&format!(
                 "strict decoding error: unknown field \"spec.{unknown}\""
@@ -99,10 +106,12 @@ fn rules(kind: &'static Kind, value: &mut Value, query: &Query) -> Result<(), Re
         }
         spec.retain(|key, _| known.contains(&key.as_str()));
     }
-    let name = value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let invalid = |field: &str, message: &str| {
-        Err(Refusal::invalid_object(kind, &name, field, message))
-    };
+    let name = value["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let invalid =
+        |field: &str, message: &str| Err(Refusal::invalid_object(kind, &name, field, message));
     let spec = &value["spec"];
     match kind.kind {
         "SandboxClaim" if !spec["warmPoolRef"]["name"].is_string() => {
@@ -111,18 +120,32 @@ fn rules(kind: &'static Kind, value: &mut Value, query: &Query) -> Result<(), Re
         "SandboxWarmPool" if !spec["sandboxTemplateRef"]["name"].is_string() => {
             invalid("spec.sandboxTemplateRef", "Required value")
         }
-        "SandboxWarmPool" if spec["replicas"].as_u64().is_none_or(|count| count > 100_000) => {
-            invalid("spec.replicas", "Invalid value: should be a number from 0 to 100000")
+        "SandboxWarmPool"
+            if spec["replicas"]
+                .as_u64()
+                .is_none_or(|count| count > 100_000) =>
+        {
+            invalid(
+                "spec.replicas",
+                "Invalid value: should be a number from 0 to 100000",
+            )
         }
         "Sandbox" | "SandboxTemplate"
-            if spec["podTemplate"]["spec"]["containers"].as_array().is_none_or(Vec::is_empty) =>
+            if spec["podTemplate"]["spec"]["containers"]
+                .as_array()
+                .is_none_or(Vec::is_empty) =>
         {
             invalid("spec.podTemplate.spec.containers", "Required value")
         }
         "Sandbox"
-            if ["Running", "Suspended"].iter().all(|mode| spec["operatingMode"] != *mode) =>
+            if ["Running", "Suspended"]
+                .iter()
+                .all(|mode| spec["operatingMode"] != *mode) =>
         {
-            invalid("spec.operatingMode", "Unsupported value: use \"Running\" or \"Suspended\"")
+            invalid(
+                "spec.operatingMode",
+                "Unsupported value: use \"Running\" or \"Suspended\"",
+            )
         }
         "Pod" if spec["containers"].as_array().is_none_or(Vec::is_empty) => {
             invalid("spec.containers", "Required value")

@@ -77,15 +77,18 @@ pub(super) fn start(
         Ok(watcher) => Ok(watcher),
         Err(expired) => Err(error_line(&Refusal::expired(expired))),
     };
-    let lasts = query.timeout().unwrap_or_else(|| {
-        Duration::from_secs(rand::rng().random_range(1800..3600))
-    });
+    let lasts = query
+        .timeout()
+        .unwrap_or_else(|| Duration::from_secs(rand::rng().random_range(1800..3600)));
     let (watcher, failure) = match watcher {
         Ok(watcher) => (Some(watcher), None),
         Err(line) => (None, Some(line)),
     };
     let mut lines: VecDeque<Bytes> = failure.into_iter().collect();
-    let form = Shape { kind: target.kind, table };
+    let form = Shape {
+        kind: target.kind,
+        table,
+    };
     lines.extend(ready.iter().map(|(kind, object)| form.line(*kind, object)));
     if query.wants_initial_events() {
         lines.push_back(form.bookmark(position, InitialEvents::End));
@@ -104,14 +107,19 @@ pub(super) fn start(
         let line = watch.next_line().await?;
         Some((Ok::<_, Infallible>(Frame::data(line)), watch))
     });
-    let body = StreamBody::new(frames).map_err(|never: Infallible| match never {}).boxed_unsync();
+    let body = StreamBody::new(frames)
+        .map_err(|never: Infallible| match never {})
+        .boxed_unsync();
     let mut response = with_type(StatusCode::OK, "application/json", Bytes::new());
     *response.body_mut() = body;
     Ok(response)
 }
 
 fn error_line(refusal: &Refusal) -> Bytes {
-    Bytes::from(format!("{}\n", json!({ "type": "ERROR", "object": refusal.status() })))
+    Bytes::from(format!(
+        "{}\n",
+        json!({ "type": "ERROR", "object": refusal.status() })
+    ))
 }
 
 /// How objects are written in a stream.
@@ -137,7 +145,12 @@ impl Shape {
         match self.table {
             None => line.put_slice(&object.text()),
             Some(form) => {
-                let table = table::value(self.kind, std::slice::from_ref(object), object.version, form);
+                let table = table::value(
+                    self.kind,
+                    std::slice::from_ref(object),
+                    object.version,
+                    form,
+                );
                 line.put_slice(table.to_string().as_bytes());
             }
         }
@@ -153,7 +166,10 @@ impl Shape {
         let object = json!({
             "kind": self.kind.kind, "apiVersion": self.kind.api_version(), "metadata": metadata,
         });
-        Bytes::from(format!("{}\n", json!({ "type": "BOOKMARK", "object": object })))
+        Bytes::from(format!(
+            "{}\n",
+            json!({ "type": "BOOKMARK", "object": object })
+        ))
     }
 }
 
@@ -176,7 +192,11 @@ impl Watch {
                 return Some(line);
             }
             let watcher = self.watcher.as_mut()?;
-            let bookmark = if self.bookmarks { BOOKMARK_PERIOD } else { Duration::MAX };
+            let bookmark = if self.bookmarks {
+                BOOKMARK_PERIOD
+            } else {
+                Duration::MAX
+            };
             let events = tokio::select! {
                 () = self.stop.cancelled() => return None,
                 () = tokio::time::sleep_until(self.ends) => return None,
@@ -201,14 +221,18 @@ impl Watch {
 
     fn take(&mut self, event: &Event) {
         let here = |object: &Object| {
-            self.namespace.as_deref().is_none_or(|wanted| object.namespace() == wanted)
+            self.namespace
+                .as_deref()
+                .is_none_or(|wanted| object.namespace() == wanted)
         };
         if !here(&event.object) {
             return;
         }
-        let before = event.previous.as_ref().is_some_and(|object| self.selector.matches(object));
-        let after =
-            event.kind != EventKind::Deleted && self.selector.matches(&event.object);
+        let before = event
+            .previous
+            .as_ref()
+            .is_some_and(|object| self.selector.matches(object));
+        let after = event.kind != EventKind::Deleted && self.selector.matches(&event.object);
         let line = match (before, after) {
             (false, true) => self.shape.line(EventKind::Added, &event.object),
             (true, true) => self.shape.line(EventKind::Modified, &event.object),
