@@ -10,6 +10,7 @@ use std::time::Duration;
 use ::cel::common::ast::{Expr, IdedExpr};
 use ::cel::common::value::{CowVal, Val};
 use ::cel::context::VariableResolver;
+use ::cel::parser::PrattParser;
 use ::cel::{Context, ExecutionError};
 
 use super::bindings::Bindings;
@@ -22,8 +23,14 @@ use crate::source::{Code, Diagnostic, FromNode, Problems, Span, wrong_type};
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 2_000;
-/// The deepest nesting of an expression.
-const DEEPEST: u16 = 32;
+/// The deepest nesting of brackets in an expression.
+const DEEPEST: u16 = 16;
+/// The deepest syntax tree: the interpreter takes about 20 KiB of stack per level without
+/// optimisation, and a worker thread has 2 MiB.
+const DEEPEST_TREE: usize = 40;
+/// The most operators, dots and brackets of an expression: each may be one level of recursion in
+/// the parser.
+const MOST_OPERATORS: usize = 150;
 
 /// A compiled expression and its place.
 #[derive(Debug, Clone)]
@@ -80,12 +87,20 @@ impl Expression {
                 part: 0..0,
             });
         }
-        let (mut tree, places) = ENVIRONMENT
-            .parser()
+        too_deep(source)?;
+        let mut tree = PrattParser::new()
             .max_recursion_depth(DEEPEST)
-            .parse_with_source_info(source)
+            .error_recovery_limit(1)
+            .max_expression_node_count(LONGEST)
+            .parse(source)
             .map_err(|errors| compile_error(source, &errors))?;
-        let references = references::of(&tree, source, &places)
+        if references::depth(&tree) > DEEPEST_TREE {
+            return Err(CompileError {
+                message: format!("it is too complex (more than {DEEPEST_TREE} steps deep)"),
+                part: 0..source.len(),
+            });
+        }
+        let references = references::of(&tree, source)
             .into_iter()
             .map(|found| Reference {
                 path: found.path,
@@ -223,6 +238,32 @@ fn compile_error(source: &str, errors: &::cel::ParseErrors) -> CompileError {
         message: message.lines().next().unwrap_or_default().to_owned(),
         part: start..start + size,
     }
+}
+
+/// Refuses what would make the parser or the interpreter recurse too deep for a thread's stack.
+/// Text in quotes counts too: where quotes end is for the parser to know.
+fn too_deep(source: &str) -> Result<(), CompileError> {
+    let mut depth = 0_u16;
+    let mut operators = 0;
+    for (at, c) in source.char_indices() {
+        if matches!(c, '(' | '[' | '{') {
+            depth = depth.saturating_add(1);
+        } else if matches!(c, ')' | ']' | '}') {
+            depth = depth.saturating_sub(1);
+        }
+        if c.is_ascii_punctuation() && c != '_' {
+            operators += 1;
+        }
+        if depth > DEEPEST || operators > MOST_OPERATORS {
+            return Err(CompileError {
+                message: format!(
+                    "it is too complex (at most {DEEPEST} levels of brackets and {MOST_OPERATORS} operators)"
+                ),
+                part: at..at + c.len_utf8(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn plain_path(tree: &IdedExpr) -> Option<Vec<Arc<str>>> {

@@ -25,3 +25,6 @@ pub use operand::Operand;
 pub use references::Reference;
 pub use template::Template;
 pub use value::Value;
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ::cel::common::ast::{EntryExpr, Expr, IdedExpr, SourceInfo};
+use ::cel::common::ast::{EntryExpr, Expr, IdedExpr};
 
 use crate::source::Span;
 
@@ -36,10 +36,9 @@ pub(super) struct Found {
 }
 
 /// Every name that is not bound by the expression itself (as the `x` of `list.all(x, …)` is).
-pub(super) fn of(expression: &IdedExpr, source: &str, places: &SourceInfo) -> Vec<Found> {
+pub(super) fn of(expression: &IdedExpr, source: &str) -> Vec<Found> {
     let mut walk = Walk {
         source,
-        places,
         bound: Vec::new(),
         found: Vec::new(),
     };
@@ -50,92 +49,99 @@ pub(super) fn of(expression: &IdedExpr, source: &str, places: &SourceInfo) -> Ve
     walk.found
 }
 
+/// How deep the syntax tree is.
+pub(super) fn depth(expression: &IdedExpr) -> usize {
+    let mut deepest = 0;
+    let mut open = vec![(expression, 1)];
+    while let Some((node, level)) = open.pop() {
+        deepest = deepest.max(level);
+        open.extend(children(node).into_iter().map(|child| (child, level + 1)));
+    }
+    deepest
+}
+
+fn children(node: &IdedExpr) -> Vec<&IdedExpr> {
+    match &node.expr {
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Call(call) => call
+            .target
+            .as_deref()
+            .into_iter()
+            .chain(&call.args)
+            .collect(),
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Map(map) => map
+            .entries
+            .iter()
+            .flat_map(|entry| of_entry(&entry.expr))
+            .collect(),
+        Expr::Struct(structure) => structure
+            .entries
+            .iter()
+            .flat_map(|entry| of_entry(&entry.expr))
+            .collect(),
+        Expr::Comprehension(comprehension) => vec![
+            &comprehension.iter_range,
+            &comprehension.accu_init,
+            &comprehension.loop_cond,
+            &comprehension.loop_step,
+            &comprehension.result,
+        ],
+    }
+}
+
+fn of_entry(entry: &EntryExpr) -> Vec<&IdedExpr> {
+    match entry {
+        EntryExpr::StructField(field) => vec![&field.value],
+        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+    }
+}
+
 struct Walk<'e> {
     source: &'e str,
-    places: &'e SourceInfo,
     bound: Vec<&'e str>,
     found: Vec<Found>,
 }
 
 impl<'e> Walk<'e> {
     fn visit(&mut self, node: &'e IdedExpr) {
-        if let Some((root, path)) = path_of(node) {
-            self.reference(root, path);
+        if let Some(path) = path_of(node) {
+            self.reference(&path);
             return;
         }
-        match &node.expr {
-            Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
-            Expr::Select(select) => self.visit(&select.operand),
-            Expr::Call(call) => {
-                if let Some(target) = &call.target {
-                    self.visit(target);
-                }
-                for argument in &call.args {
-                    self.visit(argument);
-                }
+        let Expr::Comprehension(comprehension) = &node.expr else {
+            for child in children(node) {
+                self.visit(child);
             }
-            Expr::List(list) => {
-                for element in &list.elements {
-                    self.visit(element);
-                }
-            }
-            Expr::Map(map) => {
-                for entry in &map.entries {
-                    self.entry(&entry.expr);
-                }
-            }
-            Expr::Struct(structure) => {
-                for entry in &structure.entries {
-                    self.entry(&entry.expr);
-                }
-            }
-            Expr::Comprehension(comprehension) => {
-                self.visit(&comprehension.iter_range);
-                self.visit(&comprehension.accu_init);
-                let before = self.bound.len();
-                self.bound.push(&comprehension.iter_var);
-                self.bound.push(&comprehension.accu_var);
-                self.bound.extend(comprehension.iter_var2.as_deref());
-                self.visit(&comprehension.loop_cond);
-                self.visit(&comprehension.loop_step);
-                self.visit(&comprehension.result);
-                self.bound.truncate(before);
-            }
-        }
+            return;
+        };
+        self.visit(&comprehension.iter_range);
+        self.visit(&comprehension.accu_init);
+        let before = self.bound.len();
+        self.bound.push(&comprehension.iter_var);
+        self.bound.push(&comprehension.accu_var);
+        self.bound.extend(comprehension.iter_var2.as_deref());
+        self.visit(&comprehension.loop_cond);
+        self.visit(&comprehension.loop_step);
+        self.visit(&comprehension.result);
+        self.bound.truncate(before);
     }
 
-    fn entry(&mut self, entry: &'e EntryExpr) {
-        match entry {
-            EntryExpr::StructField(field) => self.visit(&field.value),
-            EntryExpr::MapEntry(entry) => {
-                self.visit(&entry.key);
-                self.visit(&entry.value);
-            }
-        }
-    }
-
-    fn reference(&mut self, root: &IdedExpr, path: Vec<&'e str>) {
+    fn reference(&mut self, path: &[&'e str]) {
         let Some(name) = path.first() else { return };
         if self.bound.contains(name) || name.starts_with('@') {
             return;
         }
-        let start = self
-            .places
-            .offset_for(root.id)
-            .and_then(|(start, _)| byte_offset(self.source, start as usize))
-            .filter(|start| self.source[*start..].starts_with(name))
-            .or_else(|| self.source.find(name))
-            .unwrap_or_default();
-        let end = end_of_path(self.source, start, &path);
         self.found.push(Found {
-            path: path.into_iter().map(Into::into).collect(),
-            part: start..end,
+            path: path.iter().map(|name| Arc::from(*name)).collect(),
+            part: place_of(self.source, path),
         });
     }
 }
 
-/// `a.b["c"]` as its root and names; `None` when the node is no such chain.
-fn path_of(node: &IdedExpr) -> Option<(&IdedExpr, Vec<&str>)> {
+/// `a.b["c"]` as its names, root first; `None` when the node is no such chain.
+fn path_of(node: &IdedExpr) -> Option<Vec<&str>> {
     let mut names = Vec::new();
     let mut node = node;
     loop {
@@ -143,7 +149,7 @@ fn path_of(node: &IdedExpr) -> Option<(&IdedExpr, Vec<&str>)> {
             Expr::Ident(name) => {
                 names.push(name.as_str());
                 names.reverse();
-                return Some((node, names));
+                return Some(names);
             }
             Expr::Select(select) => {
                 names.push(&select.field);
@@ -165,15 +171,39 @@ fn text_literal(node: &IdedExpr) -> Option<&str> {
     }
 }
 
-fn byte_offset(text: &str, characters: usize) -> Option<usize> {
-    text.char_indices()
+/// Where a path is written: the occurrence of its root, outside quotes and not after a dot, that
+/// goes on with most of its names.
+fn place_of(source: &str, path: &[&str]) -> Range<usize> {
+    let root = path.first().copied().unwrap_or_default();
+    let starts = source
+        .match_indices(root)
         .map(|(at, _)| at)
-        .chain(std::iter::once(text.len()))
-        .nth(characters)
+        .filter(|at| is_name(source, *at, root));
+    starts
+        .map(|start| (names_from(source, start, path), start))
+        .max_by_key(|((count, _), start)| (*count, std::cmp::Reverse(*start)))
+        .map_or(0..source.len(), |((_, end), start)| start..end)
 }
 
-/// Where `a.b.c`, which begins at `start`, ends; at the last name that is written with a dot.
-fn end_of_path(source: &str, start: usize, path: &[&str]) -> usize {
+/// Whether a whole name begins here, outside quotes and not after a dot.
+fn is_name(source: &str, at: usize, name: &str) -> bool {
+    let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let before = &source[..at];
+    let after = &source[at + name.len()..];
+    let alone = !before.ends_with(part_of_name) && !after.starts_with(part_of_name);
+    let mut quote = None;
+    for c in before.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            Some(_) | None => {}
+        }
+    }
+    alone && quote.is_none() && !before.trim_end().ends_with('.')
+}
+
+/// How many names of the path are written with dots from `start` on, and where the last ends.
+fn names_from(source: &str, start: usize, path: &[&str]) -> (usize, usize) {
     let mut end = start;
     for (index, name) in path.iter().enumerate() {
         let rest = &source[end..];
@@ -184,8 +214,8 @@ fn end_of_path(source: &str, start: usize, path: &[&str]) -> usize {
         };
         match after_dot.and_then(|rest| rest.strip_prefix(name)) {
             Some(after) => end = source.len() - after.len(),
-            None => break,
+            None => return (index, end),
         }
     }
-    end
+    (path.len(), end)
 }

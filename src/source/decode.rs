@@ -185,3 +185,7 @@ fn unknown_field(key: &Key, shape: &Shape) -> Diagnostic {
         None => diagnostic,
     }
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Reads a [`Matcher`] from YAML and checks it against the declared kind of the output.
 
+use super::judge::{Matcher, Pattern, Presence, Relation, Test};
 use super::pattern;
-use super::{Matcher, Pattern, Presence, Relation, Test};
 use crate::expr::kind::ValueKind;
 use crate::expr::operand::Operand;
 use crate::expr::template::Template;

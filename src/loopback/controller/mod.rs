@@ -213,7 +213,7 @@ fn record(store: &Store, object: &Object, note: &Note<'_>) {
         "reason": note.reason, "message": note.text, "type": "Normal", "action": note.action,
         "source": { "component": note.component }, "reportingComponent": note.component,
         "reportingInstance": note.component, "firstTimestamp": now, "lastTimestamp": now,
-        "eventTime": now_rfc3339(), "count": 1,
+        "eventTime": now_micros(), "count": 1,
     });
     if let Err(error) = store.create(kind("Event"), object.namespace(), value) {
         tracing::debug!(%error, "could not record an event");

@@ -100,6 +100,11 @@ pub(crate) fn now_seconds() -> String {
         .to_string()
 }
 
+/// Now as Kubernetes' `MicroTime` writes it: exactly six digits after the point.
+pub(crate) fn now_micros() -> String {
+    format!("{:.6}", jiff::Timestamp::now())
+}
+
 /// Now with nanoseconds, as the controllers' annotations have it.
 pub(crate) fn now_rfc3339() -> String {
     jiff::Timestamp::now().to_string()

@@ -11,3 +11,6 @@ mod screen;
 
 pub use build::{DEPTH_LIMIT, NODE_LIMIT, parse};
 pub use node::{Key, Node, NodeKind, Scalar, ScalarStyle};
+
+#[cfg(test)]
+mod tests;
