@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use super::config::Delay;
 use super::http::Lifetime;
-use super::store::{Event, Key, Kind, Object, Orphaned, Store, kind, now_rfc3339, now_seconds};
+use super::store::{Event, Key, Kind, Object, Orphaned, Store, kind, now_micros, now_seconds};
 use crate::api::{ApiVersion, EXTENSIONS_GROUP, GROUP};
 
 pub(super) use fixed::{NODE, STATIC, publish};
