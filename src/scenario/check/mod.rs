@@ -8,6 +8,7 @@ mod names;
 mod references;
 mod sandbox;
 mod target;
+mod unknown;
 
 use super::document::ScenarioFile;
 use super::vocabulary;

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{action, entries, items};
-use crate::expr::{CONTEXTS, Expression, Output, ROOTS, Reference, Template};
+use crate::expr::{Expression, Output, ROOTS, Reference, Template};
 use crate::scenario::vocabulary;
 use crate::source::yaml::{Key, Node, NodeKind, Scalar};
-use crate::source::{Code, Diagnostic, Problems, list_of, suggest};
+use crate::source::{Code, Diagnostic, Problems, list_of};
 
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,14 +59,14 @@ pub(super) fn check(root: &Node, problems: &mut Problems) {
 
 /// Where in the file a text stands: that decides which names have a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Vars,
     Target,
     Step,
 }
 
 impl Place {
-    fn roots(self) -> &'static [&'static str] {
+    pub(super) fn roots(self) -> &'static [&'static str] {
         match self {
             Self::Vars => &["vars", "env", "run"],
             Self::Target => &["vars", "env", "run", "matrix", "scenario"],
@@ -96,20 +96,20 @@ fn is_used(used: &BTreeSet<(String, Arc<str>)>, root: &str, name: &Arc<str>) -> 
         .any(|name| used.contains(&(root.to_owned(), name)))
 }
 
-struct Walk<'n, 'p> {
-    vars: BTreeSet<Arc<str>>,
-    captured: BTreeSet<Arc<str>>,
-    matrix: BTreeSet<Arc<str>>,
+pub(super) struct Walk<'n, 'p> {
+    pub(super) vars: BTreeSet<Arc<str>>,
+    pub(super) captured: BTreeSet<Arc<str>>,
+    pub(super) matrix: BTreeSet<Arc<str>>,
     /// Names that a later step captures.
-    later: BTreeSet<Arc<str>>,
+    pub(super) later: BTreeSet<Arc<str>>,
     /// Step ids so far and the outputs of the step.
-    ids: HashMap<&'n str, &'static [Output]>,
+    pub(super) ids: HashMap<&'n str, &'static [Output]>,
     /// The outputs of the current step: bare names in its expressions.
-    outputs: &'static [Output],
-    place: Place,
+    pub(super) outputs: &'static [Output],
+    pub(super) place: Place,
     /// Root and name of everything that was referred to; an empty name for a whole root.
     used: BTreeSet<(String, Arc<str>)>,
-    problems: &'p mut Problems,
+    pub(super) problems: &'p mut Problems,
 }
 
 impl<'n> Walk<'n, '_> {
@@ -281,136 +281,6 @@ impl<'n> Walk<'n, '_> {
             _ => self.context(reference, root, &name),
         }
     }
-
-    fn unknown_root(&mut self, reference: &Reference) {
-        let root = reference.root();
-        let outputs: Vec<&str> = self.outputs.iter().map(|output| output.name).collect();
-        let known: Vec<&str> = outputs.iter().chain(ROOTS).copied().collect();
-        let declared = self
-            .vars
-            .iter()
-            .chain(&self.captured)
-            .find(|name| &***name == root);
-        let label = match declared {
-            Some(name) => format!("did you mean `vars.{name}`?"),
-            None => did_you_mean(root, &known),
-        };
-        let diagnostic = Diagnostic::error(
-            Code::UnknownReference,
-            reference.span,
-            format!("unknown name `{root}`"),
-        )
-        .label(label)
-        .help(format!("names begin with {}", list_of(self.place.roots())));
-        self.problems.push(if outputs.is_empty() {
-            diagnostic
-        } else {
-            diagnostic.help(format!(
-                "the outputs of this step are {}",
-                list_of(&outputs)
-            ))
-        });
-    }
-
-    fn variable(&mut self, reference: &Reference, name: &Arc<str>) {
-        if self.vars.contains(name) || self.captured.contains(name) {
-            return;
-        }
-        let (message, label) = if self.place == Place::Step && self.later.contains(name) {
-            (
-                format!("`vars.{name}` is used before it is captured"),
-                "captured by a later step".to_owned(),
-            )
-        } else {
-            let known: Vec<&str> = self
-                .vars
-                .iter()
-                .chain(&self.captured)
-                .map(|name| &**name)
-                .collect();
-            (
-                format!("unknown variable `{name}`"),
-                did_you_mean(name, &known),
-            )
-        };
-        let known: Vec<&Arc<str>> = self.vars.iter().chain(&self.captured).collect();
-        let help = if known.is_empty() {
-            format!("declare it: `vars: {{ {name}: … }}`")
-        } else {
-            format!("the variables here are {}", list_of(&known))
-        };
-        self.unknown(reference, message, label, help);
-    }
-
-    fn axis(&mut self, reference: &Reference, name: &Arc<str>) {
-        if self.matrix.contains(name) {
-            return;
-        }
-        let known: Vec<&str> = self.matrix.iter().map(|name| &**name).collect();
-        let label = did_you_mean(name, &known);
-        let help = if known.is_empty() {
-            format!("declare it: `matrix: {{ {name}: [ … ] }}`")
-        } else {
-            format!("the axes are {}", list_of(&known))
-        };
-        self.unknown(reference, format!("unknown axis `{name}`"), label, help);
-    }
-
-    fn step_output(&mut self, reference: &Reference, id: &Arc<str>) {
-        let Some(outputs) = self.ids.get(&**id) else {
-            let mut known: Vec<&str> = self.ids.keys().copied().collect();
-            known.sort_unstable();
-            let label = did_you_mean(id, &known);
-            let help = if known.is_empty() {
-                "give a step above an `id`".to_owned()
-            } else {
-                format!("the ids of the steps above are {}", list_of(&known))
-            };
-            self.unknown(
-                reference,
-                format!("no step above has the id `{id}`"),
-                label,
-                help,
-            );
-            return;
-        };
-        let Some(output) = reference.path.get(2) else {
-            return;
-        };
-        let known: Vec<&str> = outputs.iter().map(|output| output.name).collect();
-        if !known.contains(&&**output) {
-            let message = format!("the step `{id}` has no output `{output}`");
-            let help = if known.is_empty() {
-                "this kind of step has no outputs".to_owned()
-            } else {
-                format!("its outputs are {}", list_of(&known))
-            };
-            self.unknown(reference, message, did_you_mean(output, &known), help);
-        }
-    }
-
-    fn context(&mut self, reference: &Reference, root: &str, name: &str) {
-        let fields = CONTEXTS
-            .iter()
-            .find(|(known, _)| *known == root)
-            .map_or(&[][..], |(_, fields)| fields);
-        if !fields.contains(&name) {
-            self.unknown(
-                reference,
-                format!("`{root}` has no `{name}`"),
-                did_you_mean(name, fields),
-                format!("it has {}", list_of(fields)),
-            );
-        }
-    }
-
-    fn unknown(&mut self, reference: &Reference, message: String, label: String, help: String) {
-        self.problems.push(
-            Diagnostic::error(Code::UnknownReference, reference.span, message)
-                .label(label)
-                .help(help),
-        );
-    }
 }
 
 fn collect_captures<'n>(step: &'n Node, captures: &mut Vec<&'n Key>) {
@@ -418,13 +288,6 @@ fn collect_captures<'n>(step: &'n Node, captures: &mut Vec<&'n Key>) {
         collect_captures(inner, captures);
     }
     captures.extend(entries(step.get("capture")).iter().map(|(name, _)| name));
-}
-
-fn did_you_mean(unknown: &str, known: &[&str]) -> String {
-    suggest(unknown, known).map_or_else(
-        || "unknown".to_owned(),
-        |word| format!("did you mean `{word}`?"),
-    )
 }
 
 fn unused(what: &str, name: &Key, root: &str) -> Diagnostic {
