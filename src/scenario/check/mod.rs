@@ -19,7 +19,7 @@ use crate::source::yaml::{Key, Node};
 pub(super) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
     names::check(root, problems);
     references::check(root, problems);
-    target::check(file, problems);
+    target::check(root, file, problems);
     for (_, scenario) in entries(root.get("scenarios")) {
         sandbox::check(scenario, file, problems);
     }

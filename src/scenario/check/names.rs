@@ -15,13 +15,13 @@ const LONGEST: usize = 63;
 
 pub(super) fn check(root: &Node, problems: &mut Problems) {
     for (name, _) in entries(root.get("vars")) {
-        identifier("variable", name, problems);
+        identifier("a variable", name, problems);
     }
     for (id, scenario) in entries(root.get("scenarios")) {
         scenario_id(id, problems);
         for (name, _) in entries(scenario.get("matrix")) {
             if !matches!(&*name.value, "include" | "exclude") {
-                identifier("axis", name, problems);
+                identifier("an axis", name, problems);
             }
         }
         let mut seen = Seen::default();
@@ -47,7 +47,7 @@ struct Seen {
 fn step_names(step: &Node, seen: &mut Seen, problems: &mut Problems) {
     if let Some(id) = step.get("id").and_then(Node::as_scalar) {
         let key = Spanned::new(Arc::clone(&id.text), id.span);
-        if identifier("step id", &key, problems)
+        if identifier("a step id", &key, problems)
             && seen.ids.insert(Arc::clone(&key.value), key.span).is_some()
         {
             problems.push(
@@ -62,7 +62,7 @@ fn step_names(step: &Node, seen: &mut Seen, problems: &mut Problems) {
         }
     }
     for (name, _) in entries(step.get("capture")) {
-        if identifier("capture", name, problems)
+        if identifier("a capture", name, problems)
             && seen
                 .captured
                 .insert(Arc::clone(&name.value), name.span)
@@ -72,9 +72,9 @@ fn step_names(step: &Node, seen: &mut Seen, problems: &mut Problems) {
                 Diagnostic::error(
                     Code::DuplicateName,
                     name.span,
-                    format!("the name `{}` is taken", name.value),
+                    format!("the name `{}` is already used", name.value),
                 )
-                .label("already a variable or a capture")
+                .label("already a variable or a capture above")
                 .help("captures and `vars` share one name space, and a value never changes"),
             );
         }
@@ -84,24 +84,34 @@ fn step_names(step: &Node, seen: &mut Seen, problems: &mut Problems) {
     }
 }
 
+/// Whether a text can stand after a dot in an expression.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn is_identifier(text: &str) -> Result<(), &'static str> {
+    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !begins || !rest {
+        Err("a name is letters, digits and `_`, and does not begin with a digit")
+    } else if RESERVED.contains(&text) {
+        Err("the word is reserved in expressions")
+    } else if text.len() > LONGEST {
+        Err("a name has at most 63 letters")
+    } else {
+        Ok(())
+    }
+}
+
 /// A name that stands in expressions: `vars.NAME`.
 fn identifier(what: &str, name: &Key, problems: &mut Problems) -> bool {
     let text = &*name.value;
-    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    let problem = if !begins || !rest {
-        "a name is letters, digits and `_`, and does not begin with a digit"
-    } else if RESERVED.contains(&text) {
-        "the word is reserved in expressions"
-    } else if text.len() > LONGEST {
-        "a name has at most 63 letters"
-    } else {
+    let Err(problem) = is_identifier(text) else {
         return true;
     };
     let diagnostic = Diagnostic::error(
         Code::BadName,
         name.span,
-        format!("`{text}` is not a name for a {what}"),
+        format!("`{text}` is not a name for {what}"),
     )
     .label("not a name")
     .help(problem);

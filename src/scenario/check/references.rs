@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{action, entries, items};
+use super::{action, entries, items, names};
 use crate::expr::{Expression, Output, ROOTS, Reference, Template};
 use crate::scenario::vocabulary;
 use crate::source::yaml::{Key, Node, NodeKind, Scalar};
@@ -70,7 +70,17 @@ impl Place {
         match self {
             Self::Vars => &["vars", "env", "run"],
             Self::Target => &["vars", "env", "run", "matrix", "scenario"],
-            Self::Step => ROOTS,
+            Self::Step => &[
+                "vars",
+                "env",
+                "matrix",
+                "run",
+                "scenario",
+                "vu",
+                "iteration",
+                "sandbox",
+                "steps",
+            ],
         }
     }
 
@@ -89,8 +99,12 @@ fn axes(scenario: &Node) -> impl Iterator<Item = Arc<str>> {
         .map(|(name, _)| Arc::clone(&name.value))
 }
 
-/// Whether a name was used; the whole root counts as all its names.
+/// Whether a name was used; the whole root counts as all its names. A name that cannot be used was
+/// reported as that.
 fn is_used(used: &BTreeSet<(String, Arc<str>)>, root: &str, name: &Arc<str>) -> bool {
+    if names::is_identifier(name).is_err() {
+        return true;
+    }
     [Arc::clone(name), Arc::from("")]
         .into_iter()
         .any(|name| used.contains(&(root.to_owned(), name)))

@@ -3,11 +3,23 @@
 use crate::expr::Value;
 use crate::scenario::document::{Scenario, ScenarioFile};
 use crate::scenario::vocabulary::MODE_WORDS;
+use crate::source::yaml::Node;
 use crate::source::{Code, Diagnostic, Problems, Span, list_of};
 
-pub(super) fn check(file: &ScenarioFile, problems: &mut Problems) {
+pub(super) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
     let mut seen = Vec::new();
     for scenario in &file.scenarios {
+        // What is written, even if it could not be read: that was reported.
+        let own = root
+            .get("scenarios")
+            .and_then(|scenarios| scenarios.get(&scenario.id.value))
+            .and_then(|node| node.get("target"));
+        let written = |field: &str| {
+            [own, root.get("target")]
+                .into_iter()
+                .flatten()
+                .any(|target| target.get(field).is_some())
+        };
         let modes = modes(scenario, file);
         if modes.is_empty()
             && !scenario
@@ -19,8 +31,8 @@ pub(super) fn check(file: &ScenarioFile, problems: &mut Problems) {
         }
         for (mode, span) in modes {
             let problem = match mode {
-                "gateway" if !has_gateway(scenario, file) => Some(no_gateway(span)),
-                "direct" if !has_url(scenario, file) => Some(no_url(span)),
+                "gateway" if !written("gateway") => Some(no_gateway(span)),
+                "direct" if !written("apiUrl") => Some(no_url(span)),
                 _ => None,
             };
             // The mode of the file's target is shared by several scenarios: say it once.
@@ -52,14 +64,6 @@ fn modes<'f>(scenario: &'f Scenario, file: &'f ScenarioFile) -> Vec<(&'f str, Sp
     mode.map(|mode| (mode.value, mode.span))
         .into_iter()
         .collect()
-}
-
-fn has_gateway(scenario: &Scenario, file: &ScenarioFile) -> bool {
-    scenario.target.gateway.is_some() || file.target.gateway.is_some()
-}
-
-fn has_url(scenario: &Scenario, file: &ScenarioFile) -> bool {
-    scenario.target.api_url.is_some() || file.target.api_url.is_some()
 }
 
 fn no_mode(scenario: &Scenario) -> Diagnostic {
