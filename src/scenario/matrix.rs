@@ -80,7 +80,8 @@ fn axis(name: &Key, node: &Node, problems: &mut Problems) -> Option<Axis> {
         );
     }
     let mut values: Vec<Spanned<Value>> = Vec::new();
-    for item in items {
+    // More are too many cells anyway, which is reported below.
+    for item in items.iter().take(MOST_CELLS + 1) {
         let Some(value) = axis_value(name, item, problems) else {
             continue;
         };

@@ -99,6 +99,73 @@ fn what_does_not_compile_is_not_reported_as_unused_too() {
     assert!(!found.contains("unused"), "{found}");
 }
 
+#[test]
+fn large_hostile_files_are_judged_without_blowing_up() {
+    let head = "version: 1\nname: x\ntarget: { warmPool: p, mode: tunnel }\n";
+    let one = "scenarios:\n  one:\n    steps:\n      - create: {}\n";
+    let many =
+        |count: usize, line: &dyn Fn(usize) -> String| -> String { (0..count).map(line).collect() };
+    let files = [
+        format!(
+            "{head}vars:\n{}{one}",
+            many(2_000, &|n| format!("  v{n}: {n}\n"))
+        ),
+        format!(
+            "{head}vars:\n{}{one}{}",
+            many(1_000, &|n| format!("  v{n}: {n}\n")),
+            many(1_000, &|n| format!(
+                "      - exec: echo ${{{{ vars.w{n} }}}}\n"
+            ))
+        ),
+        format!(
+            "{head}{one}      - exec: |\n{}",
+            many(2_000, &|n| format!("          ${{{{ vars.w{n} }}}}\n"))
+        ),
+        format!(
+            "{head}{one}      - exec: |\n{}",
+            many(2_000, &|_| "          ${{ \n".to_owned())
+        ),
+        format!(
+            "{head}scenarios:\n{}",
+            many(1_000, &|n| format!(
+                "  s{n}: {{ steps: [{{ create: {{}} }}, {{ exec: a }}] }}\n"
+            ))
+        ),
+        format!(
+            "{head}scenarios:\n  one:\n    matrix:\n      a: [{}]\n    steps: [{{ create: {{}} }}]\n",
+            many(5_000, &|n| format!("{n}, "))
+        ),
+        format!(
+            "{head}scenarios:\n  one:\n    matrix: {{{}}}\n    steps: [{{ create: {{}} }}]\n",
+            many(500, &|n| format!("a{n}: [1, 2], "))
+        ),
+        format!("{head}{}", many(5_000, &|n| format!("k{n}: 1\n"))),
+        format!(
+            "{head}{one}        expect: {{ x: '{}' }}\n",
+            "${{ 1 }}".repeat(5_000)
+        ),
+        format!("{{{}}}", many(2_000, &|n| format!("k{n}: 1, "))),
+        "\"".repeat(1 << 17),
+        "a: ".repeat(1 << 15),
+        "?".repeat(1 << 17),
+        "- ".repeat(1 << 15),
+        "#".repeat(1 << 17),
+        "&a ".repeat(1 << 15),
+        format!("a: {}", "x".repeat(1 << 17)),
+        format!("{}: x", "x".repeat(1 << 17)),
+        format!("a: >\n{}", " x\n\n".repeat(1 << 15)),
+        format!("a: \"{}\"", "\\x41".repeat(1 << 15)),
+        format!("a: [{}]", "{},".repeat(1 << 15)),
+        "\n".repeat(1 << 17),
+        "---\n".repeat(1 << 15),
+        "\u{feff}".repeat(1 << 15),
+    ];
+    for text in files {
+        let found = complaints(&text);
+        assert!(found.len() < 1 << 20, "{} bytes of diagnosis", found.len());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -26,6 +26,7 @@ pub(super) fn check(root: &Node, problems: &mut Problems) {
         outputs: &[],
         place: Place::Vars,
         used: BTreeSet::new(),
+        in_target: BTreeSet::new(),
         problems,
     };
     for (name, value) in entries(root.get("vars")) {
@@ -39,16 +40,11 @@ pub(super) fn check(root: &Node, problems: &mut Problems) {
         walk.matrix = scenarios.iter().flat_map(|(_, node)| axes(node)).collect();
         walk.texts(target, Text::Template);
     }
-    let in_target = std::mem::take(&mut walk.used);
-    let mut used_vars: BTreeSet<(String, Arc<str>)> = in_target
-        .iter()
-        .filter(|(root, _)| root == "vars")
-        .cloned()
-        .collect();
+    walk.in_target = std::mem::take(&mut walk.used);
+    let mut used_vars = walk.in_target.clone();
     for (_, scenario) in scenarios {
-        walk.used.clone_from(&in_target);
         walk.scenario(scenario);
-        used_vars.extend(walk.used.iter().filter(|(root, _)| root == "vars").cloned());
+        used_vars.append(&mut walk.used);
     }
     for (name, _) in entries(root.get("vars")) {
         if !is_used(&used_vars, "vars", &name.value) {
@@ -99,15 +95,18 @@ fn axes(scenario: &Node) -> impl Iterator<Item = Arc<str>> {
         .map(|(name, _)| Arc::clone(&name.value))
 }
 
+/// Root and name of what was referred to.
+type Used = BTreeSet<(&'static str, Arc<str>)>;
+
 /// Whether a name was used; the whole root counts as all its names. A name that cannot be used was
 /// reported as that.
-fn is_used(used: &BTreeSet<(String, Arc<str>)>, root: &str, name: &Arc<str>) -> bool {
+fn is_used(used: &Used, root: &'static str, name: &Arc<str>) -> bool {
     if names::is_identifier(name).is_err() {
         return true;
     }
     [Arc::clone(name), Arc::from("")]
         .into_iter()
-        .any(|name| used.contains(&(root.to_owned(), name)))
+        .any(|name| used.contains(&(root, name)))
 }
 
 pub(super) struct Walk<'n, 'p> {
@@ -122,7 +121,9 @@ pub(super) struct Walk<'n, 'p> {
     pub(super) outputs: &'static [Output],
     pub(super) place: Place,
     /// Root and name of everything that was referred to; an empty name for a whole root.
-    used: BTreeSet<(String, Arc<str>)>,
+    used: Used,
+    /// The same for the target of the file, which every scenario uses.
+    in_target: Used,
     pub(super) problems: &'p mut Problems,
 }
 
@@ -151,12 +152,12 @@ impl<'n> Walk<'n, '_> {
         }
         for (name, _) in entries(scenario.get("matrix")) {
             let known = matches!(&*name.value, "mode" | "include" | "exclude");
-            if !known && !is_used(&self.used, "matrix", &name.value) {
+            if !known && !self.is_used("matrix", &name.value) {
                 self.problems.push(unused("axis", name, "matrix"));
             }
         }
         for name in captures {
-            if !self.vars.contains(&name.value) && !is_used(&self.used, "vars", &name.value) {
+            if !self.vars.contains(&name.value) && !self.is_used("vars", &name.value) {
                 self.problems.push(unused("capture", name, "vars"));
             }
         }
@@ -233,16 +234,16 @@ impl<'n> Walk<'n, '_> {
         }
     }
 
+    fn is_used(&self, root: &'static str, name: &Arc<str>) -> bool {
+        is_used(&self.used, root, name) || is_used(&self.in_target, root, name)
+    }
+
     /// Names in a text that does not compile count as used, so that one mistake is not two.
     fn assume_used(&mut self, text: &str) {
-        let names: Vec<Arc<str>> = self.vars.iter().chain(&self.later).cloned().collect();
-        for (root, names) in [
-            ("vars", names),
-            ("matrix", self.matrix.iter().cloned().collect()),
-        ] {
-            for name in names.into_iter().filter(|name| text.contains(&**name)) {
-                self.used.insert((root.to_owned(), name));
-            }
+        for word in text.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
+            let name: Arc<str> = word.into();
+            self.used.insert(("vars", Arc::clone(&name)));
+            self.used.insert(("matrix", name));
         }
     }
 
@@ -263,10 +264,10 @@ impl<'n> Walk<'n, '_> {
             );
             return;
         }
-        if !ROOTS.contains(&root) {
+        let Some(root) = ROOTS.iter().copied().find(|known| *known == root) else {
             self.unknown_root(reference);
             return;
-        }
+        };
         if !self.place.roots().contains(&root) {
             self.problems.push(
                 Diagnostic::error(
@@ -283,7 +284,7 @@ impl<'n> Walk<'n, '_> {
             return;
         }
         let name: Arc<str> = reference.path.get(1).cloned().unwrap_or_default();
-        self.used.insert((root.to_owned(), Arc::clone(&name)));
+        self.used.insert((root, Arc::clone(&name)));
         if name.is_empty() {
             return;
         }

@@ -1,5 +1,8 @@
 //! Every cell has a connection mode, and every mode has the target that it needs.
 
+use std::collections::{HashMap, HashSet};
+
+use super::entries;
 use crate::expr::Value;
 use crate::scenario::document::{Scenario, ScenarioFile};
 use crate::scenario::vocabulary::MODE_WORDS;
@@ -7,12 +10,15 @@ use crate::source::yaml::Node;
 use crate::source::{Code, Diagnostic, Problems, Span, list_of};
 
 pub(super) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
+    let nodes: HashMap<Span, &Node> = entries(root.get("scenarios"))
+        .iter()
+        .map(|(id, node)| (id.span, node))
+        .collect();
     for scenario in &file.scenarios {
         // What is written, even if it could not be read: that was reported.
-        let own = root
-            .get("scenarios")
-            .and_then(|scenarios| scenarios.get(&scenario.id.value))
+        let own = nodes
+            .get(&scenario.id.span)
             .and_then(|node| node.get("target"));
         let written = |field: &str| {
             [own, root.get("target")]
@@ -36,8 +42,7 @@ pub(super) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
                 _ => None,
             };
             // The mode of the file's target is shared by several scenarios: say it once.
-            if let Some(problem) = problem.filter(|_| !seen.contains(&span)) {
-                seen.push(span);
+            if let Some(problem) = problem.filter(|_| seen.insert(span)) {
                 problems.push(problem);
             }
         }

@@ -8,6 +8,9 @@ use crate::source::{Code, Diagnostic, list_of, suggest};
 
 impl Walk<'_, '_> {
     pub(super) fn unknown_root(&mut self, reference: &Reference) {
+        if self.problems.is_full() {
+            return self.unsaid(reference);
+        }
         let root = reference.root();
         let outputs: Vec<&str> = self.outputs.iter().map(|output| output.name).collect();
         let known: Vec<&str> = outputs.iter().chain(ROOTS).copied().collect();
@@ -41,6 +44,9 @@ impl Walk<'_, '_> {
         if self.vars.contains(name) || self.captured.contains(name) {
             return;
         }
+        if self.problems.is_full() {
+            return self.unsaid(reference);
+        }
         let (message, label) = if self.place == Place::Step && self.later.contains(name) {
             (
                 format!("`vars.{name}` is used before it is captured"),
@@ -71,6 +77,9 @@ impl Walk<'_, '_> {
         if self.matrix.contains(name) {
             return;
         }
+        if self.problems.is_full() {
+            return self.unsaid(reference);
+        }
         let known: Vec<&str> = self.matrix.iter().map(|name| &**name).collect();
         let label = did_you_mean(name, &known);
         let help = if known.is_empty() {
@@ -83,6 +92,9 @@ impl Walk<'_, '_> {
 
     pub(super) fn step_output(&mut self, reference: &Reference, id: &Arc<str>) {
         let Some(outputs) = self.ids.get(&**id) else {
+            if self.problems.is_full() {
+                return self.unsaid(reference);
+            }
             let mut known: Vec<&str> = self.ids.keys().copied().collect();
             known.sort_unstable();
             let label = did_you_mean(id, &known);
@@ -127,6 +139,15 @@ impl Walk<'_, '_> {
                 format!("it has {}", list_of(fields)),
             );
         }
+    }
+
+    /// Counts a problem that is not shown, without a search for what was meant.
+    fn unsaid(&mut self, reference: &Reference) {
+        self.problems.push(Diagnostic::error(
+            Code::UnknownReference,
+            reference.span,
+            "unknown name",
+        ));
     }
 
     fn unknown(&mut self, reference: &Reference, message: String, label: String, help: String) {
