@@ -23,6 +23,15 @@ pub const ROOTS: &[&str] = &[
     "steps",
 ];
 
+/// The names under the roots whose names are fixed. All numbers count from 1.
+pub const CONTEXTS: &[(&str, &[&str])] = &[
+    ("run", &["id", "seed"]),
+    ("scenario", &["name"]),
+    ("vu", &["number"]),
+    ("iteration", &["number"]),
+    ("sandbox", &["name", "claim", "namespace"]),
+];
+
 /// Values by root and name, in a chain of scopes.
 #[derive(Debug, Clone, Default)]
 pub struct Bindings {

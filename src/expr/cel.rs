@@ -90,7 +90,6 @@ impl Expression {
         too_deep(source)?;
         let mut tree = PrattParser::new()
             .max_recursion_depth(DEEPEST)
-            .error_recovery_limit(1)
             .max_expression_node_count(LONGEST)
             .parse(source)
             .map_err(|errors| compile_error(source, &errors))?;
@@ -215,27 +214,45 @@ impl CompileError {
 }
 
 fn compile_error(source: &str, errors: &::cel::ParseErrors) -> CompileError {
-    let Some(error) = errors.errors.first() else {
+    // Errors about the parser's own limits have no place, the others one of line and column.
+    let error = errors
+        .errors
+        .iter()
+        .find(|error| error.pos.0 > 0)
+        .or(errors.errors.first());
+    let Some(error) = error else {
         return CompileError {
             message: "it is not CEL".to_owned(),
             part: 0..source.len(),
         };
     };
     let line = usize::try_from(error.pos.0).unwrap_or(1).max(1);
-    let column = usize::try_from(error.pos.1).unwrap_or(0);
+    let column = usize::try_from(error.pos.1).unwrap_or(1).max(1);
     let line_start: usize = source
         .split_inclusive('\n')
         .take(line - 1)
         .map(str::len)
         .sum();
+    let end = source.trim_end().len();
     let start = source[line_start..]
         .char_indices()
-        .nth(column)
-        .map_or(source.trim_end().len(), |(at, _)| line_start + at);
-    let size = source[start..].chars().next().map_or(0, char::len_utf8);
-    let message = error.msg.replace("Syntax error: ", "");
+        .nth(column - 1)
+        .map_or(end, |(at, _)| line_start + at);
+    let found = &source[start..];
+    let size = found
+        .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .map_or(found.len(), |size| {
+            size.max(found.chars().next().map_or(0, char::len_utf8))
+        });
+    let message = if found.trim().is_empty() {
+        "it ends too early".to_owned()
+    } else if error.msg.contains("input") || error.msg.contains("expected") {
+        format!("`{}` is not expected here", &found[..size])
+    } else {
+        error.msg.lines().next().unwrap_or_default().to_owned()
+    };
     CompileError {
-        message: message.lines().next().unwrap_or_default().to_owned(),
+        message,
         part: start..start + size,
     }
 }

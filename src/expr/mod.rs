@@ -16,7 +16,7 @@ mod references;
 mod template;
 mod value;
 
-pub use bindings::{Bindings, ROOTS};
+pub use bindings::{Bindings, CONTEXTS, ROOTS};
 pub use cel::{CompileError, Expression};
 pub use error::EvalError;
 pub use kind::{Output, ValueKind};

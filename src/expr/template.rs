@@ -12,6 +12,9 @@ use super::value::Value;
 use crate::source::yaml::{Node, Scalar};
 use crate::source::{Code, Diagnostic, FromNode, Problems, Span, wrong_type};
 
+/// The most expressions in one text.
+const MOST_EXPRESSIONS: usize = 100;
+
 /// Text whose `${{ … }}` parts are evaluated per iteration.
 #[derive(Debug, Clone)]
 pub struct Template {
@@ -33,6 +36,7 @@ impl Template {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut at = 0;
+        let mut expressions = 0;
         let errors = problems.error_count();
         while let Some(found) = text[at..].find("${{") {
             let open = at + found;
@@ -50,6 +54,11 @@ impl Template {
             };
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal).into()));
+            }
+            expressions += 1;
+            if expressions > MOST_EXPRESSIONS {
+                problems.push(too_many(scalar.span));
+                return None;
             }
             let inner = &text[start..start + length];
             let lead = start + inner.len() - inner.trim_start().len();
@@ -184,6 +193,15 @@ fn end_of_expression(text: &str) -> Option<usize> {
     }
     // Quotes that are not closed are for the expression's own compiler to report.
     text.find("}}")
+}
+
+fn too_many(span: Span) -> Diagnostic {
+    Diagnostic::error(
+        Code::Limit,
+        span,
+        format!("the text has more than {MOST_EXPRESSIONS} expressions"),
+    )
+    .help("let the program in the sandbox put it together, or split the text")
 }
 
 fn unclosed(span: Span) -> Diagnostic {

@@ -201,6 +201,12 @@ impl Problems {
         self.errors
     }
 
+    /// Whether further problems are only counted; who would have to search for a suggestion can
+    /// save it then.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= KEPT
+    }
+
     /// How many problems were found beyond those kept.
     pub fn dropped(&self) -> usize {
         self.dropped

@@ -175,13 +175,12 @@ impl SourceFile {
         }
         let line = self.lines.partition_point(|start| *start <= offset).max(1);
         let start = self.line_range(line).start;
+        let before = &self.text[start..offset];
+        // A byte order mark at the start of the file is no column.
+        let before = before.strip_prefix('\u{feff}').unwrap_or(before);
         Location {
             line,
-            column: self.text[start..offset]
-                .chars()
-                .filter(|c| *c != '\u{feff}')
-                .count()
-                + 1,
+            column: before.chars().count() + 1,
         }
     }
 

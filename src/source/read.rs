@@ -181,11 +181,9 @@ where
     match scalar.text.parse() {
         Ok(value) => Some(value),
         Err(error) => {
-            problems.push(Diagnostic::error(
-                Code::BadValue,
-                node.span,
-                error.to_string(),
-            ));
+            let text = error.to_string();
+            let (message, label) = text.split_once("; ").unwrap_or((&text, ""));
+            problems.push(Diagnostic::error(Code::BadValue, node.span, message).label(label));
             None
         }
     }

@@ -166,10 +166,13 @@ struct Drawn {
 
 impl Drawn {
     fn new(file: &SourceFile, span: Span, line: usize) -> Self {
-        let range = file.line_range(line);
-        let cells = cells(file.line(line));
-        let first = span.start.saturating_sub(range.start);
-        let last = span.end.saturating_sub(range.start);
+        let start = file.line_range(line).start;
+        let whole = file.line(line);
+        let first = span.start.saturating_sub(start).min(whole.len());
+        let (near, before) = neighbourhood(whole, first);
+        let cells = cells(near);
+        let first = first - before;
+        let last = span.end.saturating_sub(start + before);
         let before = columns(cells.iter().take_while(|cell| cell.at < first));
         let marked = columns(
             cells
@@ -224,6 +227,21 @@ impl Drawn {
             carets: marked.clamp(1, WIDEST.saturating_sub(indent).max(1)),
         }
     }
+}
+
+/// The part of a line that can be shown around a byte, and where it begins: a line of megabytes
+/// is not looked at as a whole for each problem in it.
+fn neighbourhood(line: &str, at: usize) -> (&str, usize) {
+    const REACH: usize = 4 * WIDEST;
+    let boundary = |mut at: usize| {
+        at = at.min(line.len());
+        while !line.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let from = boundary(at.saturating_sub(REACH));
+    (&line[from..boundary(at + REACH)], from)
 }
 
 /// One character of a source line.

@@ -3,6 +3,11 @@
 /// The longest word that is compared; longer ones are not typing mistakes.
 const LONGEST: usize = 64;
 
+/// The most known words that are looked at.
+const MOST_KNOWN: usize = 1_000;
+/// The most words that are listed for people.
+const MOST_LISTED: usize = 20;
+
 /// The known word nearest to `unknown`, if one is near enough.
 ///
 /// Case, `-` and `_` do not count. Near is: at most a third of the letters wrong (optimal string
@@ -11,6 +16,7 @@ pub fn suggest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
     if unknown.len() > LONGEST {
         return None;
     }
+    let known = &known[..known.len().min(MOST_KNOWN)];
     let wanted = plain(unknown);
     if wanted.is_empty() {
         return None;
@@ -39,12 +45,16 @@ fn plain(word: &str) -> String {
         .collect()
 }
 
-/// Words as a list for people: `` `a`, `b`, `c` ``.
+/// Words as a list for people: `` `a`, `b`, `c` ``; the first twenty, then how many more.
 pub fn list_of<T: AsRef<str>>(words: &[T]) -> String {
-    let quoted: Vec<String> = words
+    let mut quoted: Vec<String> = words
         .iter()
+        .take(MOST_LISTED)
         .map(|word| format!("`{}`", word.as_ref()))
         .collect();
+    if words.len() > MOST_LISTED {
+        quoted.push(format!("and {} more", words.len() - MOST_LISTED));
+    }
     quoted.join(", ")
 }
 

@@ -159,14 +159,15 @@ fn operand(node: &Node, kind: ValueKind, problems: &mut Problems) -> Option<Oper
     match read {
         Ok(value) => Some(Operand::Fixed(value)),
         Err(reason) => {
-            problems.push(wrong_operand(node, kind, reason));
+            problems.push(wrong_operand(node, kind, &reason));
             None
         }
     }
 }
 
-fn wrong_operand(node: &Node, kind: ValueKind, reason: String) -> Diagnostic {
-    let diagnostic = Diagnostic::error(Code::TypeMismatch, node.span, reason);
+fn wrong_operand(node: &Node, kind: ValueKind, reason: &str) -> Diagnostic {
+    let (message, hint) = reason.split_once("; ").unwrap_or((reason, ""));
+    let diagnostic = Diagnostic::error(Code::TypeMismatch, node.span, message);
     match (kind, node.as_scalar()) {
         (ValueKind::Word(words), Some(scalar)) => diagnostic
             .label(suggest(&scalar.text, words).map_or_else(
@@ -177,6 +178,7 @@ fn wrong_operand(node: &Node, kind: ValueKind, reason: String) -> Diagnostic {
         (ValueKind::Text | ValueKind::Bytes, Some(scalar)) if !scalar.is_null() => diagnostic
             .label("expected text")
             .help(format!("put it in quotes: \"{}\"", scalar.text)),
+        _ if !hint.is_empty() => diagnostic.label(hint),
         _ => diagnostic.label(format!("expected {}", kind.name())),
     }
 }

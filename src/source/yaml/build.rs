@@ -42,6 +42,7 @@ pub fn parse(file: &SourceFile, problems: &mut Problems) -> Option<Node> {
         root: None,
         nodes: 0,
         documents: 0,
+        aliases: HashSet::new(),
     };
     for event in Parser::new_from_str_with_options(file.text(), options) {
         let flow = match event {
@@ -97,6 +98,7 @@ struct Builder<'f, 'p> {
     root: Option<Node>,
     nodes: usize,
     documents: usize,
+    aliases: HashSet<String>,
 }
 
 impl Builder<'_, '_> {
@@ -127,7 +129,10 @@ impl Builder<'_, '_> {
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
                 let name = self.file.slice(place).to_owned();
-                self.not_in_language(place, &format!("the alias `{name}`"));
+                // Each alias once: it is the same mistake wherever it stands.
+                if self.aliases.insert(name.clone()) {
+                    self.not_in_language(place, &format!("the alias `{name}`"));
+                }
                 self.add(Node {
                     span: place,
                     kind: NodeKind::Invalid,

@@ -129,13 +129,13 @@ fn anchors_aliases_merge_keys_and_tags_are_reported_and_the_rest_is_read() {
 
 #[test]
 fn an_alias_bomb_costs_nothing() {
-    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for level in 1..9 {
-        let below = level - 1;
-        text.push_str(&format!(
-            "a{level}: &a{level} [*a{below}, *a{below}, *a{below}]\n"
-        ));
-    }
+    let lines: Vec<String> = (1..9)
+        .map(|level| {
+            let below = level - 1;
+            format!("a{level}: &a{level} [*a{below}, *a{below}, *a{below}]\n")
+        })
+        .collect();
+    let text = format!("a0: &a0 [x, x, x, x, x, x, x, x, x]\n{}", lines.concat());
     let text = complaints(&text);
     assert!(text.contains("anchors and aliases are not part of the language"));
 }
@@ -178,7 +178,7 @@ fn deep_nesting_and_many_values_are_refused() {
         "{a: ".repeat(20_000),
         "- ".repeat(20_000),
         (0..2_000)
-            .map(|n| format!("{}a:\n", " ".repeat(n)))
+            .flat_map(|n| [" ".repeat(n), "a:\n".to_owned()])
             .collect(),
     ] {
         let found = complaints(&text);
