@@ -42,6 +42,7 @@ fn evaluate(source: &str) -> Result<Value, EvalError> {
     let mut bindings = bindings().child();
     bindings.set_bare("stdout", "42\n");
     bindings.set_bare("exitCode", 0);
+    bindings.set_bare("duration", Duration::from_secs(3));
     bindings.set_bare("body", r#"{"id": 7, "tags": ["x"]}"#);
     Expression::compile(source)
         .expect("it compiles")
@@ -199,6 +200,7 @@ fn expressions_see_outputs_and_have_our_functions() {
         evaluate("matrix.wait > duration('1m')"),
         Ok(Value::Bool(true))
     );
+    assert_eq!(evaluate("duration < duration('5s')"), Ok(Value::Bool(true)));
     assert_eq!(evaluate("steps.hash.stdout.size()"), Ok(Value::Int(6)));
     assert_eq!(evaluate("has(vars.none) ? 1 : 2"), Ok(Value::Int(2)));
     assert_eq!(evaluate("vars.n"), Ok(Value::Int(41)));
