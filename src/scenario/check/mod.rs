@@ -11,9 +11,9 @@ mod target;
 mod unknown;
 
 use super::document::ScenarioFile;
-use super::vocabulary;
 use crate::source::Problems;
 use crate::source::yaml::{Key, Node};
+use crate::step::Action;
 
 /// Reports everything that is wrong with the file as a whole.
 pub(super) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
@@ -39,7 +39,7 @@ fn items(node: Option<&Node>) -> &[Node] {
 fn action(step: &Node) -> Option<(&Key, &Node)> {
     step.as_mapping()?
         .iter()
-        .find(|(key, _)| vocabulary::kinds().contains(&&*key.value))
+        .find(|(key, _)| Action::KINDS.contains(&&*key.value))
         .map(|(key, node)| (key, node))
 }
 

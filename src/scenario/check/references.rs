@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::{action, entries, items, names};
 use crate::expr::{Expression, Output, ROOTS, Reference, Template};
-use crate::scenario::vocabulary;
 use crate::source::yaml::{Key, Node, NodeKind, Scalar};
 use crate::source::{Code, Diagnostic, Problems, list_of};
+use crate::step::Action;
 
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +164,7 @@ impl<'n> Walk<'n, '_> {
     }
 
     fn step(&mut self, step: &'n Node) {
-        let outputs = action(step).map_or(&[][..], |(kind, _)| vocabulary::outputs(&kind.value));
+        let outputs = action(step).map_or(&[][..], |(kind, _)| Action::outputs_of(&kind.value));
         for (key, value) in entries(Some(step)) {
             match &*key.value {
                 "capture" | "steps" | "id" => {}
