@@ -7,12 +7,22 @@
 
 mod builder;
 mod claim;
+mod cluster;
 mod commands;
 pub mod connect;
 mod core;
+mod create;
+mod data;
+mod delete;
+mod dns;
+mod encode;
 mod error;
 mod files;
+mod gone;
+mod hub;
+mod ready;
 mod sandbox;
+mod tasks;
 
 pub use builder::{ClientBuilder, Dns};
 pub use claim::{
@@ -29,3 +39,7 @@ pub use files::{FileEntry, Files};
 pub use sandbox::Sandbox;
 
 pub use crate::api::ApiVersion;
+pub use crate::api::runtime::FileType;
+
+/// How the client names itself to servers.
+const USER_AGENT: &str = concat!("sandbench/", env!("CARGO_PKG_VERSION"));

@@ -82,9 +82,9 @@ fn wrong_forms_are_reported_with_what_was_meant() {
         ),
         (
             "exec: ls\ntimeout: 5",
-            "`5` has no unit; write for example `5s`|",
+            "`5` has no unit|write for example `5s`",
         ),
-        ("sleep: 5", "`5` has no unit; write for example `5s`|"),
+        ("sleep: 5", "`5` has no unit|write for example `5s`"),
         (
             "sleep: { min: 2s, max: 1s }",
             "`min` is longer than `max`|exchange the two",

@@ -1,0 +1,429 @@
+//! Requests to the API server: get, list, create, delete. Each is one attempt with one deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::api::metadata::ObjectList;
+use crate::client::encode;
+use crate::client::error::{BoxError, Delivered, KubeError, Operation, Verb};
+
+/// Largest answer that is read.
+const ANSWER_LIMIT: usize = 256 << 20;
+/// Largest part of a failure's text that is kept.
+const MESSAGE_LIMIT: usize = 64 << 10;
+/// Objects per page of a list.
+const PAGE: usize = 500;
+
+/// A kind of object in URLs and Roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::client) struct Resource {
+    /// API group; empty for the core group.
+    pub(in crate::client) group: &'static str,
+    /// Version of the group.
+    pub(in crate::client) version: &'static str,
+    /// Plural name.
+    pub(in crate::client) plural: &'static str,
+}
+
+/// All objects of a kind in a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::client) struct Collection {
+    /// The kind.
+    pub(in crate::client) resource: Resource,
+    /// The namespace.
+    pub(in crate::client) namespace: String,
+}
+
+impl Resource {
+    /// The objects of this kind in a namespace.
+    pub(in crate::client) fn of(self, namespace: &str) -> Collection {
+        Collection {
+            resource: self,
+            namespace: namespace.to_owned(),
+        }
+    }
+}
+
+impl Collection {
+    /// Path of the collection.
+    pub(in crate::client) fn path(&self) -> String {
+        let Resource {
+            group,
+            version,
+            plural,
+        } = self.resource;
+        let root = if group.is_empty() {
+            format!("/api/{version}")
+        } else {
+            format!("/apis/{group}/{version}")
+        };
+        format!(
+            "{root}/namespaces/{}/{plural}",
+            encode::component(&self.namespace)
+        )
+    }
+
+    fn object_path(&self, name: &str) -> String {
+        format!("{}/{}", self.path(), encode::component(name))
+    }
+
+    /// What a request does, for errors.
+    pub(in crate::client) fn operation(&self, verb: Verb, name: &str) -> Box<Operation> {
+        let Resource { group, plural, .. } = self.resource;
+        let resource = if group.is_empty() {
+            plural.to_owned()
+        } else {
+            format!("{plural}.{group}")
+        };
+        Box::new(Operation {
+            verb,
+            resource,
+            namespace: self.namespace.clone(),
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// Which objects of a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::client) enum Selector {
+    /// Those with labels that match.
+    Labels(String),
+    /// The one of this name.
+    Name(String),
+}
+
+impl Selector {
+    /// As a query parameter.
+    pub(in crate::client) fn query(&self) -> String {
+        match self {
+            Self::Labels(labels) => format!("labelSelector={}", encode::component(labels)),
+            Self::Name(name) => format!(
+                "fieldSelector={}",
+                encode::component(&format!("metadata.name={name}"))
+            ),
+        }
+    }
+
+    /// The name, if there is only one.
+    pub(in crate::client) fn name(&self) -> &str {
+        match self {
+            Self::Labels(_) => "",
+            Self::Name(name) => name,
+        }
+    }
+}
+
+/// Access to the API server. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::client) struct Api {
+    requests: kube::Client,
+    streams: kube::Client,
+    deadline: Duration,
+    server: Arc<str>,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api")
+            .field("server", &self.server)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// Requests go over `requests`; watches and port-forwards over `streams`.
+    pub(in crate::client) fn new(
+        requests: kube::Client,
+        streams: kube::Client,
+        deadline: Duration,
+        server: &str,
+    ) -> Self {
+        Self {
+            requests,
+            streams,
+            deadline,
+            server: server.into(),
+        }
+    }
+
+    /// Address of the API server.
+    pub(in crate::client) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The client for port-forwards.
+    pub(in crate::client) fn streams(&self) -> &kube::Client {
+        &self.streams
+    }
+
+    /// Reads one object.
+    pub(in crate::client) async fn get<T: DeserializeOwned>(
+        &self,
+        from: &Collection,
+        name: &str,
+    ) -> Result<T, KubeError> {
+        let operation = from.operation(Verb::Get, name);
+        let request = plain(Method::GET, &from.object_path(name));
+        let body = self.answer(request, &operation).await?;
+        decode(&body, operation)
+    }
+
+    /// Reads all objects that match, page by page, as one list.
+    pub(in crate::client) async fn list<T: DeserializeOwned>(
+        &self,
+        from: &Collection,
+        selector: Option<&Selector>,
+    ) -> Result<ObjectList<T>, KubeError> {
+        let name = selector.map_or("", Selector::name);
+        let mut whole: Option<ObjectList<T>> = None;
+        let mut next = String::new();
+        loop {
+            let operation = from.operation(Verb::List, name);
+            let mut target = format!("{}?limit={PAGE}", from.path());
+            if let Some(selector) = selector {
+                target = format!("{target}&{}", selector.query());
+            }
+            if !next.is_empty() {
+                target = format!("{target}&continue={}", encode::component(&next));
+            }
+            let body = self.answer(plain(Method::GET, &target), &operation).await?;
+            let page: ObjectList<T> = decode(&body, operation)?;
+            next.clone_from(&page.metadata.continue_token);
+            match &mut whole {
+                None => whole = Some(page),
+                Some(list) => {
+                    list.items.extend(page.items);
+                    list.metadata = page.metadata;
+                }
+            }
+            if next.is_empty()
+                && let Some(list) = whole
+            {
+                return Ok(list);
+            }
+        }
+    }
+
+    /// Makes an object.
+    pub(in crate::client) async fn create<T: DeserializeOwned>(
+        &self,
+        into: &Collection,
+        name: &str,
+        body: Vec<u8>,
+    ) -> Result<T, KubeError> {
+        let operation = into.operation(Verb::Create, name);
+        let request = with_body(Method::POST, &into.path(), body);
+        let body = self.answer(request, &operation).await?;
+        decode(&body, operation)
+    }
+
+    /// Removes an object, in the background. With a UID, only if it still has that UID.
+    pub(in crate::client) async fn delete(
+        &self,
+        from: &Collection,
+        name: &str,
+        uid: Option<&str>,
+    ) -> Result<(), KubeError> {
+        let operation = from.operation(Verb::Delete, name);
+        let target = from.object_path(name);
+        let request = match uid {
+            None => plain(Method::DELETE, &target),
+            Some(uid) => {
+                let options = json!({
+                    "kind": "DeleteOptions",
+                    "apiVersion": "v1",
+                    "preconditions": {"uid": uid},
+                });
+                with_body(Method::DELETE, &target, options.to_string().into_bytes())
+            }
+        };
+        self.answer(request, &operation).await.map(drop)
+    }
+
+    /// Removes all objects that match.
+    pub(in crate::client) async fn delete_collection(
+        &self,
+        from: &Collection,
+        selector: &Selector,
+    ) -> Result<(), KubeError> {
+        let operation = from.operation(Verb::DeleteCollection, "");
+        let target = format!("{}?{}", from.path(), selector.query());
+        self.answer(plain(Method::DELETE, &target), &operation)
+            .await
+            .map(drop)
+    }
+
+    /// Reads a document that is not an object of a collection, such as discovery.
+    pub(in crate::client) async fn document<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        operation: Box<Operation>,
+    ) -> Result<T, KubeError> {
+        let body = self.answer(plain(Method::GET, path), &operation).await?;
+        decode(&body, operation)
+    }
+
+    /// Opens a stream: the answer's body, once its status is a success.
+    pub(in crate::client) async fn stream(
+        &self,
+        target: &str,
+        operation: &Operation,
+    ) -> Result<Body, KubeError> {
+        let opened = timeout(self.deadline, async {
+            let request = plain(Method::GET, target).map(Body::from);
+            let response = self
+                .streams
+                .send(request)
+                .await
+                .map_err(|error| transport(error, operation))?;
+            let status = response.status();
+            if status.is_success() {
+                return Ok(response.into_body());
+            }
+            let body = collect(response.into_body(), operation).await?;
+            Err(failure(status, &body, operation))
+        });
+        opened
+            .await
+            .unwrap_or_else(|_| Err(self.too_late(operation)))
+    }
+
+    /// Sends a request and reads the whole answer.
+    async fn answer(
+        &self,
+        request: Request<Vec<u8>>,
+        operation: &Operation,
+    ) -> Result<Bytes, KubeError> {
+        let answered = timeout(self.deadline, async {
+            let response = self
+                .requests
+                .send(request.map(Body::from))
+                .await
+                .map_err(|error| transport(error, operation))?;
+            let status = response.status();
+            let body = collect(response.into_body(), operation).await?;
+            if status.is_success() {
+                Ok(body)
+            } else {
+                Err(failure(status, &body, operation))
+            }
+        });
+        answered
+            .await
+            .unwrap_or_else(|_| Err(self.too_late(operation)))
+    }
+
+    fn too_late(&self, operation: &Operation) -> KubeError {
+        KubeError::Timeout {
+            operation: Box::new(operation.clone()),
+            after: self.deadline,
+        }
+    }
+}
+
+/// A request without a body.
+fn plain(method: Method, target: &str) -> Request<Vec<u8>> {
+    Request::builder()
+        .method(method)
+        .uri(target)
+        .header(header::ACCEPT, "application/json")
+        .header(header::USER_AGENT, crate::client::USER_AGENT)
+        .body(Vec::new())
+        .expect("targets are percent-encoded")
+}
+
+/// A request with a JSON body.
+fn with_body(method: Method, target: &str, body: Vec<u8>) -> Request<Vec<u8>> {
+    let mut request = plain(method, target).map(|_| body);
+    request.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
+    request
+}
+
+async fn collect(body: Body, operation: &Operation) -> Result<Bytes, KubeError> {
+    match Limited::new(body, ANSWER_LIMIT).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(source) => Err(KubeError::Transport {
+            operation: Box::new(operation.clone()),
+            delivered: Delivered::Yes,
+            source,
+        }),
+    }
+}
+
+fn decode<T: DeserializeOwned>(body: &[u8], operation: Box<Operation>) -> Result<T, KubeError> {
+    serde_json::from_slice(body).map_err(|source| KubeError::Decode { operation, source })
+}
+
+/// The failure that kube reports for a request that got no answer.
+pub(super) fn transport(error: kube::Error, operation: &Operation) -> KubeError {
+    let (delivered, source): (Delivered, BoxError) = match error {
+        kube::Error::Service(source) => {
+            let unsent = source
+                .downcast_ref::<hyper_util::client::legacy::Error>()
+                .is_some_and(hyper_util::client::legacy::Error::is_connect);
+            let delivered = if unsent {
+                Delivered::No
+            } else {
+                Delivered::Unknown
+            };
+            (delivered, source)
+        }
+        error @ (kube::Error::Auth(_) | kube::Error::BuildRequest(_)) => {
+            (Delivered::No, error.into())
+        }
+        error => (Delivered::Unknown, error.into()),
+    };
+    KubeError::Transport {
+        operation: Box::new(operation.clone()),
+        delivered,
+        source,
+    }
+}
+
+/// Reason and message of a failure, from its `Status` object if it is one.
+pub(super) fn failure(status: StatusCode, body: &[u8], operation: &Operation) -> KubeError {
+    let parsed: StatusObject = serde_json::from_slice(body).unwrap_or_default();
+    let reason = if parsed.reason.is_empty() {
+        status.canonical_reason().unwrap_or("").to_owned()
+    } else {
+        parsed.reason
+    };
+    let message = if parsed.message.is_empty() {
+        let kept = &body[..body.len().min(MESSAGE_LIMIT)];
+        String::from_utf8_lossy(kept).trim().to_owned()
+    } else {
+        parsed.message
+    };
+    KubeError::Status {
+        operation: Box::new(operation.clone()),
+        code: status.as_u16(),
+        reason,
+        message,
+    }
+}
+
+/// The part of Kubernetes' `Status` that is of use.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct StatusObject {
+    #[serde(deserialize_with = "crate::api::metadata::null_is_default")]
+    pub(super) code: u16,
+    #[serde(deserialize_with = "crate::api::metadata::null_is_default")]
+    pub(super) reason: String,
+    #[serde(deserialize_with = "crate::api::metadata::null_is_default")]
+    pub(super) message: String,
+}
