@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{action, inner_steps, items};
+use super::tree::{action, inner_steps, items};
 use crate::scenario::document::ScenarioFile;
 use crate::source::yaml::{Key, Node, Scalar};
 use crate::source::{Code, Diagnostic, Problems, list_of, suggest};

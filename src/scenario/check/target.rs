@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::entries;
+use super::tree::entries;
 use crate::client::ConnectionMode;
 use crate::expr::Value;
 use crate::scenario::document::{Scenario, ScenarioFile};
