@@ -202,8 +202,7 @@ fn cell(
     } else {
         format!("{id}[{}]", axes.join(","))
     };
-    bindings.set("scenario", "id", id.as_str());
-    bindings.set("scenario", "cell", name.as_str());
+    bindings.set("scenario", "name", id.as_str());
     let layers = Layers {
         scenario: &scenario.target,
         file: &document.target,

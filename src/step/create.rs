@@ -143,6 +143,13 @@ impl Create {
             requested,
             executed: false,
         });
+        for (name, value) in [
+            ("name", ready.sandbox_name.as_str()),
+            ("claim", ready.claim_name.as_str()),
+            ("namespace", ready.namespace.as_str()),
+        ] {
+            context.bindings.set("sandbox", name, value);
+        }
         let sandbox = context.client.connect(&ready, &context.target.mode).await?;
         let done = Instant::now();
         if let Some(held) = context.held.last_mut() {
