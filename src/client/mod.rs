@@ -43,3 +43,6 @@ pub use crate::api::runtime::FileType;
 
 /// How the client names itself to servers.
 const USER_AGENT: &str = concat!("sandbench/", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests;

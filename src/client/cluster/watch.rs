@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::timeout;
 
-use super::api::{StatusObject, failure};
+use super::answer::{StatusObject, failure};
 use super::lines::{Lines, LinesEnd};
 use super::{Api, Collection, Selector};
 use crate::api::metadata::Metadata;
@@ -50,7 +50,7 @@ pub(super) struct Watch<T> {
     lines: Lines,
     /// Version of the last event.
     version: String,
-    operation: Box<Operation>,
+    operation: Operation,
     object: PhantomData<fn() -> T>,
 }
 
