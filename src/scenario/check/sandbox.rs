@@ -1,0 +1,181 @@
+//! The order of steps: whoever needs a sandbox comes after its `create` and before its `delete`,
+//! and `create` knows what to create from.
+
+use std::sync::Arc;
+
+use super::tree::{action, inner_steps, items};
+use crate::scenario::document::ScenarioFile;
+use crate::source::yaml::{Key, Node, Scalar};
+use crate::source::{Code, Diagnostic, Problems, list_of, suggest};
+
+/// Actions that do not talk to a sandbox that exists.
+const INDEPENDENT: &[&str] = &["create", "sleep", "group"];
+
+pub(super) fn check(scenario: &Node, file: &ScenarioFile, problems: &mut Problems) {
+    let from_target = file.target.warm_pool.is_some()
+        || file.target.template.is_some()
+        || scenario.get("target").is_some_and(has_source);
+    let mut walk = Walk {
+        created: Vec::new(),
+        reported: false,
+        from_target,
+        problems,
+    };
+    for step in items(scenario.get("steps")) {
+        walk.step(step);
+    }
+    // `finally` also runs after a failure before the `delete`.
+    for created in &mut walk.created {
+        created.deleted = false;
+    }
+    for step in items(scenario.get("finally")) {
+        walk.step(step);
+    }
+}
+
+fn has_source(node: &Node) -> bool {
+    node.get("warmPool").is_some() || node.get("template").is_some()
+}
+
+/// A sandbox that a step above creates.
+struct Created {
+    id: Option<Arc<str>>,
+    deleted: bool,
+}
+
+struct Walk<'p> {
+    created: Vec<Created>,
+    /// One missing sandbox is reported once, at its first use.
+    reported: bool,
+    from_target: bool,
+    problems: &'p mut Problems,
+}
+
+impl Walk<'_> {
+    fn step(&mut self, step: &Node) {
+        if let Some((key, node)) = action(step) {
+            if &*key.value == "create" {
+                self.create(key, node, step);
+            } else if !INDEPENDENT.contains(&&*key.value) {
+                self.uses(key, node, step);
+            }
+        }
+        for inner in inner_steps(step) {
+            self.step(inner);
+        }
+    }
+
+    fn create(&mut self, key: &Key, node: &Node, step: &Node) {
+        self.created.push(Created {
+            id: step
+                .get("id")
+                .and_then(Node::as_scalar)
+                .map(|id| Arc::clone(&id.text)),
+            deleted: false,
+        });
+        if !self.from_target && !has_source(node) {
+            self.problems.push(
+                Diagnostic::error(
+                    Code::MissingField,
+                    key.span,
+                    "`create` has nothing to create a sandbox from",
+                )
+                .label("no warm pool and no template")
+                .help("set `target: { warmPool: NAME }` or `target: { template: NAME }`"),
+            );
+        }
+    }
+
+    /// A step that talks to the last sandbox, or to the one it names.
+    fn uses(&mut self, key: &Key, node: &Node, step: &Node) {
+        if self.created.is_empty() {
+            if !self.reported {
+                self.missing(key);
+            }
+            return;
+        }
+        let named = node.get("sandbox").and_then(Node::as_scalar);
+        let found = match named {
+            None => self.created.last_mut(),
+            // Which one it is is known only at run time.
+            Some(name) if name.text.contains("${{") => return,
+            Some(name) => self
+                .created
+                .iter_mut()
+                .rev()
+                .find(|created| created.id.as_deref() == Some(&*name.text)),
+        };
+        let Some(created) = found else {
+            if let Some(name) = named {
+                self.unknown(name);
+            }
+            return;
+        };
+        let kind = &*key.value;
+        let expects_failure = step
+            .get("expect")
+            .is_some_and(|expect| expect.get("error").is_some());
+        if kind == "delete" {
+            created.deleted = true;
+        } else if created.deleted && kind != "wait" && !expects_failure {
+            self.deleted(key);
+        }
+    }
+
+    fn missing(&mut self, key: &Key) {
+        self.reported = true;
+        self.problems.push(
+            Diagnostic::error(
+                Code::Combination,
+                key.span,
+                format!(
+                    "`{}` needs a sandbox, and no step above creates one",
+                    key.value
+                ),
+            )
+            .label("no sandbox yet")
+            .help("put `- create: {}` before it"),
+        );
+    }
+
+    fn deleted(&mut self, key: &Key) {
+        self.problems.push(
+            Diagnostic::error(
+                Code::Combination,
+                key.span,
+                format!("`{}` needs a sandbox, and a step above deletes it", key.value),
+            )
+            .label("no sandbox any more")
+            .help("move it before `delete`; if it is meant to fail, say so with `expect: { error: … }`"),
+        );
+    }
+
+    fn unknown(&mut self, name: &Scalar) {
+        let ids: Vec<&str> = self
+            .created
+            .iter()
+            .filter_map(|created| created.id.as_deref())
+            .collect();
+        let label = suggest(&name.text, &ids).map_or_else(
+            || "unknown".to_owned(),
+            |word| format!("did you mean `{word}`?"),
+        );
+        let help = if ids.is_empty() {
+            "give the `create` step above an `id`".to_owned()
+        } else {
+            format!("the sandboxes created above are {}", list_of(&ids))
+        };
+        self.problems.push(
+            Diagnostic::error(
+                Code::UnknownReference,
+                name.span,
+                format!(
+                    "no step above creates a sandbox with the id `{}`",
+                    name.text
+                ),
+            )
+            .label(label)
+            .help(help),
+        );
+    }
+}
