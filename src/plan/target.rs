@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::defaults;
-use crate::client::connect::{Direct, Gateway, InCluster, InClusterPodIp, Scheme, Tunnel, UnknownMode};
-use crate::client::{
-    ClaimSource, ConnectionMode,
+use crate::client::connect::{
+    Direct, Gateway, InCluster, InClusterPodIp, Scheme, Tunnel, UnknownMode,
 };
+use crate::client::{ClaimSource, ConnectionMode};
 use crate::expr::{Bindings, Template};
 use crate::scenario::{Scheme as WrittenScheme, Target};
 use crate::source::{Code, Diagnostic, Problems, Span};
