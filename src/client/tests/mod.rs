@@ -3,5 +3,7 @@
 
 mod calls;
 mod claims;
+#[cfg(feature = "loopback")]
+mod encrypted;
 mod fake;
 mod ways;
