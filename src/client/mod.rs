@@ -48,7 +48,8 @@ mod tasks;
 
 pub use builder::{ClientBuilder, Dns};
 pub use claim::{
-    Claim, ClaimSource, ClaimTimings, CreateRequest, LaunchType, ReadyClaim, random_claim_name,
+    Claim, ClaimSource, ClaimTimings, CreateRequest, LaunchType, ReadyClaim, VolumeRequest,
+    random_claim_name,
 };
 pub use commands::{Command, Commands, ExecutionResult};
 pub use connect::ConnectionMode;

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::context::Held;
 use super::{Measure, StepContext, StepError, StepOutcome};
-use crate::client::{ClaimSource, CreateRequest, LaunchType, random_claim_name};
+use crate::client::{ClaimSource, CreateRequest, LaunchType, VolumeRequest, random_claim_name};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::{Key, Node};
-use crate::source::{Fields, Problems, Shape, read_map};
+use crate::source::{Fields, FromNode, Problems, Shape, read_map};
 use crate::units::HumanDuration;
 
 /// Asks for a sandbox and waits until it can be used.
@@ -22,19 +22,51 @@ pub struct Create {
     name: Option<Template>,
     labels: Vec<(Key, Template)>,
     time_to_live: Option<Duration>,
+    volumes: Vec<Volume>,
+}
+
+/// A volume of the sandbox's own.
+#[derive(Debug, Clone)]
+struct Volume {
+    name: Template,
+    storage: Template,
+    storage_class: Option<Template>,
+}
+
+const VOLUME: Shape = Shape {
+    what: "a volume",
+    fields: &["name", "storage", "storageClass"],
+    later: &["accessModes"],
+    help: None,
+};
+
+impl FromNode for Volume {
+    fn from_node(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let fields = Fields::of(node, &VOLUME, problems)?;
+        let (name, storage) = (
+            fields.required("name", problems),
+            fields.required("storage", problems),
+        );
+        let storage_class = fields.optional("storageClass", problems);
+        Some(Self {
+            name: name?,
+            storage: storage?,
+            storage_class,
+        })
+    }
 }
 
 const SHAPE: Shape = Shape {
     what: "`create`",
-    fields: &["warmPool", "template", "name", "labels", "timeToLive"],
-    later: &[
-        "env",
-        "annotations",
-        "podLabels",
-        "podAnnotations",
-        "volumeClaimTemplates",
-        "adopt",
+    fields: &[
+        "warmPool",
+        "template",
+        "name",
+        "labels",
+        "timeToLive",
+        "volumes",
     ],
+    later: &["env", "annotations", "podLabels", "podAnnotations", "adopt"],
     help: None,
 };
 
@@ -62,6 +94,16 @@ impl Create {
             what: "addresses of its pod",
         },
         Output {
+            name: "volumes",
+            kind: ValueKind::Texts,
+            what: "names of its volumes, if the step asks for some",
+        },
+        Output {
+            name: "requestedAt",
+            kind: ValueKind::Text,
+            what: "the claim's own word on when it was asked for, RFC 3339",
+        },
+        Output {
             name: "readyDuration",
             kind: ValueKind::Duration,
             what: "from sending the claim to seeing it Ready",
@@ -87,9 +129,26 @@ impl Create {
             time_to_live: fields
                 .quantity::<HumanDuration>("timeToLive", problems)
                 .map(|duration| duration.0),
+            volumes: fields.optional("volumes", problems).unwrap_or_default(),
         })
     }
 
+    fn volumes(&self, context: &StepContext) -> Result<Vec<VolumeRequest>, StepError> {
+        let render = |template: &Template| {
+            template
+                .render(&context.bindings)
+                .map(|text| text.to_string())
+        };
+        let mut volumes = Vec::new();
+        for volume in &self.volumes {
+            volumes.push(VolumeRequest {
+                name: render(&volume.name)?,
+                storage: render(&volume.storage)?,
+                storage_class: volume.storage_class.as_ref().map(render).transpose()?,
+            });
+        }
+        Ok(volumes)
+    }
     fn source(&self, context: &StepContext) -> Result<ClaimSource, StepError> {
         let render = |template: &Template| template.render(&context.bindings);
         if let Some(pool) = &self.warm_pool {
@@ -126,6 +185,7 @@ impl Create {
             name: Some(name.clone()),
             labels,
             time_to_live: Some(self.time_to_live.unwrap_or(context.target.time_to_live)),
+            volumes: self.volumes(context)?,
             ..CreateRequest::new(self.source(context)?)
         };
         context.registrar.add(&name);
@@ -150,6 +210,11 @@ impl Create {
         ] {
             context.bindings.set("sandbox", name, value);
         }
+        let volumes = if self.volumes.is_empty() {
+            Vec::new()
+        } else {
+            context.client.volumes(&ready).await?
+        };
         let sandbox = context.client.connect(&ready, &context.target.mode).await?;
         let done = Instant::now();
         if let Some(held) = context.held.last_mut() {
@@ -170,6 +235,14 @@ impl Create {
             ("sandbox", Value::text(ready.sandbox_name.as_str())),
             ("claim", Value::text(ready.claim_name.as_str())),
             ("podIps", Value::List(ips)),
+            (
+                "volumes",
+                Value::List(volumes.into_iter().map(Value::text).collect()),
+            ),
+            (
+                "requestedAt",
+                claim.requested_at().map_or(Value::Null, Value::text),
+            ),
             ("readyDuration", since(ready.ready).into()),
             ("duration", since(done).into()),
         ])
