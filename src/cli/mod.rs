@@ -21,6 +21,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
 use args::{Arguments, ClusterCommand, ColourChoice, Command};
 use exit_code::Exit;
@@ -29,6 +30,13 @@ use failure::Failure;
 /// Runs the program with the process's arguments and gives its exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let filter =
+        EnvFilter::try_from_env("SANDBENCH_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .without_time()
+        .init();
     // The only provider that is compiled in; a second install would be harmless.
     let _installed = rustls::crypto::ring::default_provider()
         .install_default()
