@@ -41,6 +41,11 @@ impl Failure {
         Self::new(Exit::Usage, action)
     }
 
+    /// A file is not valid.
+    pub(super) fn invalid(action: impl Into<String>) -> Self {
+        Self::new(Exit::Invalid, action)
+    }
+
     /// A fault of ours.
     pub(super) fn internal(action: impl Into<String>) -> Self {
         Self::new(Exit::Internal, action)

@@ -13,6 +13,7 @@ use super::core::Client;
 use super::error::ReadyError;
 use super::hub::Subscription;
 use super::ready;
+use crate::api::annotation;
 use crate::api::claim::SandboxClaim;
 
 /// What a sandbox is made from.
@@ -38,6 +39,19 @@ pub struct CreateRequest {
     /// After this time the controller deletes claim and sandbox, whatever becomes of the client.
     /// Whole seconds are sent, rounded up. Default: never.
     pub time_to_live: Option<Duration>,
+    /// Volumes of the sandbox's own; they force a cold start. Not on `v1alpha1` clusters.
+    pub volumes: Vec<VolumeRequest>,
+}
+
+/// A volume that a sandbox is to have of its own, `ReadWriteOnce`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeRequest {
+    /// Its name.
+    pub name: String,
+    /// Its size as Kubernetes writes it: `4Gi`.
+    pub storage: String,
+    /// Its storage class; the cluster's default if `None`.
+    pub storage_class: Option<String>,
 }
 
 impl CreateRequest {
@@ -49,6 +63,7 @@ impl CreateRequest {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             time_to_live: None,
+            volumes: Vec::new(),
         }
     }
 }
@@ -130,6 +145,14 @@ impl Claim {
     /// UID of the claim.
     pub fn uid(&self) -> &str {
         &self.0.object.metadata.uid
+    }
+
+    /// When it was first asked for, as its annotation says (RFC 3339); absent on claims of others.
+    pub fn requested_at(&self) -> Option<&str> {
+        let annotations = &self.0.object.metadata.annotations;
+        annotations
+            .get(annotation::FIRST_REQUESTED_AT)
+            .map(String::as_str)
     }
 
     /// Namespace of the claim.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, Method};
 
 use super::data::{Call, Operation, Repeat, RequestBody, decode};
@@ -87,7 +86,6 @@ impl Commands<'_> {
             command,
             timeout_seconds: None,
         };
-        let body = serde_json::to_vec(&request).expect("text and numbers can be written");
         let operation = Operation {
             verb: "run",
             subject: &request.command,
@@ -100,7 +98,7 @@ impl Commands<'_> {
                 method: Method::POST,
                 path: "/execute".to_owned(),
                 content_type: Some(HeaderValue::from_static("application/json")),
-                body: RequestBody::from(Bytes::from(body)),
+                body: RequestBody::json(&request),
                 limit: OUTPUT_LIMIT,
                 timeout: timeout.unwrap_or_else(|| self.sandbox.timeout()),
                 repeat: Repeat::Harmful,

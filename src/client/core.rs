@@ -17,7 +17,7 @@ use super::sandbox::Sandbox;
 use super::tasks::{Gauge, Tasks};
 use super::{create, delete, gone};
 use crate::api::claim::SandboxClaim;
-use crate::api::{ApiVersion, EXTENSIONS_GROUP, GROUP, plural};
+use crate::api::{ApiVersion, EXTENSIONS_GROUP, GROUP, label, plural};
 
 /// What became of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -150,7 +150,44 @@ impl Client {
             requested,
             acknowledged: Instant::now(),
         };
-        Ok(Claim::new(self.clone(), object, timings, None))
+        let of_run = object
+            .metadata
+            .labels
+            .get(label::RUN_ID)
+            .map(String::as_str);
+        let subscription = if of_run == self.run_id() {
+            self.subscribe(name)
+        } else {
+            None
+        };
+        if let Some(subscription) = &subscription {
+            subscription.confirm();
+        }
+        Ok(Claim::new(self.clone(), object, timings, subscription))
+    }
+
+    /// The names of a sandbox's volumes: its template's, then its claim's.
+    ///
+    /// # Errors
+    /// [`ReadyError`]: the API server refuses, or the sandbox is gone.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
+    pub async fn volumes(&self, claim: &ReadyClaim) -> Result<Vec<String>, ReadyError> {
+        let found: Result<crate::api::sandbox::Sandbox, KubeError> =
+            self.api().get(&self.sandboxes(), &claim.sandbox_name).await;
+        match found {
+            Ok(sandbox) => Ok(sandbox
+                .spec
+                .volume_claim_templates
+                .into_iter()
+                .map(|volume| volume.metadata.name)
+                .collect()),
+            Err(source) => Err(ReadyError::Kube {
+                claim: claim.claim_name.clone(),
+                source: Box::new(source),
+            }),
+        }
     }
 
     /// Prepares a connection to a sandbox: looks up the way, and proves with one connection that

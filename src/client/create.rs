@@ -12,10 +12,12 @@ use rand::RngExt;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::claim::{Claim, ClaimSource, ClaimTimings, CreateRequest, random_claim_name};
+use super::claim::{
+    Claim, ClaimSource, ClaimTimings, CreateRequest, VolumeRequest, random_claim_name,
+};
 use super::core::Client;
 use super::error::{CreateError, Delivered, KubeError};
-use crate::api::claim::{ClaimSpec, Lifecycle, NameRef, SandboxClaim};
+use crate::api::claim::{ClaimSpec, Lifecycle, NameRef, SandboxClaim, VolumeClaimTemplate};
 use crate::api::metadata::Metadata;
 use crate::api::warm_pool::SandboxWarmPool;
 use crate::api::{ApiVersion, EXTENSIONS_GROUP, annotation, label};
@@ -133,6 +135,7 @@ async fn spec(
 ) -> Result<ClaimSpec, CreateError> {
     let mut spec = ClaimSpec {
         lifecycle: request.time_to_live.map(lifecycle),
+        volume_claim_templates: request.volumes.iter().map(volume).collect(),
         ..ClaimSpec::default()
     };
     let reference = |name: String| Some(NameRef { name });
@@ -154,6 +157,22 @@ async fn spec(
         }
     }
     Ok(spec)
+}
+
+fn volume(volume: &VolumeRequest) -> VolumeClaimTemplate {
+    let mut spec = serde_json::json!({
+        "accessModes": ["ReadWriteOnce"],
+        "resources": { "requests": { "storage": volume.storage } },
+    });
+    if let Some(class) = &volume.storage_class {
+        spec["storageClassName"] = serde_json::json!(class);
+    }
+    VolumeClaimTemplate {
+        metadata: NameRef {
+            name: volume.name.clone(),
+        },
+        spec,
+    }
 }
 
 /// When the claim is to end: whole seconds, rounded up.

@@ -1,6 +1,7 @@
 //! Names to addresses, by the system's name servers or by a given one.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -15,7 +16,15 @@ use super::error::{BoxError, BuildError};
 
 /// Resolves names. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Resolver(TokioResolver);
+pub(super) struct Resolver(Source);
+
+#[derive(Clone)]
+enum Source {
+    /// Name servers, asked directly.
+    Servers(Arc<TokioResolver>),
+    /// The system's library: where there is no configuration of name servers to be read.
+    Library,
+}
 
 impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -37,7 +46,13 @@ impl Resolver {
     pub(super) fn new(dns: Dns, namespace: &str) -> Result<Self, BuildError> {
         let failed = |source: BoxError| BuildError::Dns { source };
         let mut builder = match dns {
-            Dns::System => TokioResolver::builder_tokio().map_err(|error| failed(error.into()))?,
+            Dns::System => match TokioResolver::builder_tokio() {
+                Ok(builder) => builder,
+                Err(error) => {
+                    tracing::debug!(%error, "names are resolved by the system's library");
+                    return Ok(Self(Source::Library));
+                }
+            },
             Dns::Server(address) => TokioResolver::builder_with_config(
                 with_server(address, namespace).map_err(failed)?,
                 TokioRuntimeProvider::default(),
@@ -50,12 +65,16 @@ impl Resolver {
         // A sandbox's name may come into being at any time.
         options.negative_max_ttl = Some(Duration::from_secs(1));
         let resolver = builder.build().map_err(|error| failed(error.into()))?;
-        Ok(Self(resolver))
+        Ok(Self(Source::Servers(Arc::new(resolver))))
     }
 
     /// All addresses of a name, in the order of the answer.
     pub(super) async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
-        match self.0.lookup_ip(name).await {
+        let resolver = match &self.0 {
+            Source::Servers(resolver) => resolver,
+            Source::Library => return by_library(name).await,
+        };
+        match resolver.lookup_ip(name).await {
             Ok(found) => {
                 let addresses: Vec<IpAddr> = found.iter().collect();
                 if addresses.is_empty() {
@@ -68,6 +87,13 @@ impl Resolver {
             }
             Err(error) => Err(LookupError::Failed(error.into())),
         }
+    }
+}
+
+async fn by_library(name: &str) -> Result<Vec<IpAddr>, LookupError> {
+    match tokio::net::lookup_host((name, 0)).await {
+        Ok(found) => Ok(found.map(|address| address.ip()).collect()),
+        Err(error) => Err(LookupError::NotFound(error.into())),
     }
 }
 

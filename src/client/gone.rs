@@ -91,7 +91,10 @@ async fn all(
             uid: None,
             owner: uid.clone(),
         };
-        target.wait(client).await?;
+        match target.wait(client).await {
+            Err(error) if error.is_forbidden() => {}
+            waited => drop(waited?),
+        }
         *left = format!("the Pod `{name}`");
         pod(client, &name).await?;
     }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::cluster::{Api, Change, Collection, Follower, Selector, Start};
 use super::tasks::Tasks;
 use crate::api::claim::SandboxClaim;
+use crate::api::condition::Condition;
 use crate::api::label;
 
 /// What is known of a claim.
@@ -40,7 +41,7 @@ impl Sighting {
         if self.bound.is_none() && claim.sandbox_name().is_some() {
             self.bound = Some(now);
         }
-        if self.ready.is_none() && claim.ready().is_some_and(|ready| ready.is_true()) {
+        if self.ready.is_none() && claim.ready().is_some_and(Condition::is_true) {
             self.ready = Some(now);
         }
         self.claim = Some(Arc::new(claim));
@@ -175,21 +176,13 @@ impl Hub {
 
     fn lose(&self, claim: &SandboxClaim) {
         let mut entries = self.entries();
-        let same = entries.get(&claim.metadata.name).is_some_and(|entry| {
+        let name = &claim.metadata.name;
+        let same = entries.get(name).is_some_and(|entry| {
             entry.sighting.borrow().claim.as_ref().is_none_or(|known| {
                 claim.metadata.uid.is_empty() || known.metadata.uid == claim.metadata.uid
             })
         });
         if same {
-            let name = &claim.metadata.name;
-            if let Some(entry) = entries.get(name) {
-                entry.sighting.send_if_modified(|sighting| {
-                    if sighting.claim.is_none() {
-                        sighting.claim = Some(Arc::new(claim.clone()));
-                    }
-                    false
-                });
-            }
             forget(&mut entries, name);
         }
     }

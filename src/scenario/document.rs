@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::matrix::Axis;
 use super::target::Target;
-use super::vocabulary::LoadModel;
 use crate::expr::Operand;
+use crate::load::LoadModel;
 use crate::source::yaml::Key;
 use crate::source::{Span, Spanned};
 use crate::step::Step;

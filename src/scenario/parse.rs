@@ -4,8 +4,8 @@ use super::check;
 use super::document::{Scenario, ScenarioFile};
 use super::matrix;
 use super::target::Target;
-use super::vocabulary::LoadModel;
 use crate::expr::Operand;
+use crate::load::LoadModel;
 use crate::source::yaml::{self, Key, Node};
 use crate::source::{
     Code, Diagnostic, Fields, Problems, Shape, SourceFile, Spanned, read_map, wrong_type,

@@ -177,10 +177,14 @@ fn unknown_field(key: &Key, shape: &Shape) -> Diagnostic {
             list_of(shape.fields)
         ))
     } else {
-        let label = suggest(name, shape.fields).map_or_else(
-            || "unknown".to_owned(),
-            |word| format!("did you mean `{word}`?"),
-        );
+        let later = || suggest(name, shape.later);
+        let label = match suggest(name, shape.fields) {
+            Some(word) => format!("did you mean `{word}`?"),
+            None => later().map_or_else(
+                || "unknown".to_owned(),
+                |word| format!("did you mean `{word}`? it is not supported yet"),
+            ),
+        };
         Diagnostic::error(
             Code::UnknownField,
             key.span,

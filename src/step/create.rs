@@ -12,11 +12,12 @@ use super::fields::limit;
 use super::limit::{Limit, LimitSource, READY};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::client::{
-    Claim, ClaimSource, CreateError, CreateRequest, LaunchType, ReadyClaim, random_claim_name,
+    Claim, ClaimSource, CreateError, CreateRequest, LaunchType, ReadyClaim, VolumeRequest,
+    random_claim_name,
 };
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::{Key, Node};
-use crate::source::{Fields, Problems, Shape, read_map};
+use crate::source::{Fields, FromNode, Problems, Shape, read_map};
 
 /// Asks for a sandbox and waits until it can be used.
 #[derive(Debug, Clone)]
@@ -26,19 +27,51 @@ pub struct Create {
     name: Option<Template>,
     labels: Vec<(Key, Template)>,
     time_to_live: Option<Duration>,
+    volumes: Vec<Volume>,
+}
+
+/// A volume of the sandbox's own.
+#[derive(Debug, Clone)]
+struct Volume {
+    name: Template,
+    storage: Template,
+    storage_class: Option<Template>,
+}
+
+const VOLUME: Shape = Shape {
+    what: "a volume",
+    fields: &["name", "storage", "storageClass"],
+    later: &["accessModes"],
+    help: None,
+};
+
+impl FromNode for Volume {
+    fn from_node(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let fields = Fields::of(node, &VOLUME, problems)?;
+        let (name, storage) = (
+            fields.required("name", problems),
+            fields.required("storage", problems),
+        );
+        let storage_class = fields.optional("storageClass", problems);
+        Some(Self {
+            name: name?,
+            storage: storage?,
+            storage_class,
+        })
+    }
 }
 
 const SHAPE: Shape = Shape {
     what: "`create`",
-    fields: &["warmPool", "template", "name", "labels", "timeToLive"],
-    later: &[
-        "env",
-        "annotations",
-        "podLabels",
-        "podAnnotations",
-        "volumeClaimTemplates",
-        "adopt",
+    fields: &[
+        "warmPool",
+        "template",
+        "name",
+        "labels",
+        "timeToLive",
+        "volumes",
     ],
+    later: &["env", "annotations", "podLabels", "podAnnotations", "adopt"],
     help: None,
 };
 
@@ -64,6 +97,16 @@ impl Create {
             name: "podIps",
             kind: ValueKind::Texts,
             what: "addresses of its pod",
+        },
+        Output {
+            name: "volumes",
+            kind: ValueKind::Texts,
+            what: "names of its volumes, if the step asks for some",
+        },
+        Output {
+            name: "requestedAt",
+            kind: ValueKind::Text,
+            what: "the claim's own word on when it was asked for, RFC 3339",
         },
         Output {
             name: "readyDuration",
@@ -92,7 +135,25 @@ impl Create {
                 .node("timeToLive")
                 .and_then(|node| limit(node, problems))
                 .map(|time| time.value),
+            volumes: fields.optional("volumes", problems).unwrap_or_default(),
         })
+    }
+
+    fn volumes(&self, context: &StepContext) -> Result<Vec<VolumeRequest>, StepError> {
+        let render = |template: &Template| {
+            template
+                .render(&context.bindings)
+                .map(|text| text.to_string())
+        };
+        let mut volumes = Vec::new();
+        for volume in &self.volumes {
+            volumes.push(VolumeRequest {
+                name: render(&volume.name)?,
+                storage: render(&volume.storage)?,
+                storage_class: volume.storage_class.as_ref().map(render).transpose()?,
+            });
+        }
+        Ok(volumes)
     }
 
     fn source(&self, context: &StepContext) -> Result<ClaimSource, StepError> {
@@ -120,6 +181,7 @@ impl Create {
             name: Some(name),
             labels,
             time_to_live: Some(self.time_to_live.unwrap_or(context.target.time_to_live)),
+            volumes: self.volumes(context)?,
             ..CreateRequest::new(self.source(context)?)
         })
     }
@@ -159,7 +221,6 @@ impl Create {
             .await
             .map_err(|error| limit.ready_error("create", error))?;
         context.bind_sandbox(&ready);
-        let connecting = Instant::now();
         context.held.push(Held {
             id: id.cloned(),
             claim: ready.clone(),
@@ -168,12 +229,24 @@ impl Create {
             executed: false,
             deleted: false,
         });
+        let volumes = if self.volumes.is_empty() {
+            Vec::new()
+        } else {
+            context.client.volumes(&ready).await?
+        };
+        let connecting = Instant::now();
         let sandbox = context.client.connect(&ready, &context.target.mode).await?;
         let done = Instant::now();
         if let Some(held) = context.held.last_mut() {
             held.connection = Some(sandbox);
         }
-        Ok(outcome(&ready, requested, connecting..done))
+        let made = Made {
+            volumes,
+            requested_at: claim.requested_at().map(str::to_owned),
+            requested,
+            connect: connecting..done,
+        };
+        Ok(outcome(&ready, made))
     }
 }
 
@@ -188,8 +261,21 @@ fn may_exist(error: &CreateError) -> bool {
     }
 }
 
-fn outcome(ready: &ReadyClaim, requested: Instant, connect: Range<Instant>) -> StepOutcome {
+/// What `create` knows beyond the ready claim.
+struct Made {
+    volumes: Vec<String>,
+    requested_at: Option<String>,
+    /// When the claim was sent.
+    requested: Instant,
+    connect: Range<Instant>,
+}
+
+fn outcome(ready: &ReadyClaim, made: Made) -> StepOutcome {
+    let Made {
+        requested, connect, ..
+    } = made;
     let since = |instant: Instant| instant.saturating_duration_since(requested);
+    let volumes = made.volumes.into_iter().map(Value::text);
     let launched = match ready.launch_type {
         LaunchType::Warm => Measure::WarmHit,
         LaunchType::Cold => Measure::ColdStart,
@@ -200,6 +286,11 @@ fn outcome(ready: &ReadyClaim, requested: Instant, connect: Range<Instant>) -> S
         ("sandbox", Value::text(ready.sandbox_name.as_str())),
         ("claim", Value::text(ready.claim_name.as_str())),
         ("podIps", Value::List(ips.collect())),
+        ("volumes", Value::List(volumes.collect())),
+        (
+            "requestedAt",
+            made.requested_at.map_or(Value::Null, Value::text),
+        ),
         ("readyDuration", since(ready.ready).into()),
         ("duration", since(connect.end).into()),
     ])
@@ -233,7 +324,13 @@ mod tests {
             bound: at(5),
             ready: at(7),
         };
-        let seen = outcome(&ready, start, at(8)..at(10));
+        let made = || Made {
+            volumes: vec!["v".to_owned()],
+            requested_at: None,
+            requested: start,
+            connect: at(8)..at(10),
+        };
+        let seen = outcome(&ready, made());
         let time = |measure, millis| Measurement {
             measure,
             value: Measured::Time(Duration::from_millis(millis)),
@@ -256,7 +353,9 @@ mod tests {
         assert_eq!(seen.output("duration"), Duration::from_millis(10).into());
         assert_eq!(seen.output("podIps"), Value::List(vec!["10.0.0.5".into()]));
         ready.launch_type = LaunchType::Cold;
-        let cold = outcome(&ready, start, at(8)..at(10));
+        assert_eq!(seen.output("volumes"), Value::List(vec!["v".into()]));
+        assert_eq!(seen.output("requestedAt"), Value::Null);
+        let cold = outcome(&ready, made());
         assert_eq!(
             cold.measurements.last().map(|last| last.measure),
             Some(Measure::ColdStart)

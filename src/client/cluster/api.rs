@@ -4,22 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http::{Method, Request, header};
 use kube::client::Body;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::timeout;
 
+use super::answer::{collect, decode, failure, transport};
 use crate::api::metadata::ObjectList;
 use crate::client::encode;
-use crate::client::error::{BoxError, Delivered, KubeError, Operation, Verb};
+use crate::client::error::{KubeError, Operation, Verb};
 
-/// Largest answer that is read.
-const ANSWER_LIMIT: usize = 256 << 20;
-/// Largest part of a failure's text that is kept.
-const MESSAGE_LIMIT: usize = 64 << 10;
 /// Objects per page of a list.
 const PAGE: usize = 500;
 
@@ -77,19 +72,19 @@ impl Collection {
     }
 
     /// What a request does, for errors.
-    pub(in crate::client) fn operation(&self, verb: Verb, name: &str) -> Box<Operation> {
+    pub(in crate::client) fn operation(&self, verb: Verb, name: &str) -> Operation {
         let Resource { group, plural, .. } = self.resource;
         let resource = if group.is_empty() {
             plural.to_owned()
         } else {
             format!("{plural}.{group}")
         };
-        Box::new(Operation {
+        Operation {
             verb,
             resource,
             namespace: self.namespace.clone(),
             name: name.to_owned(),
-        })
+        }
     }
 }
 
@@ -268,7 +263,7 @@ impl Api {
     pub(in crate::client) async fn document<T: DeserializeOwned>(
         &self,
         path: &str,
-        operation: Box<Operation>,
+        operation: Operation,
     ) -> Result<T, KubeError> {
         let body = self.answer(plain(Method::GET, path), &operation).await?;
         decode(&body, operation)
@@ -351,79 +346,4 @@ fn with_body(method: Method, target: &str, body: Vec<u8>) -> Request<Vec<u8>> {
         header::HeaderValue::from_static("application/json"),
     );
     request
-}
-
-async fn collect(body: Body, operation: &Operation) -> Result<Bytes, KubeError> {
-    match Limited::new(body, ANSWER_LIMIT).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(source) => Err(KubeError::Transport {
-            operation: Box::new(operation.clone()),
-            delivered: Delivered::Yes,
-            source,
-        }),
-    }
-}
-
-fn decode<T: DeserializeOwned>(body: &[u8], operation: Box<Operation>) -> Result<T, KubeError> {
-    serde_json::from_slice(body).map_err(|source| KubeError::Decode { operation, source })
-}
-
-/// The failure that kube reports for a request that got no answer.
-pub(super) fn transport(error: kube::Error, operation: &Operation) -> KubeError {
-    let (delivered, source): (Delivered, BoxError) = match error {
-        kube::Error::Service(source) => {
-            let unsent = source
-                .downcast_ref::<hyper_util::client::legacy::Error>()
-                .is_some_and(hyper_util::client::legacy::Error::is_connect);
-            let delivered = if unsent {
-                Delivered::No
-            } else {
-                Delivered::Unknown
-            };
-            (delivered, source)
-        }
-        error @ (kube::Error::Auth(_) | kube::Error::BuildRequest(_)) => {
-            (Delivered::No, error.into())
-        }
-        error => (Delivered::Unknown, error.into()),
-    };
-    KubeError::Transport {
-        operation: Box::new(operation.clone()),
-        delivered,
-        source,
-    }
-}
-
-/// Reason and message of a failure, from its `Status` object if it is one.
-pub(super) fn failure(status: StatusCode, body: &[u8], operation: &Operation) -> KubeError {
-    let parsed: StatusObject = serde_json::from_slice(body).unwrap_or_default();
-    let reason = if parsed.reason.is_empty() {
-        status.canonical_reason().unwrap_or("").to_owned()
-    } else {
-        parsed.reason
-    };
-    let message = if parsed.message.is_empty() {
-        let kept = &body[..body.len().min(MESSAGE_LIMIT)];
-        String::from_utf8_lossy(kept).trim().to_owned()
-    } else {
-        parsed.message
-    };
-    KubeError::Status {
-        operation: Box::new(operation.clone()),
-        code: status.as_u16(),
-        reason,
-        message,
-    }
-}
-
-/// The part of Kubernetes' `Status` that is of use.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct StatusObject {
-    #[serde(deserialize_with = "crate::api::metadata::null_is_default")]
-    pub(super) code: u16,
-    #[serde(deserialize_with = "crate::api::metadata::null_is_default")]
-    pub(super) reason: String,
-    #[serde(deserialize_with = "crate::api::metadata::null_is_default")]
-    pub(super) message: String,
 }

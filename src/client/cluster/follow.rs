@@ -212,7 +212,7 @@ impl<T: DeserializeOwned> Follower<T> {
             .unwrap_or_default()
             .to_owned();
         let object = T::deserialize(value).map_err(|source| KubeError::Decode {
-            operation: self.of.operation(crate::client::error::Verb::Get, name),
+            operation: Box::new(self.of.operation(crate::client::error::Verb::Get, name)),
             source,
         })?;
         Ok(ObjectList {

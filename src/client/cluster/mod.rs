@@ -3,6 +3,7 @@
 //! Built from kube's parts (configuration, credentials, TLS), but with `TCP_NODELAY` on every
 //! socket, without silent retries, and with requests of our own, so that each failure is seen.
 
+mod answer;
 mod api;
 mod config;
 mod follow;

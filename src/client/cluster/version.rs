@@ -52,12 +52,12 @@ pub(in crate::client) async fn discover(
 }
 
 async fn versions(api: &Api, group: &str) -> Result<Vec<String>, KubeError> {
-    let operation = Box::new(Operation {
+    let operation = Operation {
         verb: Verb::Get,
         resource: format!("/apis/{group}"),
         namespace: String::new(),
         name: String::new(),
-    });
+    };
     let group: Group = api.document(&format!("/apis/{group}"), operation).await?;
     Ok(group.versions.into_iter().map(|v| v.version).collect())
 }

@@ -1,17 +1,17 @@
 //! One watch: a request that answers with a line per change, until it ends.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::time::Duration;
 
 use http::StatusCode;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::api::{StatusObject, failure};
+use super::answer::{StatusObject, failure};
 use super::lines::{Lines, LinesEnd};
 use super::{Api, Collection, Selector};
-use crate::api::metadata::Metadata;
 use crate::client::encode;
 use crate::client::error::{BoxError, KubeError, Operation, Verb};
 
@@ -50,27 +50,34 @@ pub(super) struct Watch<T> {
     lines: Lines,
     /// Version of the last event.
     version: String,
-    operation: Box<Operation>,
+    operation: Operation,
     object: PhantomData<fn() -> T>,
 }
 
+/// What all events have; the rest is skipped.
 #[derive(Deserialize)]
-struct Kind<'a> {
+struct Head<'a> {
     #[serde(rename = "type", borrow)]
-    kind: std::borrow::Cow<'a, str>,
-    #[serde(rename = "object")]
-    _object: IgnoredAny,
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    object: HeadObject<'a>,
+}
+
+#[derive(Deserialize)]
+struct HeadObject<'a> {
+    #[serde(borrow, default)]
+    metadata: Option<HeadMetadata<'a>>,
+}
+
+#[derive(Deserialize)]
+struct HeadMetadata<'a> {
+    #[serde(rename = "resourceVersion", borrow, default)]
+    version: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
 struct Object<T> {
     object: T,
-}
-
-#[derive(Deserialize)]
-struct Versioned {
-    #[serde(default)]
-    metadata: Metadata,
 }
 
 impl<T: DeserializeOwned> Watch<T> {
@@ -130,20 +137,19 @@ impl<T: DeserializeOwned> Watch<T> {
 
     fn understand(&mut self, line: &[u8]) -> Result<Event<T>, WatchEnd> {
         let broken = |error: serde_json::Error| WatchEnd::Broken(error.into());
-        let kind: Kind<'_> = serde_json::from_slice(line).map_err(broken)?;
-        if kind.kind == "ERROR" {
+        let head: Head<'_> = serde_json::from_slice(line).map_err(broken)?;
+        if head.kind == "ERROR" {
             let status: Object<StatusObject> = serde_json::from_slice(line).map_err(broken)?;
             return Err(self.refused(&status.object));
         }
-        let versioned: Object<Versioned> = serde_json::from_slice(line).map_err(broken)?;
-        let version = versioned.object.metadata.resource_version;
-        let event = match kind.kind.as_ref() {
+        let event = match head.kind.as_ref() {
             "ADDED" | "MODIFIED" => Event::Present(object(line).map_err(broken)?),
             "DELETED" => Event::Gone(object(line).map_err(broken)?),
             _ => Event::Bookmark,
         };
-        if !version.is_empty() {
-            self.version = version;
+        let version = head.object.metadata.and_then(|metadata| metadata.version);
+        if let Some(version) = version.filter(|version| !version.is_empty()) {
+            version.as_ref().clone_into(&mut self.version);
         }
         Ok(event)
     }

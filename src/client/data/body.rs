@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use serde::Serialize;
 
 /// The body of a request, of known length.
 #[derive(Debug, Default)]
@@ -18,6 +19,12 @@ impl RequestBody {
     /// These pieces, one after the other.
     pub(in crate::client) fn new(pieces: [Bytes; 3]) -> Self {
         Self { pieces, next: 0 }
+    }
+
+    /// A value as JSON.
+    pub(in crate::client) fn json(value: &impl Serialize) -> Self {
+        let text = serde_json::to_vec(value).expect("request bodies are text and numbers");
+        Self::from(Bytes::from(text))
     }
 
     fn left(&self) -> u64 {

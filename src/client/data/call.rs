@@ -23,7 +23,7 @@ use crate::client::error::{CallError, ConnectError, Delivered};
 use crate::units::ByteSize;
 
 /// How much of a failure's body is kept.
-const FAILURE_LIMIT: u64 = 64 << 10;
+const FAILURE_LIMIT: usize = 64 << 10;
 
 /// What a call does, in words; made into text only for errors.
 #[derive(Debug, Clone, Copy)]
@@ -213,7 +213,11 @@ impl Flight<'_> {
     ) -> Result<Bytes, CallError> {
         let (head, body) = response.into_parts();
         let success = head.status.is_success();
-        let most = if success { limit.0 } else { FAILURE_LIMIT };
+        let most = if success {
+            limit.0
+        } else {
+            FAILURE_LIMIT as u64
+        };
         let read = timeout_at(self.deadline, read(body, most)).await;
         let (content, whole) = match read {
             Err(_) => return Err(self.too_late(Delivered::Yes)),
@@ -276,7 +280,7 @@ pub(in crate::client) fn decode<T: DeserializeOwned>(
 ) -> Result<T, CallError> {
     serde_json::from_slice(answer).map_err(|source| CallError::Decode {
         operation: operation.to_string(),
-        body: answer.slice(..answer.len().min(FAILURE_LIMIT as usize)),
+        body: answer.slice(..answer.len().min(FAILURE_LIMIT)),
         source,
     })
 }

@@ -184,7 +184,7 @@ impl Kept {
 pub(in crate::client) struct Pools {
     network: Arc<Network>,
     tasks: Tasks,
-    pools: Mutex<HashMap<Key, Kept>>,
+    by_target: Mutex<HashMap<Key, Kept>>,
 }
 
 impl Pools {
@@ -192,7 +192,7 @@ impl Pools {
         Self {
             network,
             tasks,
-            pools: Mutex::new(HashMap::new()),
+            by_target: Mutex::new(HashMap::new()),
         }
     }
 
@@ -207,7 +207,10 @@ impl Pools {
             Route::Tcp { host, port, scheme } => Key::Tcp(host.clone(), *port, *scheme),
             Route::Tunnel(router) => Key::Tunnel(router.namespaces.clone()),
         };
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = self
+            .by_target
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let open = pools.get(&key).and_then(Kept::get);
         if let Some(pool) = open.filter(|pool| !pool.tasks.is_ended()) {
             return pool;
@@ -231,7 +234,7 @@ impl Pools {
 
     /// Forgets all pools; their connections end.
     pub(in crate::client) fn clear(&self) {
-        self.pools
+        self.by_target
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();

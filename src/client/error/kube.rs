@@ -277,19 +277,19 @@ pub(crate) fn connection_problem(error: &(dyn Error + 'static)) -> ConnectionPro
 mod tests {
     use super::*;
 
-    fn operation() -> Box<Operation> {
-        Box::new(Operation {
+    fn operation() -> Operation {
+        Operation {
             verb: Verb::Create,
             resource: "sandboxclaims.extensions.agents.x-k8s.io".to_owned(),
             namespace: "team".to_owned(),
             name: "a".to_owned(),
-        })
+        }
     }
 
     #[test]
     fn a_forbidden_request_names_the_missing_verb() {
         let error = KubeError::Status {
-            operation: operation(),
+            operation: Box::new(operation()),
             code: 403,
             reason: "Forbidden".to_owned(),
             message: "no".to_owned(),
