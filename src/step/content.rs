@@ -33,7 +33,7 @@ impl Content {
 }
 
 /// The same bytes for the same size and seed, on every machine and in every version: the numbers
-/// of SplitMix64, little end first.
+/// of `SplitMix64`, little end first.
 ///
 /// Source: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014), with
 /// the constants of Java's `SplittableRandom`.

@@ -134,25 +134,23 @@ fn missing_action(node: &Node, entries: &[(Key, Node)], problems: &mut Problems)
         !COMMON.contains(&&*key.value) && !LATER.contains(&&*key.value) && &*key.value != "steps"
     });
     let help = format!("the actions are {}", list_of(Action::KINDS));
-    problems.push(match stranger {
-        Some((key, _)) => {
-            let label = suggest(&key.value, Action::KINDS).map_or_else(
-                || "unknown".to_owned(),
-                |word| format!("did you mean `{word}`?"),
-            );
-            Diagnostic::error(
-                Code::UnknownField,
-                key.span,
-                format!("unknown action `{}`", key.value),
-            )
-            .label(label)
-            .help(help)
-        }
-        None => {
-            let place = entries.first().map_or(node.span, |(key, _)| key.span);
+    let Some((key, _)) = stranger else {
+        let place = entries.first().map_or(node.span, |(key, _)| key.span);
+        problems.push(
             Diagnostic::error(Code::MissingField, place, "a step without an action")
                 .label("no action")
-                .help(help)
-        }
-    });
+                .help(help),
+        );
+        return;
+    };
+    let label = suggest(&key.value, Action::KINDS).map_or_else(
+        || "unknown".to_owned(),
+        |word| format!("did you mean `{word}`?"),
+    );
+    let message = format!("unknown action `{}`", key.value);
+    problems.push(
+        Diagnostic::error(Code::UnknownField, key.span, message)
+            .label(label)
+            .help(help),
+    );
 }

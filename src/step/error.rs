@@ -116,9 +116,10 @@ impl StepError {
     /// The place in the scenario file that the failure is about, beyond the step itself: where
     /// the limit that was exceeded is written.
     pub fn place(&self) -> Option<Span> {
-        match self {
-            Self::Timeout { set_by, .. } => set_by.span(),
-            _ => None,
+        if let Self::Timeout { set_by, .. } = self {
+            set_by.span()
+        } else {
+            None
         }
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Limit {
     deadline: Instant,
 }
 
+/// How much longer than its own calls an action may take to report their end.
+const GRACE: Duration = Duration::from_millis(5);
 /// What bounds a command or file call when the file says nothing.
 const REQUEST: &str = "the default for one call";
 /// What bounds the wait for a sandbox when the file says nothing.
@@ -79,14 +81,16 @@ impl Limit {
             .min_by_key(|limit| limit.deadline)
     }
 
-    /// When it ends.
+    /// When an action is ended that has not ended itself: a moment after its own calls, so that
+    /// their errors come first.
     pub(super) fn deadline(&self) -> Instant {
-        self.deadline
+        self.deadline.checked_add(GRACE).unwrap_or(self.deadline)
     }
 
-    /// What is left of it.
+    /// What is left of it, in whole milliseconds, which is how fine timers are.
     pub(super) fn remaining(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        whole_millis(left)
     }
 
     /// The error of an action that is not done in time.
@@ -101,9 +105,10 @@ impl Limit {
 
     /// The error of a wait that ended with this cause.
     pub(super) fn ready_error(&self, action: &'static str, error: ReadyError) -> StepError {
-        match error {
-            ReadyError::Timeout { .. } => self.caused(action, error),
-            other => other.into(),
+        if matches!(error, ReadyError::Timeout { .. }) {
+            self.caused(action, error)
+        } else {
+            error.into()
         }
     }
 
@@ -126,6 +131,16 @@ impl Limit {
             set_by: self.source,
             source: Some(Box::new(cause)),
         }
+    }
+}
+
+/// Rounded up, as timers do.
+fn whole_millis(time: Duration) -> Duration {
+    let part = time.subsec_nanos() % 1_000_000;
+    if part == 0 {
+        time
+    } else {
+        time.saturating_add(Duration::from_nanos(u64::from(1_000_000 - part)))
     }
 }
 
@@ -171,12 +186,21 @@ mod tests {
         assert_eq!(source(both), Some(LimitSource::Step(at(10))));
         assert_eq!(source(Limit::tighter(None, None)), None);
         assert!(step.remaining() <= Duration::from_secs(5));
+        assert!(step.deadline() > step.deadline);
         let error = step.exceeded("exec");
         assert_eq!(
             error.to_string(),
             "exec: not done within 5s (the step's `timeout`)"
         );
         assert_eq!(error.place(), Some(at(10)));
+    }
+
+    #[test]
+    fn what_is_left_is_rounded_up_to_milliseconds() {
+        assert_eq!(whole_millis(Duration::from_nanos(1)).as_nanos(), 1_000_000);
+        let left = Duration::from_millis(300);
+        assert_eq!(whole_millis(left), left);
+        assert_eq!(whole_millis(Duration::from_nanos(299_999_991)), left);
     }
 
     #[test]

@@ -52,9 +52,19 @@ fn common_fields_are_read_and_typed() {
     assert_eq!((step.capture.len(), step.label()), (1, "a".to_owned()));
 }
 
+fn expect_problems(cases: &[(&str, &str)]) {
+    for (text, problem) in cases {
+        let (_, problems) = decode(text);
+        assert!(
+            problems.contains(&(*problem).to_owned()),
+            "{text}: {problems:?}"
+        );
+    }
+}
+
 #[test]
-fn wrong_forms_are_reported_with_what_was_meant() {
-    for (text, problem) in [
+fn wrong_steps_are_reported_with_what_was_meant() {
+    expect_problems(&[
         ("exce: ls", "unknown action `exce`|did you mean `exec`?"),
         (
             "exec: ls\nread: a",
@@ -117,6 +127,12 @@ fn wrong_forms_are_reported_with_what_was_meant() {
             "sleep: { min: 1s }",
             "`sleep` needs the field `max`|`max` is missing",
         ),
+    ]);
+}
+
+#[test]
+fn wrong_forms_of_actions_on_sandboxes_are_reported() {
+    expect_problems(&[
         (
             "create: { timeToLive: 0s }",
             "nothing can be done in no time|more than `0s`",
@@ -145,6 +161,12 @@ fn wrong_forms_are_reported_with_what_was_meant() {
             "disconnect: now",
             "expected a mapping with the fields of `disconnect`, found the text `now`|expected a mapping with the fields of `disconnect`",
         ),
+    ]);
+}
+
+#[test]
+fn wrong_forms_of_calls_are_reported() {
+    expect_problems(&[
         ("exec: ' '", "the command is empty|empty"),
         (
             "exec: {}",
@@ -178,6 +200,12 @@ fn wrong_forms_are_reported_with_what_was_meant() {
             "write: { path: a, content: b, seed: 7 }",
             "`write` has both `content` and `seed`|excludes `content`",
         ),
+    ]);
+}
+
+#[test]
+fn wrong_forms_of_the_other_actions_are_reported() {
+    expect_problems(&[
         (
             "delete: { all: true }",
             "`all` is not supported yet in `delete`|not supported yet",
@@ -199,13 +227,7 @@ fn wrong_forms_are_reported_with_what_was_meant() {
             "[1]",
             "expected a step, which is a mapping with one action, found a list|expected a step, which is a mapping with one action",
         ),
-    ] {
-        let (_, problems) = decode(text);
-        assert!(
-            problems.contains(&problem.to_owned()),
-            "{text}: {problems:?}"
-        );
-    }
+    ]);
 }
 
 #[test]

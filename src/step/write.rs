@@ -131,14 +131,17 @@ impl Source {
 
     fn bytes(&self, context: &StepContext) -> Result<Bytes, StepError> {
         match self {
-            Self::Text(template) => match template.evaluate(&context.bindings)? {
-                Value::Bytes(bytes) => Ok(bytes),
-                Value::Text(text) => Ok(Bytes::copy_from_slice(text.as_bytes())),
-                _ => {
-                    let text = template.render(&context.bindings)?;
-                    Ok(Bytes::copy_from_slice(text.as_bytes()))
+            Self::Text(template) => {
+                let value = template.evaluate(&context.bindings)?;
+                if let Value::Bytes(bytes) = value {
+                    return Ok(bytes);
                 }
-            },
+                // A list or a map has no text: rendering says so.
+                let text = value
+                    .to_text()
+                    .map_or_else(|| template.render(&context.bindings), Ok)?;
+                Ok(Bytes::copy_from_slice(text.as_bytes()))
+            }
             Self::Made { size, seed, first } => {
                 let text = size.render(&context.bindings)?;
                 let size = read_size(&text).map_err(|_| StepError::Value {
