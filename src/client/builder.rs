@@ -147,7 +147,7 @@ impl ClientBuilder {
         let requests = cluster::connect(&config, &tasks, &sockets)?;
         let streams = cluster::connect(&config, &tasks, &sockets)?;
         let server = config.cluster_url.to_string();
-        let api = Api::new(requests, streams, request_timeout, &server);
+        let api = Api::new(requests, streams, request_timeout, &server, &tasks);
         let version = cluster::discover(&api, &namespace).await?;
         let network = Network::new(resolver, api.clone(), sockets.clone(), tunnels.clone());
         let pools = Pools::new(Arc::new(network), tasks.clone());

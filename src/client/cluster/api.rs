@@ -8,12 +8,14 @@ use http::{Method, Request, header};
 use kube::client::Body;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::answer::{collect, decode, failure, transport};
 use crate::api::metadata::ObjectList;
 use crate::client::encode;
 use crate::client::error::{KubeError, Operation, Verb};
+use crate::client::tasks::Tasks;
 
 /// Objects per page of a list.
 const PAGE: usize = 500;
@@ -125,6 +127,7 @@ pub(in crate::client) struct Api {
     streams: kube::Client,
     deadline: Duration,
     server: Arc<str>,
+    tasks: Tasks,
 }
 
 impl std::fmt::Debug for Api {
@@ -143,12 +146,14 @@ impl Api {
         streams: kube::Client,
         deadline: Duration,
         server: &str,
+        tasks: &Tasks,
     ) -> Self {
         Self {
             requests,
             streams,
             deadline,
             server: server.into(),
+            tasks: tasks.clone(),
         }
     }
 
@@ -289,9 +294,7 @@ impl Api {
             let body = collect(response.into_body(), operation).await?;
             Err(failure(status, &body, operation))
         });
-        opened
-            .await
-            .unwrap_or_else(|_| Err(self.too_late(operation)))
+        self.within(opened.await, operation)
     }
 
     /// Sends a request and reads the whole answer.
@@ -314,15 +317,29 @@ impl Api {
                 Err(failure(status, &body, operation))
             }
         });
-        answered
-            .await
-            .unwrap_or_else(|_| Err(self.too_late(operation)))
+        self.within(answered.await, operation)
     }
 
-    fn too_late(&self, operation: &Operation) -> KubeError {
-        KubeError::Timeout {
-            operation: Box::new(operation.clone()),
-            after: self.deadline,
+    /// The result of a request that has a deadline.
+    fn within<T>(
+        &self,
+        result: Result<Result<T, KubeError>, Elapsed>,
+        operation: &Operation,
+    ) -> Result<T, KubeError> {
+        let operation = || Box::new(operation.clone());
+        match result {
+            Err(_) => Err(KubeError::Timeout {
+                operation: operation(),
+                after: self.deadline,
+            }),
+            // Closing the client ends its connections.
+            Ok(Err(KubeError::Transport { delivered, .. })) if self.tasks.is_ended() => {
+                Err(KubeError::Closed {
+                    operation: operation(),
+                    delivered,
+                })
+            }
+            Ok(result) => result,
         }
     }
 }

@@ -53,6 +53,8 @@ pub(in crate::client) struct Follower<T> {
     backoff: Backoff,
     /// Whether the version of the one object was too old to watch from.
     aged: bool,
+    /// How often in a row a version was too old.
+    expired: u32,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl<T: DeserializeOwned> Follower<T> {
             state: State::Unread,
             backoff: Backoff::default(),
             aged: false,
+            expired: 0,
         }
     }
 
@@ -138,6 +141,7 @@ impl<T: DeserializeOwned> Follower<T> {
                 State::Watching { watch, heard, .. } => match watch.next(SILENCE).await {
                     Ok(event) => {
                         *heard = true;
+                        self.expired = 0;
                         self.backoff.reset();
                         match event {
                             Event::Present(object) => return Ok(Change::Present(object)),
@@ -171,7 +175,8 @@ impl<T: DeserializeOwned> Follower<T> {
                 self.state = State::Unread;
                 // An object that was read alone may be older than the history of changes.
                 self.aged = self.start == Start::Get;
-                if short {
+                self.expired += 1;
+                if short && self.expired > 1 {
                     self.backoff.pause().await;
                 }
             }

@@ -1,6 +1,6 @@
 //! The ways to a sandbox. One struct of settings per way, one file each.
 //!
-//! `connect` of each returns an [`Endpoint`], a value that reaches into nobody: where requests
+//! `connect` of each returns an `Endpoint`, a value that reaches into nobody: where requests
 //! go, which headers they carry, and a share in the target's connections, which end with it.
 //! To add a way: a file with its settings and `connect`, and here a variant with the arms that
 //! the compiler asks for.

@@ -118,6 +118,8 @@ pub enum KubeError {
     Closed {
         /// What was asked.
         operation: Box<Operation>,
+        /// Whether the API server can have received the request.
+        delivered: Delivered,
     },
 }
 
@@ -137,7 +139,7 @@ impl KubeError {
             | Self::Timeout { operation, .. }
             | Self::Transport { operation, .. }
             | Self::Decode { operation, .. }
-            | Self::Closed { operation } => operation,
+            | Self::Closed { operation, .. } => operation,
         }
     }
 
@@ -156,8 +158,7 @@ impl KubeError {
         match self {
             Self::Status { .. } | Self::Decode { .. } => Delivered::Yes,
             Self::Timeout { .. } => Delivered::Unknown,
-            Self::Transport { delivered, .. } => *delivered,
-            Self::Closed { .. } => Delivered::No,
+            Self::Transport { delivered, .. } | Self::Closed { delivered, .. } => *delivered,
         }
     }
 

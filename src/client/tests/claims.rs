@@ -537,6 +537,23 @@ async fn an_api_server_that_is_not_there_is_named() {
     );
 }
 
+#[tokio::test]
+async fn a_closed_client_says_that_it_is_closed() {
+    let fake = cluster(vec![list(10, &[])], vec![]).await;
+    let client = client(fake.address).await;
+    let created = client.create(request("a")).await.expect("created");
+    client.close().await;
+    let error = created.wait_ready(LONG).await.expect_err("closed");
+    assert!(matches!(error, ReadyError::Closed { .. }), "{error}");
+    let error = client.delete("a", None).await.expect_err("closed");
+    let source = std::error::Error::source(&error).expect("has a cause");
+    assert!(
+        source.to_string().ends_with("the client is closed"),
+        "{source}"
+    );
+    assert_eq!(client.open_connections(), 0);
+}
+
 #[test]
 fn random_names_have_64_random_bits() {
     let name = random_claim_name();

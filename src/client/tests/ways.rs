@@ -1,6 +1,8 @@
 //! The ways to a sandbox that need more than a URL: Gateway, port-forward, cluster names.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
@@ -107,18 +109,23 @@ async fn a_gateway_without_address_ends_in_an_error_that_says_what_was_seen() {
 }
 
 /// Forwards WebSocket port-forwards to a TCP server; everything else goes to the fake.
+///
+/// The pod `router-0` takes one port-forward and is gone afterwards.
 async fn forwarding(api: SocketAddr, target: SocketAddr) -> (SocketAddr, JoinSet<()>) {
+    let died = Arc::new(AtomicBool::new(false));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("bound");
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
+            let died = Arc::clone(&died);
             connections.spawn(async move {
                 let mut head = [0; 4096];
                 let length = stream.peek(&mut head).await.expect("a request");
-                let forward = String::from_utf8_lossy(&head[..length]).contains("/portforward");
-                if forward {
+                let head = String::from_utf8_lossy(&head[..length]).into_owned();
+                let dead = head.contains("/router-0/") && died.swap(true, Ordering::Relaxed);
+                if head.contains("/portforward") && !dead {
                     port_forward(stream, target).await;
                 } else {
                     let mut stream = stream;
@@ -138,10 +145,10 @@ async fn forwarding(api: SocketAddr, target: SocketAddr) -> (SocketAddr, JoinSet
 )]
 async fn port_forward(stream: TcpStream, target: SocketAddr) {
     let select = |request: &Request, mut response: Response| {
-        assert_eq!(
-            request.uri().to_string(),
-            "/api/v1/namespaces/agent-sandbox-system/pods/router-1/portforward?ports=8081"
-        );
+        let target = request.uri().to_string();
+        let pods = "/api/v1/namespaces/agent-sandbox-system/pods/router-";
+        assert!(target.starts_with(pods), "{target}");
+        assert!(target.ends_with("/portforward?ports=8081"), "{target}");
         let protocol = "v4.channel.k8s.io".parse().expect("a value");
         response
             .headers_mut()
@@ -243,6 +250,50 @@ async fn a_tunnel_carries_calls_to_a_ready_router_pod_and_is_shared() {
     );
     client.close().await;
     assert_eq!((client.open_tunnels(), client.open_connections()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_router_pod_that_died_is_replaced_by_another_one() {
+    let router = Fake::start(|_| {
+        let mut acts = ok(&json!({"exists": true}));
+        acts.push(Act::Close);
+        acts
+    })
+    .await;
+    let listed = AtomicBool::new(false);
+    let api = Fake::start(move |request| {
+        if let Some(found) = discovery(request) {
+            return found;
+        }
+        if !request.target.contains("endpointslices") {
+            // Closed, since the forwarding server looks only at the first request.
+            let gone = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+            return vec![Act::Send(gone.to_vec()), Act::Close];
+        }
+        let pod = if listed.swap(true, Ordering::Relaxed) {
+            "router-1"
+        } else {
+            "router-0"
+        };
+        ok(&json!({"metadata": {}, "items": [{
+            "metadata": {}, "addressType": "IPv4", "ports": [{"port": 8081}],
+            "endpoints": [{"addresses": [], "targetRef": {"kind": "Pod", "name": pod}}]}]}))
+    })
+    .await;
+    let (address, _tasks) = forwarding(api.address, router.address).await;
+    let client = client(address).await;
+    let mode = ConnectionMode::Tunnel(Tunnel::default());
+    let sandbox = client
+        .connect(&ready_claim(), &mode)
+        .await
+        .expect("connected");
+    for _ in 0..3 {
+        assert!(sandbox.files().exists("a").await.expect("asked"));
+        while client.open_tunnels() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(router.requests().len(), 3);
 }
 
 #[tokio::test]
