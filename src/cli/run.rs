@@ -166,13 +166,7 @@ async fn work(
     handle: &CancelHandle,
 ) -> Result<Summary, Failure> {
     let mut cancel = handle.listen();
-    let opening = target::open(&arguments.cluster, plan);
-    let target = tokio::select! {
-        target = opening => target?,
-        () = cancel.reached(engine::Phase::Draining) => {
-            return Err(Failure::setup("open the cluster: interrupted"));
-        }
-    };
+    let target = target::open(&arguments.cluster, plan, &mut cancel).await?;
     let api_version = target
         .clients
         .values()

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::provision::{Wanted, provision};
 use crate::client::connect::Gateway;
 use crate::client::{ClaimSource, Client, ConnectionMode, Dns};
+use crate::engine::{Cancel, Phase};
 use crate::plan::Plan;
 
 /// Warm sandboxes are held for this many times the iterations that run at once, so that a pool is not
@@ -24,42 +25,80 @@ pub(super) struct Target {
 }
 
 /// Starts or finds the cluster and makes a client for each namespace of the plan.
-pub(super) async fn open(choice: &ClusterChoice, plan: &Plan) -> Result<Target, Failure> {
+///
+/// A loopback cluster that was started is ended again when anything after that fails, or when the
+/// run is interrupted.
+pub(super) async fn open(
+    choice: &ClusterChoice,
+    plan: &Plan,
+    cancel: &mut Cancel,
+) -> Result<Target, Failure> {
+    let child = match choice {
+        ClusterChoice::Loopback => Some(
+            LoopbackChild::start()
+                .await
+                .map_err(|error| Failure::setup("start the loopback cluster").because(error))?,
+        ),
+        ClusterChoice::Current | ClusterChoice::Context(_) => None,
+    };
+    let opened = tokio::select! {
+        opened = clients(choice, child.as_ref(), plan) => opened,
+        () = cancel.reached(Phase::Draining) => Err(Failure::interrupted()),
+    };
+    match (opened, child) {
+        (Ok((name, clients)), child) => Ok(Target {
+            name,
+            clients,
+            child,
+        }),
+        (Err(failure), None) => Err(failure),
+        (Err(failure), Some(child)) => {
+            if let Err(error) = child.end().await {
+                eprintln!(
+                    "{}",
+                    Failure::internal("end the loopback cluster").because(error)
+                );
+            }
+            Err(failure)
+        }
+    }
+}
+
+async fn clients(
+    choice: &ClusterChoice,
+    child: Option<&LoopbackChild>,
+    plan: &Plan,
+) -> Result<(String, BTreeMap<String, Client>), Failure> {
+    let (name, access) = match (choice, child) {
+        (ClusterChoice::Context(context), _) => (
+            format!("context:{context}"),
+            Access::Context(context.clone()),
+        ),
+        (ClusterChoice::Loopback, Some(child)) => {
+            let config = loopback_config(child).await?;
+            provision_all(&config, plan).await?;
+            let dns = Dns::Server(child.access.dns);
+            (
+                "loopback".to_owned(),
+                Access::Loopback(Box::new(config), dns),
+            )
+        }
+        (ClusterChoice::Current | ClusterChoice::Loopback, _) => {
+            ("current".to_owned(), Access::Current)
+        }
+    };
     let namespaces: BTreeSet<&str> = plan
         .cells
         .iter()
         .map(|cell| cell.namespace.as_str())
         .collect();
     let mut clients = BTreeMap::new();
-    let (name, child, access) = match choice {
-        ClusterChoice::Loopback => {
-            let child = LoopbackChild::start()
-                .await
-                .map_err(|error| Failure::setup("start the loopback cluster").because(error))?;
-            let config = loopback_config(&child).await?;
-            provision_all(&config, plan).await?;
-            let dns = Dns::Server(child.access.dns);
-            (
-                "loopback".to_owned(),
-                Some(child),
-                Access::Loopback(Box::new(config), dns),
-            )
-        }
-        ClusterChoice::Current => ("current".to_owned(), None, Access::Current),
-        ClusterChoice::Context(context) => (
-            format!("context:{context}"),
-            None,
-            Access::Context(context.clone()),
-        ),
-    };
     for namespace in namespaces {
         let builder = Client::builder()
             .namespace(namespace)
             .run_id(plan.run_id.as_str());
         let builder = match &access {
-            Access::Loopback(config, dns) => {
-                builder.kubernetes((**config).clone()).dns(dns.clone())
-            }
+            Access::Loopback(config, dns) => builder.kubernetes((**config).clone()).dns(*dns),
             Access::Current => builder.infer(),
             Access::Context(context) => builder.context(context.as_str()),
         };
@@ -71,11 +110,7 @@ pub(super) async fn open(choice: &ClusterChoice, plan: &Plan) -> Result<Target, 
         })?;
         clients.insert(namespace.to_owned(), client);
     }
-    Ok(Target {
-        name,
-        clients,
-        child,
-    })
+    Ok((name, clients))
 }
 
 enum Access {

@@ -166,30 +166,6 @@ impl Client {
         Ok(Claim::new(self.clone(), object, timings, subscription))
     }
 
-    /// The names of a sandbox's volumes: its template's, then its claim's.
-    ///
-    /// # Errors
-    /// [`ReadyError`]: the API server refuses, or the sandbox is gone.
-    ///
-    /// # Cancel safety
-    /// Nothing is left behind.
-    pub async fn volumes(&self, claim: &ReadyClaim) -> Result<Vec<String>, ReadyError> {
-        let found: Result<crate::api::sandbox::Sandbox, KubeError> =
-            self.api().get(&self.sandboxes(), &claim.sandbox_name).await;
-        match found {
-            Ok(sandbox) => Ok(sandbox
-                .spec
-                .volume_claim_templates
-                .into_iter()
-                .map(|volume| volume.metadata.name)
-                .collect()),
-            Err(source) => Err(ReadyError::Kube {
-                claim: claim.claim_name.clone(),
-                source: Box::new(source),
-            }),
-        }
-    }
-
     /// Prepares a connection to a sandbox: looks up the way, and proves with one connection that
     /// it can be used. That connection is kept for the first call.
     ///

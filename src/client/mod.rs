@@ -45,6 +45,7 @@ mod hub;
 mod ready;
 mod sandbox;
 mod tasks;
+mod volumes;
 
 pub use builder::{ClientBuilder, Dns};
 pub use claim::{

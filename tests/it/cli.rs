@@ -175,7 +175,7 @@ fn files_that_cannot_be_read_are_named() {
     place
         .run(&["check", large.to_str().unwrap()])
         .assert_code(104)
-        .assert_says("4MiB");
+        .assert_says("at most 4194304 bytes");
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn no_kubeconfig_and_an_unknown_context_are_told() {
     };
     with(&["run", file, "--cluster", "context:b"])
         .assert_code(96)
-        .assert_says("`a`");
+        .assert_says("the kubeconfig has: a");
     let unreachable = with(&["run", file, "--cluster", "current"]);
     unreachable.assert_code(96).assert_says("127.0.0.1:1");
 }

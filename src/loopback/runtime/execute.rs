@@ -5,11 +5,14 @@
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use rustix::fs::Access;
+use rustix::io::Errno;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
@@ -128,8 +131,11 @@ impl Drop for Group<'_> {
 }
 
 fn spawn(pod: &Pod, program: &str, arguments: &[String]) -> io::Result<Child> {
-    let mut command = Command::new(program);
+    // Found here and not by the system: a name that is looked up in a changed PATH costs a fork of
+    // this whole process, a path does not.
+    let mut command = Command::new(found(program)?);
     command
+        .arg0(program)
         .args(arguments)
         .current_dir(&pod.directory)
         .env_clear();
@@ -147,6 +153,20 @@ fn spawn(pod: &Pod, program: &str, arguments: &[String]) -> io::Result<Child> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
+}
+
+/// The path of a program: itself if it has a slash, else the first of its name in PATH.
+fn found(program: &str) -> io::Result<PathBuf> {
+    if program.contains('/') {
+        return Ok(PathBuf::from(program));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|candidate| {
+            candidate.is_file() && rustix::fs::access(candidate, Access::EXEC_OK).is_ok()
+        })
+        .ok_or_else(|| io::Error::from_raw_os_error(Errno::NOENT.raw_os_error()))
 }
 
 async fn finish(child: &mut Child) -> io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
