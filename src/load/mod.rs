@@ -189,7 +189,7 @@ mod tests {
             ("{ rate: 5/s }", "`rate` is not supported yet in load"),
             (
                 "{ vus: 1, duration: 5 }",
-                "`5` has no unit; write for example `5s`",
+                "`5` has no unit",
             ),
         ] {
             let (_, problems) = decode(text);

@@ -69,7 +69,7 @@ async fn an_untrusted_certificate_and_a_revoked_token_are_told() {
     let file = place.file("f.yaml", &scenario(CREATE));
     let file = file.to_str().unwrap();
     let good = running.cluster.kubeconfig();
-    let other = sandbench::loopback::Cluster::start(Default::default())
+    let other = sandbench::loopback::Cluster::start(sandbench::loopback::ClusterConfig::default())
         .await
         .unwrap();
     let line = |text: &str, key: &str| {

@@ -1,4 +1,11 @@
 //! Integration tests: one binary, a module per area.
+#![expect(
+    clippy::unwrap_used,
+    clippy::tests_outside_test_module,
+    clippy::disallowed_types,
+    unreachable_pub,
+    reason = "this whole binary is a test, and its clock is the wall's"
+)]
 
 mod architecture;
 mod cancel;
