@@ -51,9 +51,9 @@ pub struct ClaimSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct VolumeClaimTemplate {
-    /// Its name; the PersistentVolumeClaim is called `<name>-<sandbox>`.
+    /// Its name; the `PersistentVolumeClaim` is called `<name>-<sandbox>`.
     pub metadata: NameRef,
-    /// The PersistentVolumeClaim's spec.
+    /// The `PersistentVolumeClaim`'s spec.
     pub spec: serde_json::Value,
 }
 

@@ -187,10 +187,7 @@ mod tests {
                 "load has both `iterations` and `duration`",
             ),
             ("{ rate: 5/s }", "`rate` is not supported yet in load"),
-            (
-                "{ vus: 1, duration: 5 }",
-                "`5` has no unit",
-            ),
+            ("{ vus: 1, duration: 5 }", "`5` has no unit"),
         ] {
             let (_, problems) = decode(text);
             assert!(

@@ -1,6 +1,6 @@
 //! One run seed gives one stream of randomness per iteration of each cell.
 //!
-//! The seed of a stream is SplitMix64 (Steele, Lea and Flood, 2014) over the run's seed, the
+//! The seed of a stream is `SplitMix64` (Steele, Lea and Flood, 2014) over the run's seed, the
 //! cell's name and the number of the iteration, so that a cell draws the same values whether it
 //! runs alone or beside others.
 

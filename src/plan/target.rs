@@ -82,7 +82,7 @@ impl<'a> Layers<'a> {
     ) -> Option<ConnectionMode> {
         let port = self
             .first(|target| target.server_port.as_ref())
-            .map_or(crate::plan::defaults::SERVER_PORT, |port| port.value);
+            .map_or(defaults::SERVER_PORT, |port| port.value);
         let mut mode: ConnectionMode = match word.parse() {
             Ok(mode) => mode,
             Err(error) => {
@@ -108,7 +108,7 @@ impl<'a> Layers<'a> {
                 *server_port = port;
             }
             ConnectionMode::InCluster(InCluster { server_port, .. })
-            | ConnectionMode::InClusterPodIp(InClusterPodIp { server_port, .. }) => {
+            | ConnectionMode::InClusterPodIp(InClusterPodIp { server_port }) => {
                 *server_port = port;
             }
             ConnectionMode::Direct(Direct { url, server_port }) => {

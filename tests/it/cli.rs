@@ -40,7 +40,7 @@ fn the_lifecycle_passes_in_every_mode_and_leaves_nothing() {
         ]
     );
     assert_eq!((summary.verdict, summary.run.seed), (Verdict::Passed, 7));
-    for (cell, mode) in modes.iter().enumerate() {
+    for (cell, _mode) in modes.iter().enumerate() {
         assert_eq!(
             samples(&summary, cell, "exec_duration"),
             3,

@@ -1,4 +1,4 @@
-//! Discovery: versions, groups, resources, and just enough OpenAPI for `kubectl apply`.
+//! Discovery: versions, groups, resources, and just enough `OpenAPI` for `kubectl apply`.
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{Response, StatusCode};

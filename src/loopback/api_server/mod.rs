@@ -66,7 +66,7 @@ impl Server {
         } else {
             Err(Refusal::unauthorized())
         };
-        answered.unwrap_or_else(|refusal| refusal.into_response())
+        answered.unwrap_or_else(Refusal::into_response)
     }
 
     fn is_authorized(&self, request: &Request<Incoming>) -> bool {

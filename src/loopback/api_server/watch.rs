@@ -65,13 +65,12 @@ pub(super) fn start(
     let since = query.resource_version()?;
     let namespace = target.namespace_filter().map(str::to_owned);
     let mut ready = VecDeque::new();
-    let position = match since.filter(|_| !query.wants_initial_events()) {
-        Some(version) => version,
-        None => {
-            let (objects, version) = store.list(target.kind, namespace.as_deref(), &selector);
-            ready.extend(objects.into_iter().map(|object| (EventKind::Added, object)));
-            version
-        }
+    let position = if let Some(version) = since.filter(|_| !query.wants_initial_events()) {
+        version
+    } else {
+        let (objects, version) = store.list(target.kind, namespace.as_deref(), &selector);
+        ready.extend(objects.into_iter().map(|object| (EventKind::Added, object)));
+        version
     };
     let watcher = match store.watch(target.kind, position) {
         Ok(watcher) => Ok(watcher),
