@@ -1,1 +1,25 @@
-//! To be filled: see the architecture.
+//! The loopback cluster: a small Kubernetes cluster with Agent Sandbox on 127.0.0.0/8.
+//!
+//! ```text
+//!            API server ◄──► store ◄──► controllers: claim, warm pool, sandbox, template
+//!                              ▲                     kubelet, endpoints, gateway
+//!  gateway ──► router ──► runtime of a pod (podIP:8888, real commands in the pod's directory)
+//!              name server (UDP): Services of pods and of the router
+//! ```
+//!
+//! It is a stand-in for protocol and latency, not isolation: commands run as the user who started it.
+//! It shares only [`crate::api`] and [`crate::units`] with the rest of the crate.
+
+mod address;
+mod config;
+mod dns;
+mod error;
+mod listen;
+mod router;
+mod runtime;
+#[cfg(test)]
+mod testing;
+mod upstream;
+
+pub use config::{ClusterConfig, Delay, Delays, ParseDelayError};
+pub use error::LoopbackError;
