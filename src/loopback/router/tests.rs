@@ -223,7 +223,7 @@ async fn headers_are_rewritten_and_the_path_is_left_alone() {
     );
     let reply = call(address, request).await.unwrap();
     let expected = format!(
-        "PATCH /a%2Fb/%2E%2E/c?x=%20y\ncontent-length: 0\nhost: {pod}\ntraceparent: 00-a-b-01\nx-forwarded-for: 127.0.0.1\nx-forwarded-host: sandbox.test\nx-forwarded-proto: http\nx-sandbox-id: sbx\nx-sandbox-pod-ip: 127.0.0.1\nx-sandbox-port: {}",
+        "PATCH /a%2Fb/%2E%2E/c?x=%20y\nhost: {pod}\ntraceparent: 00-a-b-01\nx-forwarded-for: 127.0.0.1\nx-forwarded-host: sandbox.test\nx-forwarded-proto: http\nx-sandbox-id: sbx\nx-sandbox-pod-ip: 127.0.0.1\nx-sandbox-port: {}",
         pod.port()
     );
     assert_eq!(reply.text(), expected);
