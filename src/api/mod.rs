@@ -3,6 +3,15 @@
 //!
 //! Source: kubernetes-sigs/agent-sandbox custom resource definitions and SDKs, 0.4.6 to 1.0.8.
 
+pub mod claim;
+pub mod condition;
+pub mod gateway;
+pub mod metadata;
+pub mod runtime;
+pub mod sandbox;
+pub mod template;
+pub mod warm_pool;
+
 use std::fmt;
 
 /// API group of `Sandbox`.

@@ -12,7 +12,7 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode}
 use hickory_proto::rr::{RData, Record, RecordType};
 use tokio::net::UdpSocket;
 
-use super::listen::Tasks;
+use super::http::Lifetime;
 
 /// Largest message that is read; queries are far smaller.
 const MAX_MESSAGE: usize = 4096;
@@ -25,27 +25,28 @@ pub(crate) type ServiceAddresses = Arc<dyn Fn(&str, &str) -> Option<Vec<IpAddr>>
 /// A running name server.
 #[derive(Debug)]
 pub(crate) struct NameServer {
-    tasks: Tasks,
+    lifetime: Lifetime,
 }
 
 impl NameServer {
-    /// Binds the address and answers from then on.
+    /// Binds the address and answers until it is stopped or `lifetime` ends.
     ///
     /// # Errors
     /// The system's error if the address cannot be bound.
-    pub(crate) async fn start(address: SocketAddr, services: ServiceAddresses) -> io::Result<Self> {
+    pub(crate) async fn start(
+        address: SocketAddr,
+        services: ServiceAddresses,
+        lifetime: &Lifetime,
+    ) -> io::Result<Self> {
         let socket = UdpSocket::bind(address).await?;
-        let tasks = Tasks::default();
-        let stop = tasks.stop.clone();
-        tasks.tracker.spawn(async move {
-            stop.run_until_cancelled(serve(&socket, &services)).await;
-        });
-        Ok(Self { tasks })
+        let lifetime = lifetime.own();
+        lifetime.spawn(async move { serve(&socket, &services).await });
+        Ok(Self { lifetime })
     }
 
     /// Closes the socket.
     pub(crate) async fn stop(self) {
-        self.tasks.end().await;
+        self.lifetime.end().await;
     }
 }
 
@@ -156,7 +157,9 @@ mod tests {
         let socket = UdpSocket::bind(address).await.unwrap();
         let address = socket.local_addr().unwrap();
         drop(socket);
-        let server = NameServer::start(address, services).await.unwrap();
+        let server = NameServer::start(address, services, &Lifetime::default())
+            .await
+            .unwrap();
         for name in [
             "web.team-a.svc.cluster.local.",
             "web.team-a.svc",

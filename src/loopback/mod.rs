@@ -11,15 +11,27 @@
 //! It shares only [`crate::api`] and [`crate::units`] with the rest of the crate.
 
 mod address;
+mod api_server;
+mod certificate;
+mod cluster;
 mod config;
+mod controller;
 mod dns;
 mod error;
-mod listen;
+mod gateway;
+mod http;
+mod kubelet;
+mod leftovers;
+mod pod_status;
 mod router;
 mod runtime;
+mod services;
+mod store;
 #[cfg(test)]
 mod testing;
 mod upstream;
 
+pub use cluster::Cluster;
 pub use config::{ClusterConfig, Delay, Delays, ParseDelayError};
 pub use error::LoopbackError;
+pub use leftovers::Leftovers;

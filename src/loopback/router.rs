@@ -10,14 +10,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, UPGRADE};
+use http::header::{AUTHORIZATION, HOST, ORIGIN, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::listen::{Body, Handler, Tasks, full, listen};
+use super::http::{Body, Lifetime, serve, with_type};
 use super::upstream::{Dial, Lookup, Upstream};
 use crate::api::{RUNTIME_PORT, header};
 
@@ -34,29 +34,40 @@ const SERVICE_DOMAIN: &str = "svc.cluster.local";
 /// A running router.
 #[derive(Debug)]
 pub(crate) struct Router {
-    tasks: Tasks,
+    lifetime: Lifetime,
 }
 
 impl Router {
-    /// Listens; `lookup` resolves `<sandbox>.<namespace>.svc.cluster.local`.
+    /// Listens until it is stopped or `lifetime` ends; `lookup` resolves
+    /// `<sandbox>.<namespace>.svc.cluster.local`.
     ///
     /// # Errors
     /// The system's error if the address cannot be bound.
-    pub(crate) async fn start(address: SocketAddr, lookup: Lookup) -> io::Result<Self> {
+    pub(crate) async fn start(
+        address: SocketAddr,
+        lookup: Lookup,
+        lifetime: &Lifetime,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        let tasks = Tasks::default();
+        let lifetime = lifetime.own();
         let dial = Dial {
             lookup,
             pauses: &DIAL_PAUSES,
         };
-        let upstream = Upstream::new(dial, tasks.clone());
-        listen(listener, &tasks, Routing { upstream });
-        Ok(Self { tasks })
+        let routing = Routing {
+            upstream: Upstream::new(dial, lifetime.clone()),
+        };
+        let handler = move |request| {
+            let routing = routing.clone();
+            async move { routing.handle(request).await }
+        };
+        serve(listener, None, handler, &lifetime);
+        Ok(Self { lifetime })
     }
 
     /// Closes the listener and all connections, in the middle of calls too.
     pub(crate) async fn stop(self) {
-        self.tasks.end().await;
+        self.lifetime.end().await;
     }
 }
 
@@ -65,8 +76,8 @@ struct Routing {
     upstream: Upstream,
 }
 
-impl Handler for Routing {
-    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+impl Routing {
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         if request.uri().path() == "/healthz" {
             return json(StatusCode::OK, "{\"status\":\"ok\"}\n".to_owned());
         }
@@ -75,7 +86,7 @@ impl Handler for Routing {
             Err(refusal) => return refuse(StatusCode::BAD_REQUEST, refusal.text()),
         };
         let upgrade = request.headers().contains_key(UPGRADE);
-        let Some(request) = target.address(request, peer) else {
+        let Some(request) = target.address(request) else {
             return refuse(StatusCode::BAD_REQUEST, Refusal::Id.text());
         };
         let sending = self.upstream.send(request);
@@ -177,11 +188,7 @@ impl Target {
     }
 
     /// Points the request at the target and rewrites its headers.
-    fn address(
-        &self,
-        mut request: Request<Incoming>,
-        peer: SocketAddr,
-    ) -> Option<Request<Incoming>> {
+    fn address(&self, mut request: Request<Incoming>) -> Option<Request<Incoming>> {
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
         let authority = Authority::try_from(self.to_string()).ok()?;
         parts.scheme = Some(Scheme::HTTP);
@@ -190,6 +197,7 @@ impl Target {
             .path_and_query
             .get_or_insert_with(|| PathAndQuery::from_static("/"));
         *request.uri_mut() = Uri::from_parts(parts).ok()?;
+        let peer = request.extensions().get::<SocketAddr>().copied();
         let headers = request.headers_mut();
         let host = headers.remove(HOST);
         headers.remove(AUTHORIZATION);
@@ -205,7 +213,7 @@ impl Target {
         set("x-forwarded-proto", Some(HeaderValue::from_static("http")));
         set(
             "x-forwarded-for",
-            HeaderValue::from_str(&peer.ip().to_string()).ok(),
+            peer.and_then(|peer| HeaderValue::from_str(&peer.ip().to_string()).ok()),
         );
         Some(request)
     }
@@ -252,12 +260,7 @@ fn refuse(status: StatusCode, text: &str) -> Response<Body> {
 }
 
 fn json(status: StatusCode, body: String) -> Response<Body> {
-    let mut response = Response::new(full(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    with_type(status, "application/json", body)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tower::Service;
 
-use super::listen::{Body, Tasks};
+use super::http::{Body, BoxError, Lifetime};
 
 /// Finds the address of a host name; asked anew for every attempt to dial.
 pub(crate) type Lookup = Arc<dyn Fn(&str) -> Option<IpAddr> + Send + Sync>;
@@ -87,18 +87,18 @@ impl Service<Uri> for Dial {
 #[derive(Clone)]
 pub(crate) struct Upstream {
     client: Client<Dial, Incoming>,
-    tasks: Tasks,
+    lifetime: Lifetime,
 }
 
 impl Upstream {
-    /// Tasks of upgraded connections belong to `tasks`.
-    pub(crate) fn new(dial: Dial, tasks: Tasks) -> Self {
+    /// Upgraded connections live no longer than `lifetime`.
+    pub(crate) fn new(dial: Dial, lifetime: Lifetime) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .build(dial);
-        Self { client, tasks }
+        Self { client, lifetime }
     }
 
     /// Sends a request whose URI names the target, and returns the answer as it streams in.
@@ -127,12 +127,9 @@ impl Upstream {
         if let (Some(near), Some(protocol)) = (near, switched) {
             restore_upgrade(response.headers_mut(), protocol);
             let far = hyper::upgrade::on(&mut response);
-            let stop = self.tasks.stop.clone();
-            self.tasks.tracker.spawn(async move {
-                stop.run_until_cancelled(join(near, far)).await;
-            });
+            self.lifetime.spawn(join(near, far));
         }
-        Ok(response.map(|body| body.map_err(io::Error::other).boxed()))
+        Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
     }
 }
 

@@ -1,1 +1,36 @@
-//! To be filled: see the architecture.
+//! The grammar: YAML text to a [`ScenarioFile`] and a list of problems. No network, no clock.
+//!
+//! ```yaml
+//! version: 1                        # of the language
+//! name: lifecycle
+//! vars: { greeting: hello }         # ${{ vars.greeting }}
+//! target: { warmPool: python-pool, gateway: { name: external-http-gateway } }
+//! scenarios:
+//!   full-life:                      # an id: stable, for reports and --only
+//!     matrix: { mode: [gateway, tunnel] }    # each combination is a cell of its own
+//!     load: { vus: 2, iterations: 10 }       # without: one iteration
+//!     steps:
+//!       - create: {}
+//!       - exec: echo ${{ vars.greeting }}
+//!         expect: { stdout: { contains: "${{ vars.greeting }}" } }
+//!     finally:
+//!       - delete: {}
+//! ```
+//!
+//! `parse` decodes the fields, `check` looks at names: everything that is referred to exists,
+//! everything that is declared is used. All problems of a file are found in one pass.
+
+mod check;
+mod document;
+mod matrix;
+mod parse;
+mod target;
+mod vocabulary;
+
+pub use document::{Scenario, ScenarioFile};
+pub use matrix::Axis;
+pub use parse::parse;
+pub use target::{GatewayTarget, RouterTarget, Scheme, Target};
+
+#[cfg(test)]
+mod tests;

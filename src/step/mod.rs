@@ -1,1 +1,249 @@
-//! To be filled: see the architecture.
+//! The actions: for each its YAML fields, its checks, what it does and what it gives.
+//!
+//! **Extension point.** To add one: a file with a struct, `decode`, `run`, `OUTPUTS` and tests, and here
+//! a variant with the arms that the compiler asks for. Schema words, did-you-mean and the checks of
+//! `expect` and `capture` come from [`Action::KINDS`] and [`Action::outputs_of`].
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod connect;
+mod context;
+mod create;
+mod decode;
+mod delete;
+mod disconnect;
+mod error;
+mod exec;
+mod exists;
+mod expectation;
+mod group;
+mod list;
+mod outcome;
+mod read;
+mod registrar;
+mod sleep;
+mod wait;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use connect::Connect;
+pub use context::{StepContext, StepTarget};
+pub use create::Create;
+pub use delete::Delete;
+pub use disconnect::Disconnect;
+pub use error::StepError;
+pub use exec::Exec;
+pub use exists::Exists;
+pub use expectation::{Capture, ErrorVerdict, Expectations, StepMismatch};
+pub use group::Group;
+pub use list::List;
+pub use outcome::{Measure, Measured, Measurement, StepOutcome};
+pub use read::Read;
+pub use registrar::{Registered, Registrar};
+pub use sleep::Sleep;
+pub use wait::Wait;
+pub use write::Write;
+
+use crate::expr::{Output, Template};
+use crate::source::yaml::{Key, Node};
+use crate::source::{Problems, Span, Spanned};
+
+/// One step of a scenario: an action and what is common to all.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// By which other steps and reports refer to it.
+    pub id: Option<Spanned<Arc<str>>>,
+    /// For people.
+    pub name: Option<Template>,
+    /// The longest that the action may take.
+    pub timeout: Option<Duration>,
+    /// What its outputs must be.
+    pub expect: Expectations,
+    /// Values taken out of its outputs.
+    pub capture: Vec<Capture>,
+    /// What it does.
+    pub action: Action,
+    /// Where the action stands.
+    pub span: Span,
+}
+
+/// What a step does.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Asks for a sandbox and waits until it can be used.
+    Create(Create),
+    /// Connects to the sandbox again.
+    Connect(Connect),
+    /// Drops the connection, not the sandbox.
+    Disconnect(Disconnect),
+    /// Runs a command.
+    Exec(Exec),
+    /// Writes a file.
+    Write(Write),
+    /// Reads a file.
+    Read(Read),
+    /// Lists a directory.
+    List(List),
+    /// Asks whether a file exists.
+    Exists(Exists),
+    /// Deletes the sandbox.
+    Delete(Delete),
+    /// Waits for a state of the sandbox.
+    Wait(Wait),
+    /// Waits for a time.
+    Sleep(Sleep),
+    /// Steps that belong together.
+    Group(Group),
+}
+
+impl Action {
+    /// The key of every action, in the order of the reference.
+    pub const KINDS: &'static [&'static str] = &[
+        "create",
+        "connect",
+        "disconnect",
+        "exec",
+        "write",
+        "read",
+        "list",
+        "exists",
+        "delete",
+        "wait",
+        "sleep",
+        "group",
+    ];
+
+    /// Actions of the language that this version does not have yet.
+    pub const LATER: &'static [&'static str] = &[
+        "deleteFile",
+        "suspend",
+        "resume",
+        "collect",
+        "script",
+        "http",
+        "parallel",
+        "use",
+    ];
+
+    /// The outputs of the action with this key.
+    pub fn outputs_of(kind: &str) -> &'static [Output] {
+        match kind {
+            "create" => Create::OUTPUTS,
+            "connect" => Connect::OUTPUTS,
+            "disconnect" => Disconnect::OUTPUTS,
+            "exec" => Exec::OUTPUTS,
+            "write" => Write::OUTPUTS,
+            "read" => Read::OUTPUTS,
+            "list" => List::OUTPUTS,
+            "exists" => Exists::OUTPUTS,
+            "delete" => Delete::OUTPUTS,
+            "wait" => Wait::OUTPUTS,
+            "sleep" => Sleep::OUTPUTS,
+            "group" => Group::OUTPUTS,
+            _ => &[],
+        }
+    }
+
+    /// The action's key.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Connect(_) => "connect",
+            Self::Disconnect(_) => "disconnect",
+            Self::Exec(_) => "exec",
+            Self::Write(_) => "write",
+            Self::Read(_) => "read",
+            Self::List(_) => "list",
+            Self::Exists(_) => "exists",
+            Self::Delete(_) => "delete",
+            Self::Wait(_) => "wait",
+            Self::Sleep(_) => "sleep",
+            Self::Group(_) => "group",
+        }
+    }
+
+    fn decode(key: &Key, node: &Node, step: &Node, problems: &mut Problems) -> Option<Self> {
+        match &*key.value {
+            "create" => Create::decode(node, problems).map(Self::Create),
+            "connect" => Connect::decode(node, problems).map(Self::Connect),
+            "disconnect" => Disconnect::decode(node, problems).map(Self::Disconnect),
+            "exec" => Exec::decode(node, problems).map(Self::Exec),
+            "write" => Write::decode(node, problems).map(Self::Write),
+            "read" => Read::decode(node, problems).map(Self::Read),
+            "list" => List::decode(node, problems).map(Self::List),
+            "exists" => Exists::decode(node, problems).map(Self::Exists),
+            "delete" => Delete::decode(node, problems).map(Self::Delete),
+            "wait" => Wait::decode(node, problems).map(Self::Wait),
+            "sleep" => Sleep::decode(node, problems).map(Self::Sleep),
+            "group" => Group::decode(node, step, problems).map(Self::Group),
+            _ => None,
+        }
+    }
+}
+
+impl Step {
+    /// Reads a step; everything that is wrong with it is reported.
+    pub fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        decode::step(node, problems)
+    }
+
+    /// Does what the step says, within its time. The steps of a group are the caller's to run.
+    ///
+    /// # Errors
+    /// [`StepError`]: the action could not be done. An exit code or a content that is not the
+    /// expected one is no error; see [`Step::judge`].
+    ///
+    /// # Cancel safety
+    /// What was created is in the context's [`Registrar`] before it exists, so nothing is lost.
+    pub async fn run(&self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let Some(limit) = self.timeout else {
+            return self.act(context).await;
+        };
+        match tokio::time::timeout(limit, self.act(context)).await {
+            Ok(result) => result,
+            Err(_) => Err(StepError::Timeout {
+                action: self.action.kind(),
+                limit,
+            }),
+        }
+    }
+
+    async fn act(&self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let id = self.id.as_ref().map(|id| &id.value);
+        match &self.action {
+            // The step's own limit bounds the wait for a sandbox; a default must not be shorter.
+            Action::Create(create) => create.run(context, id, self.timeout).await,
+            Action::Connect(connect) => connect.run(context).await,
+            Action::Disconnect(disconnect) => disconnect.run(context).await,
+            Action::Exec(exec) => exec.run(context, self.timeout).await,
+            Action::Write(write) => write.run(context, self.timeout).await,
+            Action::Read(read) => read.run(context, self.timeout).await,
+            Action::List(list) => list.run(context, self.timeout).await,
+            Action::Exists(exists) => exists.run(context, self.timeout).await,
+            Action::Delete(delete) => delete.run(context).await,
+            Action::Wait(wait) => wait.run(context, self.timeout).await,
+            Action::Sleep(sleep) => sleep.run(context).await,
+            Action::Group(_) => Ok(StepOutcome::default()),
+        }
+    }
+
+    /// The step's name in reports: its id, else its name, else its action.
+    pub fn label(&self) -> String {
+        let name = || self.name.as_ref().map(|name| name.source().to_owned());
+        let id = self.id.as_ref().map(|id| id.value.to_string());
+        id.or_else(name)
+            .unwrap_or_else(|| self.action.kind().to_owned())
+    }
+
+    /// The step and, for a group, those in it, in order.
+    pub fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Self)) {
+        visit(self);
+        if let Action::Group(group) = &self.action {
+            group.steps.iter().for_each(|step| step.walk(visit));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-use super::super::listen::{Handler, Tasks, listen};
+use super::super::http::{BoxError, full};
 use super::super::runtime::{PodRuntime, PodSettings};
 use super::super::testing::{Reply, call, execute, get, request};
 use super::*;
@@ -26,7 +26,12 @@ async fn router() -> (Router, SocketAddr) {
         (host == "known.team-a.svc.cluster.local").then(|| IpAddr::from([127, 0, 0, 1]))
     });
     let address = free_address().await;
-    (Router::start(address, lookup).await.unwrap(), address)
+    (
+        Router::start(address, lookup, &Lifetime::default())
+            .await
+            .unwrap(),
+        address,
+    )
 }
 
 fn with(
@@ -173,16 +178,17 @@ async fn what_cannot_be_reached_is_a_502_and_what_takes_too_long_a_504() {
 #[derive(Clone)]
 struct Echo(Arc<tokio::sync::Mutex<mpsc::Receiver<Bytes>>>);
 
-impl Handler for Echo {
-    async fn handle(&self, request: Request<Incoming>, _: SocketAddr) -> Response<Body> {
+impl Echo {
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         if request.uri().path() == "/stream" {
             let receiver = Arc::clone(&self.0);
             let stream = futures::stream::unfold(receiver, |receiver| async move {
                 let chunk = receiver.lock().await.recv().await?;
                 Some((Ok::<_, Infallible>(Frame::data(chunk)), receiver))
             });
-            let body = StreamBody::new(stream).map_err(|never| match never {});
-            return Response::new(BodyExt::boxed(body));
+            let body =
+                StreamBody::new(stream).map_err(|never: Infallible| -> BoxError { match never {} });
+            return Response::new(body.boxed_unsync());
         }
         let mut lines: Vec<_> = request
             .headers()
@@ -195,18 +201,24 @@ impl Handler for Echo {
     }
 }
 
+fn echo(listener: TcpListener, receiver: mpsc::Receiver<Bytes>) -> Lifetime {
+    let lifetime = Lifetime::default();
+    let echo = Echo(Arc::new(tokio::sync::Mutex::new(receiver)));
+    let handler = move |request| {
+        let echo = echo.clone();
+        async move { echo.handle(request).await }
+    };
+    serve(listener, None, handler, &lifetime);
+    lifetime
+}
+
 #[tokio::test]
 async fn headers_are_rewritten_and_the_path_is_left_alone() {
     let (router, address) = router().await;
     let backend = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let pod = backend.local_addr().unwrap();
-    let tasks = Tasks::default();
     let (_sender, receiver) = mpsc::channel(1);
-    listen(
-        backend,
-        &tasks,
-        Echo(Arc::new(tokio::sync::Mutex::new(receiver))),
-    );
+    let tasks = echo(backend, receiver);
     let request = with(
         request(Method::PATCH, "/a%2Fb/%2E%2E/c?x=%20y", ""),
         &[
@@ -236,13 +248,8 @@ async fn answers_are_passed_on_chunk_by_chunk() {
     let (router, address) = router().await;
     let backend = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let pod = backend.local_addr().unwrap();
-    let tasks = Tasks::default();
     let (sender, receiver) = mpsc::channel(1);
-    listen(
-        backend,
-        &tasks,
-        Echo(Arc::new(tokio::sync::Mutex::new(receiver))),
-    );
+    let tasks = echo(backend, receiver);
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let io = hyper_util::rt::TokioIo::new(stream);
     let (mut connection, driver) = hyper::client::conn::http1::handshake(io).await.unwrap();

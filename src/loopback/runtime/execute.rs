@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::super::listen::Body;
+use super::super::http::Body;
 use super::process::{self, Groups, Place, RunError};
 use super::reply::{Fault, detail, json_reply};
 use super::words;

@@ -23,7 +23,7 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
-use super::super::listen::{Body, full};
+use super::super::http::{Body, BoxError, full};
 use super::path::{confine, decode};
 use super::reply::{Fault, detail, json_reply, message, unprocessable};
 use super::words;
@@ -258,9 +258,8 @@ async fn content(file: std::fs::File, start: u64, length: u64) -> io::Result<Bod
     file.set_max_buf_size(CHUNK);
     file.seek(SeekFrom::Start(start)).await?;
     let stream = ReaderStream::with_capacity(file.take(length), CHUNK);
-    Ok(BodyExt::boxed(StreamBody::new(
-        stream.map(|chunk| chunk.map(Frame::data)),
-    )))
+    let frames = stream.map(|chunk| chunk.map(Frame::data).map_err(BoxError::from));
+    Ok(StreamBody::new(frames).boxed_unsync())
 }
 
 /// What a `Range` header asks for. Several ranges at once are answered with the whole file.

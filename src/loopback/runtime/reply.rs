@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::listen::{Body, full};
+use super::super::http::{Body, full};
 
 /// A JSON answer.
 pub(super) fn json_reply(status: StatusCode, body: &impl Serialize) -> Response<Body> {

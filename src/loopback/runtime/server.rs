@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::super::listen::{Body, Handler, Tasks, full, listen};
+use super::super::http::{Body, Lifetime, full, serve};
 use super::execute::Execute;
 use super::files;
 use super::path::decode;
@@ -36,7 +36,7 @@ pub(crate) struct PodSettings {
 pub(crate) struct PodRuntime {
     directory: Arc<Path>,
     groups: Groups,
-    tasks: Tasks,
+    lifetime: Lifetime,
 }
 
 impl PodRuntime {
@@ -51,7 +51,7 @@ impl PodRuntime {
         let runtime = Self {
             directory: Arc::clone(&directory),
             groups: Groups::default(),
-            tasks: Tasks::default(),
+            lifetime: Lifetime::default(),
         };
         let shared = Shared {
             place: Place {
@@ -59,9 +59,14 @@ impl PodRuntime {
                 host: settings.name.into(),
             },
             groups: runtime.groups.clone(),
-            tasks: runtime.tasks.clone(),
+            lifetime: runtime.lifetime.clone(),
         };
-        listen(listener, &runtime.tasks, LegacyRuntime(Arc::new(shared)));
+        let legacy = LegacyRuntime(Arc::new(shared));
+        let handler = move |request| {
+            let legacy = legacy.clone();
+            async move { legacy.handle(request).await }
+        };
+        serve(listener, None, handler, &runtime.lifetime);
         Ok(runtime)
     }
 
@@ -70,16 +75,22 @@ impl PodRuntime {
         self.groups.count()
     }
 
+    /// Kills the commands and closes all sockets, without waiting for anything.
+    pub(crate) fn kill(&self) {
+        self.groups.kill();
+        self.lifetime.stop.cancel();
+    }
+
     /// Ends the commands (SIGTERM, after `grace` SIGKILL), closes listener and connections and
     /// removes the directory.
     ///
     /// # Cancel safety
     /// Not cancel safe: what was not ended yet is left. Run it to its end.
-    pub(crate) async fn end(self, grace: Duration) {
+    pub(crate) async fn end(&self, grace: Duration) {
         self.groups.end(grace).await;
-        self.tasks.end().await;
+        self.lifetime.end().await;
         // commands that were started in between are in `groups` too, and dead
-        let directory = self.directory;
+        let directory = Arc::clone(&self.directory);
         let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(directory)).await;
         if let Ok(Err(error)) = removed {
             tracing::debug!(%error, "a pod's directory was not removed");
@@ -90,7 +101,7 @@ impl PodRuntime {
 struct Shared {
     place: Place,
     groups: Groups,
-    tasks: Tasks,
+    lifetime: Lifetime,
 }
 
 #[derive(Clone)]
@@ -143,8 +154,8 @@ impl Route {
     }
 }
 
-impl Handler for LegacyRuntime {
-    async fn handle(&self, request: Request<Incoming>, _: SocketAddr) -> Response<Body> {
+impl LegacyRuntime {
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         let route = Route::find(request.uri().path());
         if let Some(allowed) = route.method().filter(|allowed| allowed != request.method()) {
             return method_not_allowed(&allowed);
@@ -184,9 +195,9 @@ impl LegacyRuntime {
         let running = execute.run(
             shared.place.clone(),
             shared.groups.clone(),
-            shared.tasks.stop.clone(),
+            shared.lifetime.stop.clone(),
         );
-        let joined = shared.tasks.tracker.spawn(running).await;
+        let joined = shared.lifetime.tasks.spawn(running).await;
         joined
             .unwrap_or_else(|_| detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
     }

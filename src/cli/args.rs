@@ -1,0 +1,183 @@
+//! The command line as people type it. Every flag has a `SANDBENCH_…` variable.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Verify, load-test and compare Kubernetes Agent Sandboxes.
+#[derive(Debug, Parser)]
+#[command(name = "sandbench", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    /// Colour of the output; `NO_COLOR` switches it off too
+    #[arg(long, global = true, env = "SANDBENCH_COLOR", default_value = "auto")]
+    pub(super) color: ColourChoice,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok · 1 internal fault · 2 wrong command line · 4 nothing ran · \
+96 cluster or set-up · 100 a step or expectation failed · 101 something was left behind · \
+104 invalid scenario file · 105 interrupted";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run scenario files and report what is true
+    Run(RunArguments),
+    /// Validate scenario files without running them
+    Check(CheckArguments),
+    /// The loopback cluster: Kubernetes API, controllers, gateway, router and runtimes on 127.0.0.0/8
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// Scenario files
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// Where to run: `loopback`, `current` (kubeconfig's current context, or the service account
+    /// inside a pod) or `context:NAME`
+    #[arg(long, env = "SANDBENCH_CLUSTER", default_value = "loopback")]
+    pub(super) cluster: ClusterChoice,
+    /// Run only these scenarios or cells: `NAME` or `NAME[axis=value]`; repeatable
+    #[arg(long, value_name = "SELECTION")]
+    pub(super) only: Vec<String>,
+    /// Seed of everything random in the run
+    #[arg(long, env = "SANDBENCH_SEED", value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// Set a variable of the scenario file; repeatable, and `SANDBENCH_VAR_NAME` works too
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) var: Vec<Assignment>,
+    /// Write a report: `json=PATH` or `text=PATH`, `-` for standard output; repeatable
+    #[arg(long, value_name = "KIND=PATH")]
+    pub(super) out: Vec<Assignment>,
+    /// How many cells without `load` run side by side
+    #[arg(long, env = "SANDBENCH_JOBS", value_name = "N", default_value = "8",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) jobs: u32,
+    /// Progress on standard error
+    #[arg(long, env = "SANDBENCH_PROGRESS", default_value = "auto")]
+    pub(super) progress: ProgressChoice,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Scenario files
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ClusterCommand {
+    /// Start the loopback cluster in the foreground; Ctrl-C ends it and leaves nothing
+    Up(UpArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UpArguments {
+    /// Write the kubeconfig to this file (mode 0600; removed at the end)
+    #[arg(long, value_name = "PATH")]
+    pub(super) kubeconfig_out: Option<PathBuf>,
+    /// Time from a pod's binding to its start: `200ms`, `uniform(100ms,300ms)`, `lognormal(2.5s,0.4)`
+    #[arg(long, value_name = "DELAY", env = "SANDBENCH_POD_START_DELAY")]
+    pub(super) pod_start_delay: Option<String>,
+    /// Time that the controller takes to adopt a warm sandbox; written as for `--pod-start-delay`
+    #[arg(long, value_name = "DELAY", env = "SANDBENCH_ADOPTION_DELAY")]
+    pub(super) adoption_delay: Option<String>,
+    /// End when standard input closes, and speak JSON on standard output (`run` uses it)
+    #[arg(long, hide = true)]
+    pub(super) attached: bool,
+}
+
+/// Which cluster a run is pointed at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ClusterChoice {
+    Loopback,
+    Current,
+    Context(String),
+}
+
+impl FromStr for ClusterChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "loopback" => Ok(Self::Loopback),
+            "current" => Ok(Self::Current),
+            _ => match text.strip_prefix("context:") {
+                Some(name) if !name.is_empty() => Ok(Self::Context(name.to_owned())),
+                _ => Err("use `loopback`, `current` or `context:NAME`".to_owned()),
+            },
+        }
+    }
+}
+
+/// `NAME=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Assignment {
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+impl FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok(Self {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            }),
+            _ => Err("write NAME=VALUE".to_owned()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColourChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProgressChoice {
+    /// Lines at each change of stage, at most one per 10 s
+    Auto,
+    /// The same
+    Lines,
+    /// Nothing
+    None,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn no_cluster_but_the_loopback_one_is_touched_without_a_word() {
+        let arguments = Arguments::parse_from(["sandbench", "run", "a.yaml"]);
+        let Command::Run(run) = arguments.command else {
+            panic!("not `run`")
+        };
+        assert_eq!(run.cluster, ClusterChoice::Loopback);
+    }
+
+    #[test]
+    fn a_cluster_choice_needs_a_known_form() {
+        assert_eq!(
+            "context:dev".parse(),
+            Ok(ClusterChoice::Context("dev".to_owned()))
+        );
+        assert!("context:".parse::<ClusterChoice>().is_err());
+        assert!("prod".parse::<ClusterChoice>().is_err());
+    }
+}

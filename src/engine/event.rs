@@ -1,0 +1,97 @@
+//! What the engine tells while it runs: for progress lines and logs, never for figures.
+//!
+//! The channel is bounded and never waited for: an event that nobody reads in time is dropped and
+//! counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+
+/// How many events wait for a reader before further ones are dropped.
+const CAPACITY: usize = 1024;
+
+/// Something that happened in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEvent {
+    /// A cell started.
+    CellStarted {
+        /// `scenario[axis=value]`.
+        cell: String,
+        /// Virtual users.
+        vus: u32,
+    },
+    /// An iteration ended.
+    IterationEnded {
+        /// `scenario[axis=value]`.
+        cell: String,
+        /// How.
+        end: IterationEnd,
+    },
+    /// A cell ended.
+    CellEnded {
+        /// `scenario[axis=value]`.
+        cell: String,
+    },
+    /// Clean-up and the search for leftovers began.
+    CleaningUp,
+}
+
+/// How an iteration ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IterationEnd {
+    /// Every step did what was expected.
+    Passed,
+    /// A step or an expectation failed.
+    Failed,
+    /// The run was stopped before it ended.
+    Interrupted,
+}
+
+/// The engine's end.
+#[derive(Debug, Clone)]
+pub struct Events {
+    sender: mpsc::Sender<RunEvent>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Events {
+    /// A channel for one run.
+    pub fn channel() -> (Self, mpsc::Receiver<RunEvent>) {
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        (
+            Self {
+                sender,
+                dropped: Arc::default(),
+            },
+            receiver,
+        )
+    }
+
+    /// Tells; never waits.
+    pub(super) fn tell(&self, event: RunEvent) {
+        if self.sender.try_send(event).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many events nobody read in time.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_nobody_reads_is_dropped_and_counted() {
+        let (events, receiver) = Events::channel();
+        for _ in 0..CAPACITY + 3 {
+            events.tell(RunEvent::CleaningUp);
+        }
+        assert_eq!(events.dropped(), 3);
+        drop(receiver);
+    }
+}

@@ -1,0 +1,46 @@
+//! [`EvalError`]: why an expression gave no value.
+
+use std::sync::Arc;
+
+/// Why an expression or template could not be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvalError {
+    /// A name or field that has no value (yet).
+    #[error("evaluate `{expression}`: `{name}` has no value")]
+    NoValue {
+        /// The expression.
+        expression: Arc<str>,
+        /// The name that has none.
+        name: String,
+    },
+    /// A function or operator refused its arguments.
+    #[error("evaluate `{expression}`: {reason}")]
+    Failed {
+        /// The expression.
+        expression: Arc<str>,
+        /// What was refused.
+        reason: String,
+    },
+    /// The value cannot stand inside text.
+    #[error("write `{expression}` as text: it is {found}")]
+    NotText {
+        /// The expression.
+        expression: Arc<str>,
+        /// What the value is.
+        found: &'static str,
+    },
+}
+
+impl EvalError {
+    /// What the user can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::NoValue { .. } => Some(
+                "a captured value exists only after its step; `has(x.y)` asks whether there is one"
+                    .to_owned(),
+            ),
+            Self::Failed { .. } => None,
+            Self::NotText { .. } => Some("use a field of it, or `string(…)`, `size(…)`".to_owned()),
+        }
+    }
+}

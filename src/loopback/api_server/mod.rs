@@ -1,0 +1,412 @@
+//! The Kubernetes API server: TLS, a token made for each run, and the paths that clients ask for.
+//!
+//! Every refusal is a `Status` object whose code is the HTTP status, as clients expect.
+
+mod discovery;
+mod object_path;
+mod patch;
+mod port_forward;
+mod request;
+mod status;
+mod table;
+mod validate;
+mod watch;
+
+use http::header::AUTHORIZATION;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::http::{Body, BodyError, Lifetime, json as answer, read_body, serve, with_type};
+use super::store::{
+    DeleteOptions, Deleted, Part, Propagation, Selector, Store, StoreError, Subresource,
+};
+use object_path::{ObjectPath, Verb};
+use request::Query;
+use status::Refusal;
+
+/// The largest object that is accepted, as in a real API server.
+const BODY_LIMIT: usize = 3 << 20;
+
+/// What all requests share.
+#[derive(Debug, Clone)]
+struct Server {
+    store: Store,
+    token: String,
+    lifetime: Lifetime,
+}
+
+/// Serves the API on `listener`.
+pub(super) fn start(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    store: Store,
+    token: String,
+    lifetime: &Lifetime,
+) {
+    let server = Server {
+        store,
+        token,
+        lifetime: lifetime.clone(),
+    };
+    let handler = move |request| {
+        let server = server.clone();
+        async move { server.handle(request).await }
+    };
+    serve(listener, Some(tls), handler, lifetime);
+}
+
+impl Server {
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        if ["/healthz", "/livez", "/readyz"].contains(&path.as_str()) {
+            return with_type(StatusCode::OK, "text/plain; charset=utf-8", "ok");
+        }
+        let answered = if self.is_authorized(&request) {
+            self.route(request, &path).await
+        } else {
+            Err(Refusal::unauthorized())
+        };
+        answered.unwrap_or_else(|refusal| refusal.into_response())
+    }
+
+    fn is_authorized(&self, request: &Request<Incoming>) -> bool {
+        let given = request
+            .headers()
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        given
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .is_some_and(|token| {
+                // The same time whatever the first difference: no hint at the token.
+                token.len() == self.token.len()
+                    && token
+                        .bytes()
+                        .zip(self.token.bytes())
+                        .fold(0, |all, (a, b)| all | (a ^ b))
+                        == 0
+            })
+    }
+
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        path: &str,
+    ) -> Result<Response<Body>, Refusal> {
+        if let Some(found) = discovery::answer(path, request.headers()) {
+            return Ok(found);
+        }
+        if path.starts_with("/apis/authorization.k8s.io/") && request.method() == Method::POST {
+            return review(request).await;
+        }
+        let target = ObjectPath::parse(path).ok_or_else(|| Refusal::no_such_path(path))?;
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        match (
+            target.subresource.as_deref(),
+            target.verb(request.method(), &query),
+        ) {
+            (Some("portforward"), _) => {
+                port_forward::upgrade(&self.store, &target, request, &self.lifetime)
+            }
+            (Some("log"), Some(Verb::Get)) => Ok(with_type(
+                StatusCode::OK,
+                "text/plain",
+                "the loopback cluster keeps no logs\n",
+            )),
+            (Some("status" | "scale") | None, Some(verb)) => {
+                self.serve_verb(verb, &target, &query, request).await
+            }
+            _ => Err(Refusal::method_not_allowed()),
+        }
+    }
+
+    async fn serve_verb(
+        &self,
+        verb: Verb,
+        target: &ObjectPath,
+        query: &Query,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Refusal> {
+        let table = table::wanted(request.headers());
+        match verb {
+            Verb::Get => {
+                let object = self
+                    .store
+                    .get(target.kind, &target.namespace, &target.name)
+                    .ok_or_else(|| Refusal::not_found(target))?;
+                if target.subresource.as_deref() == Some("scale") {
+                    return Ok(answer(StatusCode::OK, &validate::scale(&object.value)));
+                }
+                Ok(match table {
+                    Some(form) => {
+                        table::of_objects(target.kind, &[object.clone()], object.version, form)
+                    }
+                    None => with_type(StatusCode::OK, "application/json", object.text()),
+                })
+            }
+            Verb::List => {
+                let selector = query.selector(target.kind)?;
+                let (objects, version) =
+                    self.store
+                        .list(target.kind, target.namespace_filter(), &selector);
+                Ok(match table {
+                    Some(form) => table::of_objects(target.kind, &objects, version, form),
+                    None => watch::list(target.kind, &objects, version),
+                })
+            }
+            Verb::Watch => watch::start(&self.store, target, query, table, &self.lifetime.stop),
+            Verb::Create => {
+                let body = body_of(request).await?;
+                self.create(target, query, body)
+            }
+            Verb::Update => {
+                let body = body_of(request).await?;
+                self.update(target, query, body)
+            }
+            Verb::Patch => {
+                let content_type = patch::Kind::of(request.headers(), target.kind)?;
+                let body = body_of(request).await?;
+                self.patch(target, query, &content_type, &body)
+            }
+            Verb::Delete => {
+                let options = delete_options(query, &raw_body_of(request).await?)?;
+                self.delete(target, query, &options)
+            }
+            Verb::DeleteCollection => {
+                let options = delete_options(query, &raw_body_of(request).await?)?;
+                self.delete_collection(target, query, &options)
+            }
+        }
+    }
+
+    fn create(
+        &self,
+        target: &ObjectPath,
+        query: &Query,
+        mut value: Value,
+    ) -> Result<Response<Body>, Refusal> {
+        validate::matches_path(target, &value)?;
+        validate::new_object(target.kind, &mut value, query)?;
+        if query.is_dry_run() {
+            return Ok(answer(StatusCode::CREATED, &value));
+        }
+        let created = self
+            .store
+            .create(target.kind, &target.namespace, value.clone())
+            .map_err(|error| Refusal::from_store(&error, target, Some(&value)))?;
+        Ok(with_type(
+            StatusCode::CREATED,
+            "application/json",
+            created.text(),
+        ))
+    }
+
+    fn update(
+        &self,
+        target: &ObjectPath,
+        query: &Query,
+        mut value: Value,
+    ) -> Result<Response<Body>, Refusal> {
+        validate::matches_path(target, &value)?;
+        if target.kind.is_custom()
+            && value["metadata"]["resourceVersion"]
+                .as_str()
+                .unwrap_or_default()
+                .is_empty()
+        {
+            return Err(Refusal::invalid(
+                target,
+                "metadata.resourceVersion",
+                "Invalid value: 0x0: must be specified for an update",
+            ));
+        }
+        if target.part() == Part::Main {
+            validate::new_object(target.kind, &mut value, query)?;
+        }
+        self.write(target, query, |stored| {
+            *stored = value;
+            Ok(())
+        })
+    }
+
+    fn patch(
+        &self,
+        target: &ObjectPath,
+        query: &Query,
+        kind: &patch::Kind,
+        body: &Value,
+    ) -> Result<Response<Body>, Refusal> {
+        let exists = self
+            .store
+            .get(target.kind, &target.namespace, &target.name)
+            .is_some();
+        if *kind == patch::Kind::Apply && !exists && target.subresource.is_none() {
+            return self.create(target, query, body.clone());
+        }
+        if target.subresource.as_deref() == Some("scale") {
+            let scaled = json!({ "spec": { "replicas": body["spec"]["replicas"] } });
+            return self.write(target, query, |stored| {
+                json_patch::merge(stored, &scaled);
+                Ok(())
+            });
+        }
+        self.write(target, query, |stored| {
+            kind.apply(stored, body)?;
+            validate::patched(target.kind, stored, query)
+        })
+    }
+
+    fn write(
+        &self,
+        target: &ObjectPath,
+        query: &Query,
+        change: impl FnOnce(&mut Value) -> Result<(), Refusal>,
+    ) -> Result<Response<Body>, Refusal> {
+        let place = (target.namespace.as_str(), target.name.as_str());
+        if query.is_dry_run() {
+            let stored = self.store.get(target.kind, place.0, place.1);
+            let mut value = stored
+                .ok_or_else(|| Refusal::not_found(target))?
+                .value
+                .clone();
+            change(&mut value)?;
+            return Ok(answer(StatusCode::OK, &value));
+        }
+        let mut refused = None;
+        let written = self
+            .store
+            .update(target.kind, place, target.part(), |value| {
+                change(value).map_err(|refusal| {
+                    refused = Some(refusal);
+                    StoreError::BadRequest(String::new())
+                })
+            });
+        if let Some(refusal) = refused {
+            return Err(refusal);
+        }
+        let written = written.map_err(|error| Refusal::from_store(&error, target, None))?;
+        if target.subresource.as_deref() == Some("scale") {
+            return Ok(answer(StatusCode::OK, &validate::scale(&written.value)));
+        }
+        Ok(with_type(
+            StatusCode::OK,
+            "application/json",
+            written.text(),
+        ))
+    }
+
+    fn delete(
+        &self,
+        target: &ObjectPath,
+        query: &Query,
+        options: &DeleteOptions,
+    ) -> Result<Response<Body>, Refusal> {
+        let place = (target.namespace.as_str(), target.name.as_str());
+        if query.is_dry_run() {
+            let found = self.store.get(target.kind, place.0, place.1);
+            let object = found.ok_or_else(|| Refusal::not_found(target))?;
+            return Ok(with_type(StatusCode::OK, "application/json", object.text()));
+        }
+        let deleted = self
+            .store
+            .delete(target.kind, place, options)
+            .map_err(|error| Refusal::from_store(&error, target, None))?;
+        Ok(match deleted {
+            Deleted::Lingering(object) => {
+                with_type(StatusCode::OK, "application/json", object.text())
+            }
+            Deleted::Gone(object) => answer(
+                StatusCode::OK,
+                &json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+                    "details": { "name": object.name(), "group": target.kind.group,
+                        "kind": target.kind.plural, "uid": object.uid() },
+                }),
+            ),
+        })
+    }
+
+    fn delete_collection(
+        &self,
+        target: &ObjectPath,
+        query: &Query,
+        options: &DeleteOptions,
+    ) -> Result<Response<Body>, Refusal> {
+        let selector: Selector = query.selector(target.kind)?;
+        let (objects, version) = self
+            .store
+            .list(target.kind, target.namespace_filter(), &selector);
+        if !query.is_dry_run() {
+            for object in &objects {
+                match self
+                    .store
+                    .delete(target.kind, (object.namespace(), object.name()), options)
+                {
+                    Ok(_) | Err(StoreError::NotFound) => {}
+                    Err(error) => return Err(Refusal::from_store(&error, target, None)),
+                }
+            }
+        }
+        Ok(watch::list(target.kind, &objects, version))
+    }
+}
+
+async fn raw_body_of(request: Request<Incoming>) -> Result<bytes::Bytes, Refusal> {
+    read_body(request.into_body(), BODY_LIMIT)
+        .await
+        .map_err(|error| match error {
+            BodyError::TooLarge => Refusal::too_large(),
+            BodyError::Broken => Refusal::bad_request("the request body ended early"),
+        })
+}
+
+async fn body_of(request: Request<Incoming>) -> Result<Value, Refusal> {
+    let body = raw_body_of(request).await?;
+    serde_json::from_slice(&body)
+        .map_err(|error| Refusal::bad_request(&format!("the request body is not JSON: {error}")))
+}
+
+fn delete_options(query: &Query, body: &[u8]) -> Result<DeleteOptions, Refusal> {
+    let body: Value = if body.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(body)
+            .map_err(|error| Refusal::bad_request(&format!("DeleteOptions is not JSON: {error}")))?
+    };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let policy = text(&body["propagationPolicy"]).or_else(|| query.value("propagationPolicy"));
+    let grace = body["gracePeriodSeconds"].as_u64().or_else(|| {
+        query
+            .value("gracePeriodSeconds")
+            .and_then(|seconds| seconds.parse().ok())
+    });
+    Ok(DeleteOptions {
+        uid: text(&body["preconditions"]["uid"]),
+        resource_version: text(&body["preconditions"]["resourceVersion"]),
+        propagation: match policy.as_deref() {
+            Some("Foreground") => Propagation::Foreground,
+            Some("Orphan") => Propagation::Orphan,
+            _ => Propagation::Background,
+        },
+        grace_seconds: grace,
+    })
+}
+
+/// Access reviews: whoever has the token may do everything.
+async fn review(request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    let mut review = body_of(request).await?;
+    review["status"] = json!({ "allowed": true });
+    Ok(answer(StatusCode::CREATED, &review))
+}
+
+/// Whether a kind has this subresource.
+fn has_subresource(kind: &super::store::Kind, name: &str) -> bool {
+    match name {
+        "status" => kind.status == Subresource::Yes,
+        "scale" => kind.kind == "SandboxWarmPool",
+        "portforward" | "log" => kind.kind == "Pod",
+        _ => false,
+    }
+}

@@ -1,0 +1,205 @@
+//! The controllers: claims, warm pools, sandboxes, templates, endpoints, garbage collection.
+//!
+//! Each is one task that follows the events of some kinds and brings objects, one after the other,
+//! from the state that is to the state that should be. Being one task each, none needs locks, and no
+//! warm sandbox can be adopted twice. Conditions, reasons and messages are upstream's.
+
+mod adoption;
+mod agenda;
+mod claim;
+mod claim_expiry;
+mod claim_rules;
+mod claim_status;
+mod collector;
+mod endpoints;
+mod fixed;
+mod pod;
+mod sandbox;
+mod sandbox_status;
+mod template;
+mod warm_pool;
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use futures::FutureExt;
+use futures::future::select_all;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::config::DelaySource;
+use super::http::Lifetime;
+use super::store::{Event, Key, Kind, Object, Orphaned, Store, kind, now_micros, now_seconds};
+
+pub(super) use fixed::{NODE, STATIC, publish};
+
+use agenda::Agenda;
+
+/// Brings objects to the state that they should have.
+trait Reconciler: Send + 'static {
+    /// The kinds whose events matter.
+    const KINDS: &'static [&'static str];
+
+    /// What an event makes worth a look.
+    fn keys(&mut self, event: &Event) -> Vec<Key>;
+
+    /// Looks at one object.
+    fn reconcile(&mut self, key: &Key, agenda: &mut Agenda);
+}
+
+/// Starts every controller.
+pub(super) fn start(
+    store: &Store,
+    adoption_delay: DelaySource,
+    orphans: mpsc::UnboundedReceiver<Orphaned>,
+    router: SocketAddr,
+    lifetime: &Lifetime,
+) {
+    let own = || store.clone();
+    run(store, sandbox::SandboxController::new(own()), lifetime);
+    run(store, warm_pool::WarmPoolController::new(own()), lifetime);
+    let claims = claim::ClaimController::new(own(), adoption_delay);
+    run(store, claims, lifetime);
+    run(store, template::TemplateController::new(own()), lifetime);
+    run(store, endpoints::EndpointController::new(own()), lifetime);
+    let namespaces = fixed::NamespaceController::new(own(), router);
+    run(store, namespaces, lifetime);
+    collector::start(own(), orphans, lifetime);
+}
+
+fn run<R: Reconciler>(store: &Store, mut reconciler: R, lifetime: &Lifetime) {
+    let watchers: Result<Vec<_>, _> = R::KINDS
+        .iter()
+        .map(|name| store.watch(kind(name), 0))
+        .collect();
+    let Ok(mut watchers) = watchers else { return };
+    lifetime.spawn(async move {
+        let mut agenda = Agenda::default();
+        loop {
+            let events = select_all(watchers.iter_mut().map(|watcher| watcher.next().boxed()));
+            let keys = tokio::select! {
+                keys = agenda.due() => keys,
+                (events, _, _) = events => match events {
+                    Ok(events) => distinct(events.iter().flat_map(|event| reconciler.keys(event))),
+                    Err(expired) => {
+                        tracing::error!(%expired, "a controller fell behind the history");
+                        return;
+                    }
+                },
+            };
+            for key in keys {
+                reconciler.reconcile(&key, &mut agenda);
+            }
+            // A long history is no reason to keep a worker from everybody else.
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+fn distinct(keys: impl Iterator<Item = Key>) -> Vec<Key> {
+    let mut seen = HashSet::new();
+    keys.filter(|key| seen.insert(key.clone())).collect()
+}
+
+fn key_of(object: &Object) -> Key {
+    Key {
+        kind: object.kind.kind,
+        namespace: object.namespace().to_owned(),
+        name: object.name().to_owned(),
+    }
+}
+
+/// The key of the object's controller, if it is of this kind.
+fn owner_key(object: &Object, kind: &'static str) -> Option<Key> {
+    let owner = object.controller()?;
+    (owner["kind"] == kind).then(|| Key {
+        kind,
+        namespace: object.namespace().to_owned(),
+        name: owner["name"].as_str().unwrap_or_default().to_owned(),
+    })
+}
+
+/// An owner reference as upstream's controllers write it.
+fn owned_by(owner: &Object) -> Value {
+    json!([{
+        "apiVersion": owner.kind.api_version(), "kind": owner.kind.kind, "name": owner.name(),
+        "uid": owner.uid(), "controller": true, "blockOwnerDeletion": true,
+    }])
+}
+
+/// A condition of an object.
+pub(super) fn condition<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    object["status"]["conditions"]
+        .as_array()?
+        .iter()
+        .find(|found| found["type"] == name)
+}
+
+/// Whether a condition is `True`.
+pub(super) fn is_true(object: &Value, name: &str) -> bool {
+    condition(object, name).is_some_and(|found| found["status"] == "True")
+}
+
+/// A condition to be set: type, status, reason, message.
+struct Condition<'a>(&'a str, &'a str, &'a str, &'a str);
+
+/// Sets a condition; its transition time moves only when its status does.
+fn set_condition(conditions: &mut Vec<Value>, new: &Condition<'_>, generation: u64) {
+    let Condition(name, status, reason, message) = *new;
+    let old = conditions.iter_mut().find(|found| found["type"] == name);
+    let since = match &old {
+        Some(old) if old["status"] == status => old["lastTransitionTime"].clone(),
+        _ => json!(now_seconds()),
+    };
+    let value = json!({
+        "type": name, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": since, "observedGeneration": generation,
+    });
+    match old {
+        Some(old) => *old = value,
+        None => conditions.push(value),
+    }
+}
+
+fn generation(object: &Object) -> u64 {
+    object.value["metadata"]["generation"].as_u64().unwrap_or(1)
+}
+
+/// What an event tells about an object.
+struct Note<'a> {
+    reason: &'a str,
+    action: &'a str,
+    text: String,
+    component: &'a str,
+}
+
+/// Records an Event about an object.
+fn record(store: &Store, object: &Object, note: &Note<'_>) {
+    let now = now_seconds();
+    let value = json!({
+        "metadata": { "generateName": format!("{}.", object.name()) },
+        "involvedObject": {
+            "kind": object.kind.kind, "namespace": object.namespace(), "name": object.name(),
+            "uid": object.uid(), "apiVersion": object.kind.api_version(),
+            "resourceVersion": object.version.to_string(),
+        },
+        "reason": note.reason, "message": note.text, "type": "Normal", "action": note.action,
+        "source": { "component": note.component }, "reportingComponent": note.component,
+        "reportingInstance": note.component, "firstTimestamp": now, "lastTimestamp": now,
+        "eventTime": now_micros(), "count": 1,
+    });
+    if let Err(error) = store.create(kind("Event"), object.namespace(), value) {
+        tracing::debug!(%error, "could not record an event");
+    }
+}
+
+fn claims() -> &'static Kind {
+    kind("SandboxClaim")
+}
+
+fn sandboxes() -> &'static Kind {
+    kind("Sandbox")
+}
+
+#[cfg(test)]
+mod tests;

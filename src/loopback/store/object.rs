@@ -1,0 +1,323 @@
+//! [`Object`]: one version of an object, and the rules of its metadata.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use rand::RngExt;
+use serde_json::{Map, Value, json};
+
+use super::kinds::{Kind, Scope, Subresource};
+use super::{DeleteOptions, Part, Propagation, StoreError};
+
+/// One version of an object. Never changes; its JSON text is made once, when first asked for.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) kind: &'static Kind,
+    pub(crate) value: Value,
+    pub(crate) version: u64,
+    text: OnceLock<Bytes>,
+}
+
+impl Object {
+    pub(super) fn new(kind: &'static Kind, value: Value, version: u64) -> Self {
+        Self {
+            kind,
+            value,
+            version,
+            text: OnceLock::new(),
+        }
+    }
+
+    /// The same content under a later version: how a watcher sees an object leave its view.
+    pub(crate) fn at_version(&self, version: u64) -> Self {
+        let mut value = self.value.clone();
+        value["metadata"]["resourceVersion"] = json!(version.to_string());
+        Self::new(self.kind, value, version)
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        self.value["metadata"]["namespace"]
+            .as_str()
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.value["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn uid(&self) -> &str {
+        self.value["metadata"]["uid"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn label(&self, key: &str) -> Option<&str> {
+        self.value["metadata"]["labels"][key].as_str()
+    }
+
+    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
+        self.value["metadata"]["annotations"][key].as_str()
+    }
+
+    pub(crate) fn is_deleting(&self) -> bool {
+        self.value["metadata"]["deletionTimestamp"].is_string()
+    }
+
+    /// The UIDs of all owners.
+    pub(super) fn owner_uids(&self) -> impl Iterator<Item = &str> {
+        let owners = self.value["metadata"]["ownerReferences"].as_array();
+        owners
+            .into_iter()
+            .flatten()
+            .filter_map(|owner| owner["uid"].as_str())
+    }
+
+    /// The owner with `controller: true`.
+    pub(crate) fn controller(&self) -> Option<&Value> {
+        self.value["metadata"]["ownerReferences"]
+            .as_array()?
+            .iter()
+            .find(|owner| owner["controller"] == json!(true))
+    }
+
+    /// Whether the object's controller is the one with this UID.
+    pub(crate) fn is_controlled_by(&self, uid: &str) -> bool {
+        self.controller()
+            .is_some_and(|owner| owner["uid"] == json!(uid))
+    }
+
+    /// The object as JSON text.
+    pub(crate) fn text(&self) -> Bytes {
+        self.text
+            .get_or_init(|| Bytes::from(self.value.to_string()))
+            .clone()
+    }
+}
+
+/// Now, as Kubernetes writes times in metadata: whole seconds, UTC.
+pub(crate) fn now_seconds() -> String {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_second(now.as_second())
+        .unwrap_or(now)
+        .to_string()
+}
+
+/// Now as Kubernetes' `MicroTime` writes it: exactly six digits after the point.
+pub(crate) fn now_micros() -> String {
+    format!("{:.6}", jiff::Timestamp::now())
+}
+
+/// Now with nanoseconds, as the controllers' annotations have it.
+pub(crate) fn now_rfc3339() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
+/// The alphabet of generated name suffixes (upstream's, without vowels and look-alikes).
+const SUFFIX_ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// Gives a new object what the server adds, and refuses what it cannot have.
+pub(super) fn prepare(
+    kind: &'static Kind,
+    namespace: &str,
+    value: &mut Value,
+) -> Result<(), StoreError> {
+    let Some(object) = value.as_object_mut() else {
+        return Err(StoreError::BadRequest(
+            "the object is not a JSON object".to_owned(),
+        ));
+    };
+    object.insert("apiVersion".to_owned(), json!(kind.api_version()));
+    object.insert("kind".to_owned(), json!(kind.kind));
+    if kind.status == Subresource::Yes {
+        object.remove("status");
+    }
+    let metadata = object.entry("metadata").or_insert_with(|| json!({}));
+    let Some(metadata) = metadata.as_object_mut() else {
+        return Err(StoreError::BadRequest(
+            "`metadata` is not a JSON object".to_owned(),
+        ));
+    };
+    if metadata
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .is_empty()
+    {
+        let base = metadata
+            .get("generateName")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if base.is_empty() {
+            return Err(StoreError::Invalid {
+                field: "metadata.name".to_owned(),
+                message: "Required value: name or generateName is required".to_owned(),
+            });
+        }
+        let mut rng = rand::rng();
+        let suffix: String = (0..5)
+            .map(|_| char::from(SUFFIX_ALPHABET[rng.random_range(0..SUFFIX_ALPHABET.len())]))
+            .collect();
+        let base: String = base.chars().take(58).collect();
+        metadata.insert("name".to_owned(), json!(format!("{base}{suffix}")));
+    }
+    check_name(metadata)?;
+    if kind.scope == Scope::Namespaced {
+        metadata.insert("namespace".to_owned(), json!(namespace));
+    } else {
+        metadata.remove("namespace");
+    }
+    metadata.insert("uid".to_owned(), json!(uuid::Uuid::new_v4().to_string()));
+    metadata.insert("creationTimestamp".to_owned(), json!(now_seconds()));
+    metadata.insert("generation".to_owned(), json!(1));
+    for dropped in [
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "managedFields",
+    ] {
+        metadata.remove(dropped);
+    }
+    Ok(())
+}
+
+fn check_name(metadata: &Map<String, Value>) -> Result<(), StoreError> {
+    let name = metadata
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let valid = name.len() <= 253
+        && edge(name.chars().next())
+        && edge(name.chars().last())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b));
+    if valid {
+        return Ok(());
+    }
+    Err(StoreError::Invalid {
+        field: "metadata.name".to_owned(),
+        message: format!(
+            "Invalid value: {name:?}: a lowercase RFC 1123 subdomain must consist of lower case \
+             alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character"
+        ),
+    })
+}
+
+/// Refuses a write whose resource version or UID is not the stored one.
+pub(super) fn check_preconditions(old: &Value, new: &Value) -> Result<(), StoreError> {
+    let differs = |field: &str| {
+        let wanted = new["metadata"][field].as_str().unwrap_or_default();
+        !wanted.is_empty() && wanted != old["metadata"][field].as_str().unwrap_or_default()
+    };
+    if differs("resourceVersion") {
+        return Err(StoreError::Conflict);
+    }
+    if differs("uid") {
+        return Err(StoreError::Precondition {
+            wanted: new["metadata"]["uid"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            found: old["metadata"]["uid"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Puts back what a write to this part may not change.
+pub(super) fn keep_protected(kind: &'static Kind, old: &Value, new: &mut Value, part: Part) {
+    if part == Part::Status {
+        let status = new["status"].take();
+        *new = old.clone();
+        if status.is_null() {
+            new.as_object_mut().map(|object| object.remove("status"));
+        } else {
+            new["status"] = status;
+        }
+        return;
+    }
+    if kind.status == Subresource::Yes {
+        match old.get("status") {
+            Some(status) => new["status"] = status.clone(),
+            None => {
+                new.as_object_mut().map(|object| object.remove("status"));
+            }
+        }
+    }
+    for field in ["apiVersion", "kind"] {
+        new[field] = old[field].clone();
+    }
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "resourceVersion",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generateName",
+    ] {
+        match old["metadata"].get(field) {
+            Some(value) => new["metadata"][field] = value.clone(),
+            None => {
+                new["metadata"]
+                    .as_object_mut()
+                    .map(|metadata| metadata.remove(field));
+            }
+        }
+    }
+    if let Some(metadata) = new["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+        // An empty map and no map are the same to a reader.
+        metadata.retain(|_, value| !value.is_null() && *value != json!({}) && *value != json!([]));
+    }
+}
+
+/// Whether anything outside metadata and status differs.
+pub(super) fn spec_changed(old: &Value, new: &Value) -> bool {
+    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else {
+        return true;
+    };
+    let spec = |object: &Map<String, Value>| -> Vec<(String, Value)> {
+        object
+            .iter()
+            .filter(|(key, _)| *key != "metadata" && *key != "status")
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
+    spec(old) != spec(new)
+}
+
+/// The grace period that a delete gives; `None` when the object goes at once.
+pub(super) fn grace(kind: &'static Kind, value: &Value, options: &DeleteOptions) -> Option<u64> {
+    if kind.kind != "Pod"
+        || value["spec"]["nodeName"]
+            .as_str()
+            .unwrap_or_default()
+            .is_empty()
+    {
+        return None;
+    }
+    let default = value["spec"]["terminationGracePeriodSeconds"]
+        .as_u64()
+        .unwrap_or(30);
+    Some(options.grace_seconds.unwrap_or(default))
+}
+
+/// Marks an object for deletion.
+pub(super) fn mark_deleted(value: &mut Value, grace: Option<u64>, propagation: Propagation) {
+    let metadata = &mut value["metadata"];
+    metadata["deletionTimestamp"] = json!(now_seconds());
+    metadata["deletionGracePeriodSeconds"] = json!(grace.unwrap_or(0));
+    if propagation == Propagation::Foreground {
+        let mut finalizers = metadata["finalizers"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        finalizers.push(json!("foregroundDeletion"));
+        metadata["finalizers"] = json!(finalizers);
+    }
+}

@@ -1,0 +1,200 @@
+use super::*;
+
+const NAMESPACE: &str = "default";
+
+fn store() -> Store {
+    let (store, queue) = Store::new();
+    // The queue has no reader here: what is released is not collected.
+    drop(queue);
+    store
+        .create(
+            kind("Namespace"),
+            "",
+            json!({ "metadata": { "name": NAMESPACE } }),
+        )
+        .unwrap();
+    store
+}
+
+fn claim(name: &str) -> Value {
+    json!({ "metadata": { "name": name }, "spec": { "warmPoolRef": { "name": "p" } },
+            "status": { "dropped": true } })
+}
+
+fn claims() -> &'static Kind {
+    kind("SandboxClaim")
+}
+
+#[test]
+fn a_new_object_gets_uid_time_version_and_generation_and_loses_its_status() {
+    let store = store();
+    let object = store.create(claims(), NAMESPACE, claim("a")).unwrap();
+    assert_eq!(object.value["metadata"]["generation"], 1);
+    assert!(!object.uid().is_empty());
+    assert!(object.value.get("status").is_none());
+    assert_eq!(
+        object.value["metadata"]["resourceVersion"],
+        json!(object.version.to_string())
+    );
+    assert_eq!(
+        store.create(claims(), NAMESPACE, claim("a")).unwrap_err(),
+        StoreError::AlreadyExists
+    );
+    assert!(matches!(
+        store.create(claims(), "nowhere", claim("a")),
+        Err(StoreError::NoNamespace(_))
+    ));
+    assert!(matches!(
+        store.create(claims(), NAMESPACE, claim("Not_A_Name")),
+        Err(StoreError::Invalid { .. })
+    ));
+}
+
+#[test]
+fn a_generated_name_keeps_its_base() {
+    let value = json!({ "metadata": { "generateName": "pool-" }, "spec": {} });
+    let object = store().create(kind("Sandbox"), NAMESPACE, value).unwrap();
+    assert!(object.name().starts_with("pool-"));
+    assert_eq!(object.name().len(), "pool-".len() + 5);
+}
+
+#[test]
+fn spec_and_status_writes_do_not_touch_each_other() {
+    let store = store();
+    store.create(claims(), NAMESPACE, claim("a")).unwrap();
+    let change = |value: &mut Value| {
+        value["spec"]["warmPoolRef"]["name"] = json!("q");
+        value["status"] = json!({ "x": 1 });
+        Ok(())
+    };
+    let status = store
+        .update(claims(), (NAMESPACE, "a"), Part::Status, change)
+        .unwrap();
+    assert_eq!(status.value["spec"]["warmPoolRef"]["name"], "p");
+    assert_eq!(status.value["metadata"]["generation"], 1);
+    let main = store
+        .update(claims(), (NAMESPACE, "a"), Part::Main, |value| {
+            value["spec"]["warmPoolRef"]["name"] = json!("q");
+            value["status"] = json!({ "x": 2 });
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(main.value["status"]["x"], 1);
+    assert_eq!(main.value["metadata"]["generation"], 2);
+}
+
+#[test]
+fn a_write_that_changes_nothing_keeps_the_version_and_tells_nobody() {
+    let store = store();
+    let before = store.create(claims(), NAMESPACE, claim("a")).unwrap();
+    let after = store
+        .update(claims(), (NAMESPACE, "a"), Part::Main, |_| Ok(()))
+        .unwrap();
+    assert_eq!(before.version, after.version);
+    assert_eq!(store.version(), before.version);
+}
+
+#[test]
+fn a_stale_resource_version_and_a_wrong_uid_are_conflicts() {
+    let store = store();
+    store.create(claims(), NAMESPACE, claim("a")).unwrap();
+    let stale = store.update(claims(), (NAMESPACE, "a"), Part::Main, |value| {
+        value["metadata"]["resourceVersion"] = json!("1");
+        Ok(())
+    });
+    assert_eq!(stale.unwrap_err(), StoreError::Conflict);
+    let options = DeleteOptions {
+        uid: Some("other".to_owned()),
+        ..DeleteOptions::default()
+    };
+    assert!(matches!(
+        store.delete(claims(), (NAMESPACE, "a"), &options),
+        Err(StoreError::Precondition { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_watcher_gets_every_event_after_its_version_in_order() {
+    let store = store();
+    let first = store.create(claims(), NAMESPACE, claim("a")).unwrap();
+    let mut watcher = store.watch(claims(), first.version).unwrap();
+    store.create(claims(), NAMESPACE, claim("b")).unwrap();
+    store
+        .update(claims(), (NAMESPACE, "b"), Part::Status, |value| {
+            value["status"] = json!({ "x": 1 });
+            Ok(())
+        })
+        .unwrap();
+    store
+        .delete(claims(), (NAMESPACE, "b"), &DeleteOptions::default())
+        .unwrap();
+    let events = watcher.next().await.unwrap();
+    let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
+    assert_eq!(
+        kinds,
+        [EventKind::Added, EventKind::Modified, EventKind::Deleted]
+    );
+    assert!(events.is_sorted_by_key(|event| event.object.version));
+    assert_eq!(watcher.position(), store.version());
+}
+
+#[test]
+fn a_version_before_the_history_is_expired() {
+    let store = store();
+    for _ in 0..=HISTORY / 2 {
+        store.create(claims(), NAMESPACE, claim("a")).unwrap();
+        store
+            .delete(claims(), (NAMESPACE, "a"), &DeleteOptions::default())
+            .unwrap();
+    }
+    assert!(store.watch(claims(), 2).is_err());
+    assert!(store.watch(claims(), store.version()).is_ok());
+}
+
+#[test]
+fn a_deleted_owner_releases_its_dependents_to_the_collector() {
+    let (store, mut queue) = Store::new();
+    store
+        .create(
+            kind("Namespace"),
+            "",
+            json!({ "metadata": { "name": NAMESPACE } }),
+        )
+        .unwrap();
+    let owner = store.create(claims(), NAMESPACE, claim("a")).unwrap();
+    let value = json!({ "metadata": { "name": "s", "ownerReferences": [{ "uid": owner.uid() }] } });
+    store.create(kind("Sandbox"), NAMESPACE, value).unwrap();
+    store
+        .delete(claims(), (NAMESPACE, "a"), &DeleteOptions::default())
+        .unwrap();
+    let released = queue.try_recv().unwrap();
+    assert_eq!(released.uid, owner.uid());
+    assert_eq!(store.dependents(&released.uid).len(), 1);
+}
+
+#[test]
+fn a_scheduled_pod_and_a_foreground_deletion_linger() {
+    let store = store();
+    let pod = json!({ "metadata": { "name": "p" }, "spec": { "nodeName": "n" } });
+    let pod = store.create(kind("Pod"), NAMESPACE, pod).unwrap();
+    let deleted = store
+        .delete(kind("Pod"), (NAMESPACE, "p"), &DeleteOptions::default())
+        .unwrap();
+    assert!(matches!(&deleted, Deleted::Lingering(pod) if pod.is_deleting()));
+    store.remove(kind("Pod"), (NAMESPACE, "p"), pod.uid());
+    assert!(store.get(kind("Pod"), NAMESPACE, "p").is_none());
+    store.create(claims(), NAMESPACE, claim("a")).unwrap();
+    let options = DeleteOptions {
+        propagation: Propagation::Foreground,
+        ..DeleteOptions::default()
+    };
+    let deleted = store.delete(claims(), (NAMESPACE, "a"), &options).unwrap();
+    assert!(matches!(deleted, Deleted::Lingering(_)));
+    store
+        .update(claims(), (NAMESPACE, "a"), Part::Main, |value| {
+            value["metadata"]["finalizers"] = json!([]);
+            Ok(())
+        })
+        .unwrap();
+    assert!(store.get(claims(), NAMESPACE, "a").is_none());
+}

@@ -1,0 +1,319 @@
+//! What `${{ … }}` and expressions refer to exists, and what is declared is used.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::{action, entries, items, names};
+use crate::expr::{Expression, Output, ROOTS, Reference, Template};
+use crate::scenario::vocabulary;
+use crate::source::yaml::{Key, Node, NodeKind, Scalar};
+use crate::source::{Code, Diagnostic, Problems, list_of};
+
+/// What a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Text {
+    Template,
+    Expression,
+}
+
+pub(super) fn check(root: &Node, problems: &mut Problems) {
+    let mut walk = Walk {
+        vars: BTreeSet::new(),
+        captured: BTreeSet::new(),
+        matrix: BTreeSet::new(),
+        later: BTreeSet::new(),
+        ids: HashMap::new(),
+        outputs: &[],
+        place: Place::Vars,
+        used: BTreeSet::new(),
+        in_target: BTreeSet::new(),
+        problems,
+    };
+    for (name, value) in entries(root.get("vars")) {
+        walk.texts(value, Text::Template);
+        walk.vars.insert(Arc::clone(&name.value));
+    }
+    let scenarios = entries(root.get("scenarios"));
+    if let Some(target) = root.get("target") {
+        walk.place = Place::Target;
+        // The target of the file is resolved per cell: any scenario's axis may stand in it.
+        walk.matrix = scenarios.iter().flat_map(|(_, node)| axes(node)).collect();
+        walk.texts(target, Text::Template);
+    }
+    walk.in_target = std::mem::take(&mut walk.used);
+    let mut used_vars = walk.in_target.clone();
+    for (_, scenario) in scenarios {
+        walk.scenario(scenario);
+        used_vars.append(&mut walk.used);
+    }
+    for (name, _) in entries(root.get("vars")) {
+        if !is_used(&used_vars, "vars", &name.value) {
+            walk.problems.push(unused("variable", name, "vars"));
+        }
+    }
+}
+
+/// Where in the file a text stands: that decides which names have a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Vars,
+    Target,
+    Step,
+}
+
+impl Place {
+    pub(super) fn roots(self) -> &'static [&'static str] {
+        match self {
+            Self::Vars => &["vars", "env", "run"],
+            Self::Target => &["vars", "env", "run", "matrix", "scenario"],
+            Self::Step => &[
+                "vars",
+                "env",
+                "matrix",
+                "run",
+                "scenario",
+                "vu",
+                "iteration",
+                "sandbox",
+                "steps",
+            ],
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Vars => "`vars`",
+            Self::Target => "`target`",
+            Self::Step => "a step",
+        }
+    }
+}
+
+fn axes(scenario: &Node) -> impl Iterator<Item = Arc<str>> {
+    entries(scenario.get("matrix"))
+        .iter()
+        .map(|(name, _)| Arc::clone(&name.value))
+}
+
+/// Root and name of what was referred to.
+type Used = BTreeSet<(&'static str, Arc<str>)>;
+
+/// Whether a name was used; the whole root counts as all its names. A name that cannot be used was
+/// reported as that.
+fn is_used(used: &Used, root: &'static str, name: &Arc<str>) -> bool {
+    if names::is_identifier(name).is_err() {
+        return true;
+    }
+    [Arc::clone(name), Arc::from("")]
+        .into_iter()
+        .any(|name| used.contains(&(root, name)))
+}
+
+pub(super) struct Walk<'n, 'p> {
+    pub(super) vars: BTreeSet<Arc<str>>,
+    pub(super) captured: BTreeSet<Arc<str>>,
+    pub(super) matrix: BTreeSet<Arc<str>>,
+    /// Names that a later step captures.
+    pub(super) later: BTreeSet<Arc<str>>,
+    /// Step ids so far and the outputs of the step.
+    pub(super) ids: HashMap<&'n str, &'static [Output]>,
+    /// The outputs of the current step: bare names in its expressions.
+    pub(super) outputs: &'static [Output],
+    pub(super) place: Place,
+    /// Root and name of everything that was referred to; an empty name for a whole root.
+    used: Used,
+    /// The same for the target of the file, which every scenario uses.
+    in_target: Used,
+    pub(super) problems: &'p mut Problems,
+}
+
+impl<'n> Walk<'n, '_> {
+    fn scenario(&mut self, scenario: &'n Node) {
+        self.matrix = axes(scenario).collect();
+        self.captured.clear();
+        self.ids.clear();
+        self.place = Place::Target;
+        if let Some(target) = scenario.get("target") {
+            self.texts(target, Text::Template);
+        }
+        self.place = Place::Step;
+        let steps = items(scenario.get("steps"));
+        let finally = items(scenario.get("finally"));
+        let mut captures = Vec::new();
+        for step in steps.iter().chain(finally) {
+            collect_captures(step, &mut captures);
+        }
+        self.later = captures
+            .iter()
+            .map(|name| Arc::clone(&name.value))
+            .collect();
+        for step in steps.iter().chain(finally) {
+            self.step(step);
+        }
+        for (name, _) in entries(scenario.get("matrix")) {
+            let known = matches!(&*name.value, "mode" | "include" | "exclude");
+            if !known && !self.is_used("matrix", &name.value) {
+                self.problems.push(unused("axis", name, "matrix"));
+            }
+        }
+        for name in captures {
+            if !self.vars.contains(&name.value) && !self.is_used("vars", &name.value) {
+                self.problems.push(unused("capture", name, "vars"));
+            }
+        }
+    }
+
+    fn step(&mut self, step: &'n Node) {
+        let outputs = action(step).map_or(&[][..], |(kind, _)| vocabulary::outputs(&kind.value));
+        for (key, value) in entries(Some(step)) {
+            match &*key.value {
+                "capture" | "steps" | "id" => {}
+                "expect" => self.expect(value, outputs),
+                _ => self.texts(value, Text::Template),
+            }
+        }
+        for inner in super::inner_steps(step) {
+            self.step(inner);
+        }
+        // A capture sees the outputs, and its name exists from the next step on.
+        self.outputs = outputs;
+        for (name, expression) in entries(step.get("capture")) {
+            self.texts(expression, Text::Expression);
+            self.captured.insert(Arc::clone(&name.value));
+        }
+        self.outputs = &[];
+        if let Some(id) = step.get("id").and_then(Node::as_scalar) {
+            self.ids.insert(&id.text, outputs);
+        }
+    }
+
+    fn expect(&mut self, expect: &'n Node, outputs: &'static [Output]) {
+        for (key, value) in entries(Some(expect)) {
+            if &*key.value == "that" {
+                self.outputs = outputs;
+                self.texts(value, Text::Expression);
+                self.outputs = &[];
+            } else {
+                self.texts(value, Text::Template);
+            }
+        }
+    }
+
+    fn texts(&mut self, node: &Node, text: Text) {
+        match &node.kind {
+            NodeKind::Scalar(scalar) => self.scalar(scalar, text),
+            NodeKind::Sequence(items) => {
+                for item in items {
+                    self.texts(item, text);
+                }
+            }
+            NodeKind::Mapping(entries) => {
+                for (_, value) in entries {
+                    self.texts(value, text);
+                }
+            }
+            NodeKind::Invalid => {}
+        }
+    }
+
+    fn scalar(&mut self, scalar: &Scalar, text: Text) {
+        // What does not compile was reported by the decoder of the field.
+        let mut reported = Problems::new();
+        let references: Option<Vec<Reference>> = match text {
+            Text::Template if !scalar.text.contains("${{") => return,
+            Text::Template => Template::from_scalar(scalar, &mut reported)
+                .map(|template| template.references().cloned().collect()),
+            Text::Expression => Expression::from_scalar(scalar, &mut reported)
+                .map(|expression| expression.references().to_vec()),
+        };
+        match references {
+            Some(references) => references
+                .iter()
+                .for_each(|reference| self.reference(reference)),
+            None => self.assume_used(&scalar.text),
+        }
+    }
+
+    fn is_used(&self, root: &'static str, name: &Arc<str>) -> bool {
+        is_used(&self.used, root, name) || is_used(&self.in_target, root, name)
+    }
+
+    /// Names in a text that does not compile count as used, so that one mistake is not two.
+    fn assume_used(&mut self, text: &str) {
+        for word in text.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
+            let name: Arc<str> = word.into();
+            self.used.insert(("vars", Arc::clone(&name)));
+            self.used.insert(("matrix", name));
+        }
+    }
+
+    fn reference(&mut self, reference: &Reference) {
+        let root = reference.root();
+        if self.outputs.iter().any(|output| output.name == root) {
+            return;
+        }
+        if root == "data" {
+            self.problems.push(
+                Diagnostic::error(
+                    Code::NotSupported,
+                    reference.span,
+                    "`data` is not supported yet",
+                )
+                .label("not supported yet")
+                .help("use `vars` or `matrix`"),
+            );
+            return;
+        }
+        let Some(root) = ROOTS.iter().copied().find(|known| *known == root) else {
+            self.unknown_root(reference);
+            return;
+        };
+        if !self.place.roots().contains(&root) {
+            self.problems.push(
+                Diagnostic::error(
+                    Code::UnknownReference,
+                    reference.span,
+                    format!("`{root}` has no value in {}", self.place.name()),
+                )
+                .label("no value here")
+                .help(format!(
+                    "names that have one here begin with {}",
+                    list_of(self.place.roots())
+                )),
+            );
+            return;
+        }
+        let name: Arc<str> = reference.path.get(1).cloned().unwrap_or_default();
+        self.used.insert((root, Arc::clone(&name)));
+        if name.is_empty() {
+            return;
+        }
+        match root {
+            "vars" => self.variable(reference, &name),
+            "matrix" => self.axis(reference, &name),
+            "steps" => self.step_output(reference, &name),
+            "env" => {}
+            _ => self.context(reference, root, &name),
+        }
+    }
+}
+
+fn collect_captures<'n>(step: &'n Node, captures: &mut Vec<&'n Key>) {
+    for inner in super::inner_steps(step) {
+        collect_captures(inner, captures);
+    }
+    captures.extend(entries(step.get("capture")).iter().map(|(name, _)| name));
+}
+
+fn unused(what: &str, name: &Key, root: &str) -> Diagnostic {
+    Diagnostic::error(
+        Code::Unused,
+        name.span,
+        format!("unused {what} `{}`", name.value),
+    )
+    .label("never used")
+    .help(format!(
+        "use it as `${{{{ {root}.{} }}}}`, or delete it",
+        name.value
+    ))
+}

@@ -1,0 +1,48 @@
+//! A scenario file as it is written, every value with its place.
+
+use std::time::Duration;
+
+use super::matrix::Axis;
+use super::target::Target;
+use super::vocabulary::{LoadModel, Step};
+use crate::expr::Operand;
+use crate::source::yaml::Key;
+use crate::source::{Span, Spanned};
+
+/// One YAML document: the target, the variables and the scenarios.
+#[derive(Debug, Clone)]
+pub struct ScenarioFile {
+    /// The name of the file in reports.
+    pub name: Spanned<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The variables in the order of the file; a variable may use those above it.
+    pub vars: Vec<(Key, Operand)>,
+    /// What the run is pointed at; a scenario's own target goes before it, field by field.
+    pub target: Target,
+    /// The scenarios in the order of the file; at least one.
+    pub scenarios: Vec<Scenario>,
+}
+
+/// One entry of `scenarios`.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its key: stable, for reports and selection.
+    pub id: Key,
+    /// What it is for.
+    pub description: Option<String>,
+    /// What differs from the target of the file.
+    pub target: Target,
+    /// The axes; every combination of their values is a cell.
+    pub matrix: Vec<Axis>,
+    /// The steps of one iteration; at least one.
+    pub steps: Vec<Step>,
+    /// The load; without it one VU does one iteration.
+    pub load: Option<LoadModel>,
+    /// The longest that one iteration may take, clean-up not counted.
+    pub timeout: Option<Duration>,
+    /// Steps that run after every iteration, even a failed or cancelled one.
+    pub finally: Vec<Step>,
+    /// The whole entry.
+    pub span: Span,
+}

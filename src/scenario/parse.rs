@@ -1,0 +1,180 @@
+//! Text to a [`ScenarioFile`]: known fields, types, and then the checks of `check`.
+
+use super::check;
+use super::document::{Scenario, ScenarioFile};
+use super::matrix;
+use super::target::Target;
+use super::vocabulary::{LoadModel, Step};
+use crate::expr::Operand;
+use crate::source::yaml::{self, Key, Node};
+use crate::source::{
+    Code, Diagnostic, Fields, Problems, Shape, SourceFile, Spanned, read_map, wrong_type,
+};
+use crate::units::HumanDuration;
+
+const FILE: Shape = Shape {
+    what: "the scenario file",
+    fields: &[
+        "version",
+        "name",
+        "description",
+        "vars",
+        "target",
+        "scenarios",
+    ],
+    later: &["thresholds"],
+    help: None,
+};
+
+const SCENARIO: Shape = Shape {
+    what: "a scenario",
+    fields: &[
+        "description",
+        "target",
+        "matrix",
+        "steps",
+        "load",
+        "timeout",
+        "finally",
+    ],
+    later: &[
+        "thresholds",
+        "compare",
+        "data",
+        "setup",
+        "teardown",
+        "retries",
+        "startTime",
+        "tags",
+        "if",
+    ],
+    help: None,
+};
+
+/// Reads and checks a scenario file.
+///
+/// All problems that can be found are in the list, sorted by place. The file is `None` if there
+/// is an error among them. Does no I/O, reads no clock and no environment.
+pub fn parse(file: &SourceFile) -> (Option<ScenarioFile>, Problems) {
+    let mut problems = Problems::new();
+    let Some(root) = yaml::parse(file, &mut problems) else {
+        problems.sort();
+        return (None, problems);
+    };
+    let document = decode(&root, &mut problems);
+    if let Some(document) = &document {
+        check::check(&root, document, &mut problems);
+    }
+    problems.sort();
+    let valid = document.filter(|_| !problems.has_errors());
+    (valid, problems)
+}
+
+fn decode(root: &Node, problems: &mut Problems) -> Option<ScenarioFile> {
+    let fields = Fields::of(root, &FILE, problems)?;
+    version(&fields, problems);
+    let name = fields.required("name", problems).unwrap_or_default();
+    let description = fields.optional("description", problems);
+    let vars = fields
+        .node("vars")
+        .and_then(|node| read_map::<Operand>(node, "variables", problems))
+        .unwrap_or_default();
+    let target = target(&fields, problems);
+    let scenarios = fields
+        .required_node("scenarios", problems)
+        .map(|node| scenarios(node, problems))
+        .unwrap_or_default();
+    Some(ScenarioFile {
+        name,
+        description,
+        vars,
+        target,
+        scenarios,
+    })
+}
+
+fn version(fields: &Fields<'_>, problems: &mut Problems) {
+    let version: Option<Spanned<i64>> = fields.required("version", problems);
+    if let Some(version) = version.filter(|version| version.value != 1) {
+        problems.push(
+            Diagnostic::error(
+                Code::BadValue,
+                version.span,
+                format!("version {} of the language is not known", version.value),
+            )
+            .label("this version of sandbench reads version 1"),
+        );
+    }
+}
+
+fn target(fields: &Fields<'_>, problems: &mut Problems) -> Target {
+    fields
+        .node("target")
+        .map(|node| Target::decode(node, problems))
+        .unwrap_or_default()
+}
+
+fn scenarios(node: &Node, problems: &mut Problems) -> Vec<Scenario> {
+    let Some(entries) = node.as_mapping() else {
+        wrong_type(node, "a mapping of scenario ids to scenarios", problems);
+        return Vec::new();
+    };
+    if entries.is_empty() {
+        problems.push(
+            Diagnostic::error(Code::BadValue, node.span, "`scenarios` has no scenario")
+                .label("empty"),
+        );
+    }
+    entries
+        .iter()
+        .filter_map(|(id, node)| scenario(id, node, problems))
+        .collect()
+}
+
+fn scenario(id: &Key, node: &Node, problems: &mut Problems) -> Option<Scenario> {
+    let fields = Fields::of(node, &SCENARIO, problems)?;
+    let list = fields.node("steps");
+    if list.is_none_or(|node| node.as_sequence().is_some_and(<[_]>::is_empty)) {
+        problems.push(
+            Diagnostic::error(
+                Code::MissingField,
+                list.map_or(id.span, |node| node.span),
+                format!("the scenario `{}` has no steps", id.value),
+            )
+            .label("nothing to do")
+            .help("begin with `steps: [{ create: {} }, { exec: echo hello }]`"),
+        );
+    }
+    Some(Scenario {
+        id: id.clone(),
+        description: fields.optional("description", problems),
+        target: target(&fields, problems),
+        matrix: fields
+            .node("matrix")
+            .map(|node| matrix::decode(node, problems))
+            .unwrap_or_default(),
+        steps: list.map(|node| steps(node, problems)).unwrap_or_default(),
+        load: fields
+            .node("load")
+            .and_then(|node| LoadModel::decode(node, problems)),
+        timeout: fields
+            .quantity::<HumanDuration>("timeout", problems)
+            .map(|duration| duration.0),
+        finally: fields
+            .node("finally")
+            .map(|node| steps(node, problems))
+            .unwrap_or_default(),
+        span: id.span.to(node.span),
+    })
+}
+
+fn steps(node: &Node, problems: &mut Problems) -> Vec<Step> {
+    let Some(items) = node.as_sequence() else {
+        wrong_type(node, "a list of steps", problems);
+        return Vec::new();
+    };
+    items
+        .iter()
+        .filter_map(|item| Step::decode(item, problems))
+        .collect()
+}

@@ -1,0 +1,122 @@
+//! [`StepContext`]: what the steps of one iteration share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tokio::time::Instant;
+
+use super::{Registrar, StepError};
+use crate::client::{ClaimSource, Client, ConnectionMode, ReadyClaim, Sandbox};
+use crate::expr::{Bindings, Template};
+
+/// What the steps are pointed at; the same for all iterations of a cell.
+#[derive(Debug, Clone)]
+pub struct StepTarget {
+    /// What sandboxes are made from, where a step says nothing else.
+    pub source: Option<ClaimSource>,
+    /// How sandboxes are reached.
+    pub mode: ConnectionMode,
+    /// After which a claim goes by itself, whatever becomes of us.
+    pub time_to_live: Duration,
+    /// How long a claim may take to be ready, where a step says nothing else.
+    pub ready_timeout: Duration,
+}
+
+/// A sandbox of the iteration.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) id: Option<Arc<str>>,
+    pub(super) claim: ReadyClaim,
+    pub(super) connection: Option<Sandbox>,
+    /// When the claim was asked for.
+    pub(super) requested: Instant,
+    pub(super) executed: bool,
+}
+
+/// What the steps of one iteration share.
+#[derive(Debug)]
+pub struct StepContext {
+    pub(super) client: Client,
+    pub(super) target: Arc<StepTarget>,
+    /// What names mean.
+    pub bindings: Bindings,
+    pub(super) registrar: Arc<Registrar>,
+    pub(super) held: Vec<Held>,
+    pub(super) rng: SmallRng,
+}
+
+impl StepContext {
+    /// A fresh context; `seed` fixes everything random in it.
+    pub fn new(
+        client: Client,
+        target: Arc<StepTarget>,
+        bindings: Bindings,
+        registrar: Arc<Registrar>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            client,
+            target,
+            bindings,
+            registrar,
+            held: Vec::new(),
+            rng: SmallRng::seed_from_u64(seed),
+        }
+    }
+
+    /// The claim and sandbox that a failure is about: those of the last sandbox.
+    pub fn current(&self) -> Option<(&str, &str, &str)> {
+        let held = self.held.last()?;
+        Some((
+            &held.claim.namespace,
+            &held.claim.claim_name,
+            &held.claim.sandbox_name,
+        ))
+    }
+
+    /// Drops every connection.
+    pub async fn disconnect(&mut self) {
+        for held in &mut self.held {
+            if let Some(connection) = held.connection.take() {
+                connection.disconnect().await;
+            }
+        }
+    }
+
+    /// The sandbox that a step is about: the one it names, else the last one.
+    pub(super) fn sandbox(
+        &mut self,
+        action: &'static str,
+        which: Option<&Template>,
+    ) -> Result<&mut Held, StepError> {
+        let which = which
+            .map(|which| which.render(&self.bindings))
+            .transpose()?;
+        let found = match &which {
+            Some(id) => self
+                .held
+                .iter_mut()
+                .rev()
+                .find(|held| held.id.as_deref() == Some(&**id)),
+            None => self.held.last_mut(),
+        };
+        found.ok_or_else(|| StepError::NoSandbox {
+            action,
+            which: which.map(|id| id.to_string()),
+        })
+    }
+
+    /// The connection to the sandbox that a step is about.
+    pub(super) fn connection(
+        &mut self,
+        action: &'static str,
+        which: Option<&Template>,
+    ) -> Result<Sandbox, StepError> {
+        let held = self.sandbox(action, which)?;
+        held.connection
+            .clone()
+            .ok_or(StepError::NotConnected { action })
+    }
+}

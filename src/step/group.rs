@@ -1,0 +1,49 @@
+//! `group`: steps that belong together; their time together is a metric.
+
+use super::Step;
+use crate::expr::{Output, Template};
+use crate::source::yaml::Node;
+use crate::source::{Code, Diagnostic, FromNode, Problems, wrong_type};
+
+/// Steps that belong together.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Its name in reports.
+    pub name: Template,
+    /// At least one.
+    pub steps: Vec<Step>,
+}
+
+impl Group {
+    /// What `group` gives: nothing of its own.
+    pub const OUTPUTS: &'static [Output] = &[];
+
+    pub(super) fn decode(node: &Node, step: &Node, problems: &mut Problems) -> Option<Self> {
+        let name = Template::from_node(node, problems);
+        let Some(list) = step.get("steps") else {
+            problems.push(
+                Diagnostic::error(Code::MissingField, node.span, "a group needs `steps`")
+                    .label("no `steps` beside it"),
+            );
+            return None;
+        };
+        let Some(items) = list.as_sequence() else {
+            wrong_type(list, "a list of steps", problems);
+            return None;
+        };
+        if items.is_empty() {
+            problems.push(
+                Diagnostic::error(Code::BadValue, list.span, "a group without steps")
+                    .label("empty"),
+            );
+        }
+        let steps: Vec<Option<Step>> = items
+            .iter()
+            .map(|item| Step::decode(item, problems))
+            .collect();
+        Some(Self {
+            name: name?,
+            steps: steps.into_iter().collect::<Option<_>>()?,
+        })
+    }
+}

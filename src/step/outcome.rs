@@ -1,0 +1,107 @@
+//! [`StepOutcome`]: what an action gave: outputs for expressions, measurements for the metrics.
+
+use std::time::Duration;
+
+use crate::expr::Value;
+
+/// What an action measures; the metrics module has a metric of the same name for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// From sending the claim to the API server's answer.
+    CreateAck,
+    /// From sending the claim to seeing its sandbox's name.
+    Bound,
+    /// From sending the claim to seeing it Ready.
+    Ready,
+    /// From sending the claim to the end of the first command that succeeded.
+    FirstExec,
+    /// Until a connection to the sandbox could be used.
+    Connect,
+    /// One command.
+    Exec,
+    /// One file written.
+    Write,
+    /// One file read.
+    Read,
+    /// One directory listed.
+    List,
+    /// One question whether a file exists.
+    Exists,
+    /// From asking for the deletion to the API server's answer.
+    Delete,
+    /// From asking for the wait to its end.
+    Wait,
+    /// A sandbox that came from a warm pool.
+    WarmHit,
+    /// A sandbox that was started for the claim.
+    ColdStart,
+    /// Bytes of file content sent.
+    BytesWritten,
+    /// Bytes of file content received.
+    BytesRead,
+}
+
+/// A measured value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measured {
+    /// A span of time.
+    Time(Duration),
+    /// A count.
+    Count(u64),
+}
+
+/// One measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measurement {
+    /// Of what.
+    pub measure: Measure,
+    /// How much.
+    pub value: Measured,
+}
+
+/// What an action gave.
+#[derive(Debug, Clone, Default)]
+pub struct StepOutcome {
+    /// Its outputs, as declared.
+    pub outputs: Vec<(&'static str, Value)>,
+    /// What it measured.
+    pub measurements: Vec<Measurement>,
+}
+
+impl StepOutcome {
+    /// An outcome with these outputs.
+    pub fn new(outputs: Vec<(&'static str, Value)>) -> Self {
+        Self {
+            outputs,
+            measurements: Vec::new(),
+        }
+    }
+
+    /// With one more measured time.
+    #[must_use]
+    pub fn time(mut self, measure: Measure, duration: Duration) -> Self {
+        self.measurements.push(Measurement {
+            measure,
+            value: Measured::Time(duration),
+        });
+        self
+    }
+
+    /// With one more count.
+    #[must_use]
+    pub fn count(mut self, measure: Measure, count: u64) -> Self {
+        self.measurements.push(Measurement {
+            measure,
+            value: Measured::Count(count),
+        });
+        self
+    }
+
+    /// The value of an output; [`Value::Null`] when it is not there.
+    pub fn output(&self, name: &str) -> &Value {
+        self.outputs
+            .iter()
+            .find(|(found, _)| *found == name)
+            .map_or(&Value::Null, |(_, value)| value)
+    }
+}

@@ -1,0 +1,72 @@
+//! [`Registrar`]: the claims that an iteration has asked for and not yet deleted.
+//!
+//! A claim is registered *before* the request that creates it is sent, so that nothing is lost when
+//! the request is cancelled half-way.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A claim that may exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Its name, which we chose.
+    pub name: String,
+    /// Its UID, once the API server has told it.
+    pub uid: Option<String>,
+}
+
+/// The claims of one iteration, oldest first.
+#[derive(Debug, Default)]
+pub struct Registrar {
+    claims: Mutex<Vec<Registered>>,
+}
+
+impl Registrar {
+    fn lock(&self) -> MutexGuard<'_, Vec<Registered>> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a claim that is about to be created.
+    pub fn add(&self, name: &str) {
+        self.lock().push(Registered {
+            name: name.to_owned(),
+            uid: None,
+        });
+    }
+
+    /// Notes the UID of a claim that exists now.
+    pub fn set_uid(&self, name: &str, uid: &str) {
+        if let Some(claim) = self.lock().iter_mut().find(|claim| claim.name == name) {
+            claim.uid = Some(uid.to_owned());
+        }
+    }
+
+    /// Forgets a claim that is deleted.
+    pub fn remove(&self, name: &str) {
+        self.lock().retain(|claim| claim.name != name);
+    }
+
+    /// The claim that was registered last.
+    pub fn newest(&self) -> Option<Registered> {
+        self.lock().last().cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_claim_comes_first_and_a_deleted_one_not_at_all() {
+        let registrar = Registrar::default();
+        registrar.add("a");
+        registrar.add("b");
+        registrar.set_uid("b", "u");
+        let newest = registrar.newest().unwrap();
+        assert_eq!(
+            (newest.name.as_str(), newest.uid.as_deref()),
+            ("b", Some("u"))
+        );
+        registrar.remove("b");
+        assert_eq!(registrar.newest().unwrap().name, "a");
+    }
+}

@@ -1,0 +1,68 @@
+//! Every file in `scenarios/invalid/` is refused with exactly the diagnosis in the `.stderr` file
+//! beside it. `SANDBENCH_BLESS=1 cargo test --test it invalid` writes the diagnoses anew; look at
+//! the difference before you commit it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sandbench::scenario;
+use sandbench::source::{Colour, SourceFile, render_all};
+
+/// The diagnosis of a file as `sandbench check` prints it, with paths below `directory`.
+fn diagnosis(directory: &Path, path: &Path) -> String {
+    let text = match SourceFile::load(path) {
+        Err(error) => {
+            let help = error
+                .help()
+                .map(|help| format!("  = help: {help}\n"))
+                .unwrap_or_default();
+            format!("error: failed to {error}\n{help}")
+        }
+        Ok(file) => {
+            let (scenario, problems) = scenario::parse(&file);
+            assert!(scenario.is_none(), "{} is accepted", path.display());
+            assert!(problems.has_errors());
+            render_all(&file, &problems, Colour::Plain)
+        }
+    };
+    let prefix = format!("{}/", directory.display());
+    text.replace(&prefix, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_invalid_scenario_gets_exactly_its_diagnosis() {
+        let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios/invalid");
+        let bless = std::env::var_os("SANDBENCH_BLESS").is_some();
+        let mut files: Vec<PathBuf> = fs::read_dir(&directory)
+            .expect("the directory exists")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "yaml")
+            })
+            .collect();
+        files.sort();
+        assert!(files.len() >= 25, "only {} cases", files.len());
+        let mut wrong = Vec::new();
+        for path in &files {
+            let actual = diagnosis(&directory, path);
+            let expected_path = path.with_extension("stderr");
+            if bless {
+                fs::write(&expected_path, &actual).expect("the diagnosis can be written");
+                continue;
+            }
+            let expected = fs::read_to_string(&expected_path).unwrap_or_default();
+            if actual != expected {
+                wrong.push(format!(
+                    "{}\n--- expected\n{expected}\n--- actual\n{actual}",
+                    path.display()
+                ));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
