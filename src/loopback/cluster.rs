@@ -282,4 +282,5 @@ fn token() -> String {
 }
 
 #[cfg(test)]
+#[path = "cluster_tests.rs"]
 mod tests;

@@ -77,14 +77,18 @@ impl Kubelet {
             let follower = kubelet.clone();
             lifetime.spawn(async move {
                 while let Ok(batch) = events.next().await {
-                    for event in batch {
-                        follower.follow(event);
-                    }
+                    follower.follow_all(batch);
                     tokio::task::yield_now().await;
                 }
             });
         }
         kubelet
+    }
+
+    fn follow_all(&self, batch: Vec<Event>) {
+        for event in batch {
+            self.follow(event);
+        }
     }
 
     fn follow(&self, event: Event) {

@@ -264,4 +264,5 @@ fn json(status: StatusCode, body: String) -> Response<Body> {
 }
 
 #[cfg(test)]
+#[path = "router_tests.rs"]
 mod tests;

@@ -188,10 +188,8 @@ impl World {
                 events.next().await.unwrap();
             }
         };
-        match tokio::time::timeout(Duration::from_secs(20), waiting).await {
-            Ok(object) => object,
-            Err(_) => panic!("{kind_name} {name} is {:#?}", self.get(kind_name, name)),
-        }
+        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        waited.unwrap_or_else(|_| panic!("{kind_name} {name} is {:#?}", self.get(kind_name, name)))
     }
 
     pub(crate) async fn until_ready(&self, kind_name: &str, name: &str) -> Arc<Object> {

@@ -208,7 +208,7 @@ impl ClaimController {
                 Candidate::Soon if age >= GRACE => return Ok(None),
                 Candidate::Soon => {
                     let key = key_of(claim);
-                    agenda.after(GRACE_POLL.min(GRACE - age), &key);
+                    agenda.after(GRACE_POLL.min(GRACE.saturating_sub(age)), &key);
                     if !std::mem::replace(&mut young.queued, true) {
                         self.waiting.entry(pool).or_default().push_back(key);
                     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::store::{Object, Part, Store, StoreError, now_rfc3339};
 use super::claim_rules::Refusal;
-use super::{Condition, claims, condition, generation, is_true, sandboxes, set_condition};
+use super::{Condition, claims, condition, generation, sandboxes, set_condition};
 use crate::api::annotation;
 
 /// Writes the time of now into an annotation of the claim.
@@ -22,21 +22,30 @@ pub(super) fn mirror(store: &Store, claim: &Object, sandbox: &str) -> Result<(),
     let Some(sandbox) = store.get(sandboxes(), claim.namespace(), sandbox) else {
         return Ok(());
     };
-    let place = (claim.namespace(), claim.name());
-    let written = store.update(claims(), place, Part::Status, |value| {
-        let mut bound = json!({ "name": sandbox.name() });
-        if let Some(ips) = sandbox.value["status"].get("podIPs") {
-            bound["podIPs"] = ips.clone();
-        }
-        let conditions = mirrored(value, &sandbox.value);
-        value["status"] = json!({ "conditions": conditions, "sandbox": bound });
-        Ok(())
-    })?;
-    if is_true(&written.value, "Ready") && written.annotation(annotation::FIRST_READY_AT).is_none()
-    {
+    let wanted = bound_status(&claim.value, &sandbox);
+    let is_ready = wanted["conditions"]
+        .as_array()
+        .and_then(|all| all.last())
+        .is_some_and(|ready| ready["status"] == "True");
+    if claim.value["status"] != wanted {
+        let place = (claim.namespace(), claim.name());
+        store.update(claims(), place, Part::Status, |value| {
+            value["status"] = bound_status(value, &sandbox);
+            Ok(())
+        })?;
+    }
+    if is_ready && claim.annotation(annotation::FIRST_READY_AT).is_none() {
         annotate(store, claim, annotation::FIRST_READY_AT)?;
     }
     Ok(())
+}
+
+fn bound_status(claim: &Value, sandbox: &Object) -> Value {
+    let mut bound = json!({ "name": sandbox.name() });
+    if let Some(ips) = sandbox.value["status"].get("podIPs") {
+        bound["podIPs"] = ips.clone();
+    }
+    json!({ "conditions": mirrored(claim, &sandbox.value), "sandbox": bound })
 }
 
 /// Says why the claim has no Sandbox.

@@ -24,7 +24,7 @@ pub(super) fn pod_for(sandbox: &Object) -> Value {
             "claimName": format!("{name}-{}", sandbox.name()) } }));
         spec["volumes"] = json!(volumes);
     }
-    let (labels, annotations) = metadata(sandbox);
+    let (labels, annotations) = wanted_metadata(sandbox);
     json!({
         "metadata": { "name": sandbox.name(), "labels": labels, "annotations": annotations,
             "ownerReferences": owned_by(sandbox) },
@@ -38,13 +38,19 @@ pub(super) fn volume_claim_templates(sandbox: &Object) -> impl Iterator<Item = &
     all.into_iter().flatten()
 }
 
+/// Whether labels or annotations of an existing pod are out of line with its Sandbox.
+pub(super) fn differs(pod: &Object, sandbox: &Object) -> bool {
+    let now = &pod.value["metadata"];
+    let mut wanted = json!({ "labels": now["labels"], "annotations": now["annotations"] });
+    sync_metadata(&mut wanted, sandbox);
+    wanted["labels"] != now["labels"] || wanted["annotations"] != now["annotations"]
+}
+
 /// Brings labels and annotations of an existing pod in line with its Sandbox.
-pub(super) fn sync_metadata(pod: &mut Value, sandbox: &Object) {
-    let (mut labels, annotations) = metadata(sandbox);
+pub(super) fn sync_metadata(metadata: &mut Value, sandbox: &Object) {
+    let (mut labels, annotations) = wanted_metadata(sandbox);
     let old = |list: &str| -> Vec<String> {
-        let keys = pod["metadata"]["annotations"][list]
-            .as_str()
-            .unwrap_or_default();
+        let keys = metadata["annotations"][list].as_str().unwrap_or_default();
         keys.split(',')
             .filter(|key| !key.is_empty())
             .map(str::to_owned)
@@ -56,10 +62,10 @@ pub(super) fn sync_metadata(pod: &mut Value, sandbox: &Object) {
     if labels.get(label::CREATED_BY).is_none() {
         gone_labels.push(label::CREATED_BY.to_owned());
     }
-    merge(&mut pod["metadata"]["labels"], &gone_labels, &mut labels);
+    merge(&mut metadata["labels"], &gone_labels, &mut labels);
     let mut annotations = annotations;
     merge(
-        &mut pod["metadata"]["annotations"],
+        &mut metadata["annotations"],
         &gone_annotations,
         &mut annotations,
     );
@@ -77,7 +83,7 @@ fn merge(target: &mut Value, gone: &[String], wanted: &mut Map<String, Value>) {
 }
 
 /// Labels and annotations that the pod should have.
-fn metadata(sandbox: &Object) -> (Map<String, Value>, Map<String, Value>) {
+fn wanted_metadata(sandbox: &Object) -> (Map<String, Value>, Map<String, Value>) {
     let template = &sandbox.value["spec"]["podTemplate"]["metadata"];
     let mut labels = unreserved(&template["labels"]);
     let mut annotations = unreserved(&template["annotations"]);

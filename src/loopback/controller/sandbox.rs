@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::super::store::{DeleteOptions, Event, Key, Object, Part, Store, StoreError, kind};
-use super::pod::{pod_for, sync_metadata, volume_claim_templates};
+use super::pod::{differs, pod_for, sync_metadata, volume_claim_templates};
 use super::sandbox_status::{Observed, State, write_status};
 use super::{Agenda, Reconciler, condition, key_of, owned_by, owner_key, sandboxes};
 use crate::api::{annotation, label, name_hash};
@@ -80,9 +80,9 @@ impl SandboxController {
         if suspended && !pod.is_deleting() {
             self.store
                 .delete(kind("Pod"), place, &DeleteOptions::default())?;
-        } else if !suspended && !pod.is_deleting() {
+        } else if !suspended && !pod.is_deleting() && differs(&pod, sandbox) {
             self.store.update(kind("Pod"), place, Part::Main, |value| {
-                sync_metadata(value, sandbox);
+                sync_metadata(&mut value["metadata"], sandbox);
                 Ok(())
             })?;
         }

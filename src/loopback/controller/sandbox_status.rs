@@ -36,32 +36,38 @@ pub(super) fn write_status(
     pod: Option<&Object>,
     observed: &Observed,
 ) -> Result<(), StoreError> {
+    if sandbox.value["status"] == status(&sandbox.value, pod, observed) {
+        return Ok(());
+    }
     let place = (sandbox.namespace(), sandbox.name());
     store.update(sandboxes(), place, Part::Status, |value| {
         if value["metadata"]["uid"] != sandbox.uid() {
             return Err(StoreError::NotFound);
         }
-        let generation = value["metadata"]["generation"].as_u64().unwrap_or(1);
-        let old = value["status"]["conditions"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        let mut status = json!({});
-        if observed.state != State::Expired {
-            let hash = name_hash(sandbox.name());
-            status["selector"] = json!(format!("{}={hash}", label::SANDBOX_NAME_HASH));
-            add_places(&mut status, sandbox, pod, observed);
-        }
-        status["conditions"] = json!(conditions(old, pod, observed, generation));
-        value["status"] = status;
+        value["status"] = status(value, pod, observed);
         Ok(())
     })?;
     Ok(())
 }
 
-fn add_places(status: &mut Value, sandbox: &Object, pod: Option<&Object>, observed: &Observed) {
+fn status(sandbox: &Value, pod: Option<&Object>, observed: &Observed) -> Value {
+    let generation = sandbox["metadata"]["generation"].as_u64().unwrap_or(1);
+    let old = sandbox["status"]["conditions"].as_array();
+    let old = old.cloned().unwrap_or_default();
+    let mut status = json!({});
+    if observed.state != State::Expired {
+        let hash = name_hash(sandbox["metadata"]["name"].as_str().unwrap_or_default());
+        status["selector"] = json!(format!("{}={hash}", label::SANDBOX_NAME_HASH));
+        add_places(&mut status, &sandbox["metadata"], pod, observed);
+    }
+    status["conditions"] = json!(conditions(old, pod, observed, generation));
+    status
+}
+
+fn add_places(status: &mut Value, metadata: &Value, pod: Option<&Object>, observed: &Observed) {
     if observed.service {
-        let (name, namespace) = (sandbox.name(), sandbox.namespace());
+        let text = |field: &str| metadata[field].as_str().unwrap_or_default();
+        let (name, namespace) = (text("name"), text("namespace"));
         status["service"] = json!(name);
         status["serviceFQDN"] = json!(format!("{name}.{namespace}.svc.cluster.local"));
     }

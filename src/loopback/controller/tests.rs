@@ -33,6 +33,7 @@ fn types(value: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one sequence, told once")]
 async fn a_warm_claim_adopts_in_upstreams_order_of_writes() {
     let world = World::start().await;
     world.pool("pool", "python", 1);
@@ -223,7 +224,7 @@ async fn each_warm_sandbox_is_adopted_once_and_the_pool_fills_up_again() {
     assert!(warm.is_subset(&bound));
     world.pool_is_ready("pool", 20).await;
     world.change("SandboxWarmPool", "pool", |pool| {
-        pool["spec"]["replicas"] = json!(3)
+        pool["spec"]["replicas"] = json!(3);
     });
     world.pool_is_ready("pool", 3).await;
     assert_eq!(world.names("Sandbox").len(), 43);
@@ -307,7 +308,7 @@ async fn suspending_takes_the_pod_away_and_resuming_brings_another() {
     world.until_ready("SandboxClaim", "c1").await;
     let first = world.get("Pod", "c1").unwrap();
     world.change("Sandbox", "c1", |v| {
-        v["spec"]["operatingMode"] = json!("Suspended")
+        v["spec"]["operatingMode"] = json!("Suspended");
     });
     let suspended = |value: Option<&Value>| value.is_some_and(|value| is_true(value, "Suspended"));
     let sandbox = world.until("Sandbox", "c1", suspended).await.unwrap();
@@ -339,7 +340,7 @@ async fn suspending_takes_the_pod_away_and_resuming_brings_another() {
         .await;
 
     world.change("Sandbox", "c1", |v| {
-        v["spec"]["operatingMode"] = json!("Running")
+        v["spec"]["operatingMode"] = json!("Running");
     });
     world.until_ready("SandboxClaim", "c1").await;
     let second = world.get("Pod", "c1").unwrap();
@@ -421,7 +422,7 @@ async fn a_sandbox_ends_at_its_time_and_stays_if_it_is_to_be_retained() {
         );
         world.until_ready("Sandbox", name).await;
         world.change("Sandbox", name, |v| {
-            v["spec"]["shutdownTime"] = json!("2020-01-01T00:00:00Z")
+            v["spec"]["shutdownTime"] = json!("2020-01-01T00:00:00Z");
         });
     }
     world

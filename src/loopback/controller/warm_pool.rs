@@ -82,11 +82,15 @@ impl WarmPoolController {
     }
 
     /// Counts a Sandbox in its pool, or no longer.
-    fn count(&mut self, sandbox: &Object, exists: bool) {
+    fn count(&mut self, sandbox: &Object, change: EventKind) {
         let name = (sandbox.namespace().to_owned(), sandbox.name().to_owned());
         let pool = sandbox
             .controller()
-            .filter(|owner| exists && owner["kind"] == "SandboxWarmPool" && !sandbox.is_deleting())
+            .filter(|owner| {
+                change != EventKind::Deleted
+                    && owner["kind"] == "SandboxWarmPool"
+                    && !sandbox.is_deleting()
+            })
             .and_then(|owner| owner["uid"].as_str());
         let before = self.pool_of.get(&name).map(String::as_str);
         if before != pool
@@ -168,7 +172,7 @@ impl WarmPoolController {
         for _ in 0..missing.min(BATCH) {
             let member = Self::member(pool, &template);
             let created = self.store.create(sandboxes(), pool.namespace(), member)?;
-            self.count(&created, true);
+            self.count(&created, EventKind::Added);
         }
         if missing > BATCH {
             agenda.after(BATCH_PAUSE, &key_of(pool));
@@ -224,14 +228,18 @@ impl WarmPoolController {
             .get(pool.uid())
             .map_or((0, 0), |members| (members.by_name.len(), members.ready));
         let hash = name_hash(pool.name());
+        let status = json!({
+            "replicas": replicas, "readyReplicas": ready,
+            "selector": format!("{}={hash}", label::WARM_POOL_SANDBOX),
+            "observedGeneration": generation(pool),
+        });
+        if pool.value["status"] == status {
+            return Ok(());
+        }
         let place = (pool.namespace(), pool.name());
         self.store
             .update(kind("SandboxWarmPool"), place, Part::Status, |value| {
-                value["status"] = json!({
-                    "replicas": replicas, "readyReplicas": ready,
-                    "selector": format!("{}={hash}", label::WARM_POOL_SANDBOX),
-                    "observedGeneration": generation(pool),
-                });
+                value["status"] = status;
                 Ok(())
             })?;
         Ok(())
@@ -260,7 +268,7 @@ impl Reconciler for WarmPoolController {
         match event.object.kind.kind {
             "SandboxWarmPool" => vec![key_of(&event.object)],
             "Sandbox" => {
-                self.count(&event.object, event.kind != EventKind::Deleted);
+                self.count(&event.object, event.kind);
                 let versions = [Some(&event.object), event.previous.as_ref()];
                 let known = versions.into_iter().flatten();
                 known

@@ -51,7 +51,7 @@ impl Answer {
 
 impl Execute {
     /// Decodes a request body.
-    pub(super) fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Self, Fault> {
+    pub(super) fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Self, Box<Fault>> {
         if body.is_empty() {
             return Err(Fault::new("missing", None, "Field required"));
         }

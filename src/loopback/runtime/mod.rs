@@ -4,6 +4,7 @@
 //! It accepts connections before [`PodRuntime::start`] returns and leaves nothing after
 //! [`PodRuntime::end`]. Answers are byte for byte those of the upstream legacy Python runtime.
 
+mod download;
 mod execute;
 mod files;
 mod path;

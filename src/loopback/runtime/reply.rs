@@ -1,6 +1,6 @@
 //! Answers of the legacy runtime: compact JSON with the keys in a fixed order.
 //!
-//! Source of shapes and texts: the upstream legacy Python runtime (FastAPI), observed.
+//! Source of shapes and texts: the upstream legacy Python runtime (`FastAPI`), observed.
 
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -66,29 +66,29 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    pub(super) fn new(kind: &'static str, field: Option<&str>, msg: &'static str) -> Self {
+    pub(super) fn new(kind: &'static str, field: Option<&str>, msg: &'static str) -> Box<Self> {
         let loc = std::iter::once("body").chain(field).map(Value::from);
-        Self {
+        Box::new(Self {
             kind,
             loc: loc.collect(),
             msg,
             input: Value::Null,
             ctx: None,
-        }
+        })
     }
 
-    pub(super) fn input(mut self, input: Value) -> Self {
+    pub(super) fn input(mut self: Box<Self>, input: Value) -> Box<Self> {
         self.input = input;
         self
     }
 
-    pub(super) fn context(mut self, context: Value) -> Self {
+    pub(super) fn context(mut self: Box<Self>, context: Value) -> Box<Self> {
         self.ctx = Some(context);
         self
     }
 
     /// A body that is not JSON; `position` is the byte of the fault.
-    pub(super) fn invalid_json(position: usize, error: &str) -> Self {
+    pub(super) fn invalid_json(position: usize, error: &str) -> Box<Self> {
         let mut fault = Self::new("json_invalid", None, "JSON decode error")
             .input(json!({}))
             .context(json!({ "error": error }));
@@ -98,10 +98,10 @@ impl Fault {
 }
 
 /// The 422 answer for one fault.
-pub(super) fn unprocessable(fault: Fault) -> Response<Body> {
+pub(super) fn unprocessable(fault: Box<Fault>) -> Response<Body> {
     #[derive(Serialize)]
     struct Faults {
-        detail: [Fault; 1],
+        detail: [Box<Fault>; 1],
     }
     json_reply(
         StatusCode::UNPROCESSABLE_ENTITY,

@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::super::http::{Body, Lifetime, full, serve};
+use super::download::download;
 use super::execute::Execute;
 use super::files;
 use super::path::decode;
@@ -168,7 +169,7 @@ impl LegacyRuntime {
                 let (head, body) = request.into_parts();
                 files::upload(base, &head.headers, body).await
             }
-            Route::Download(path) => files::download(base, &path, request.headers()).await,
+            Route::Download(path) => download(base, &path, request.headers()).await,
             Route::List(path) => files::list(base, &path).await,
             Route::Exists(path) => files::exists(base, &path).await,
             Route::Redirect(path) => redirect(&path, request.headers().get(HOST)),

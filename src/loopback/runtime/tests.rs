@@ -102,11 +102,11 @@ async fn commands_answer_exactly_as_upstreams_runtime() {
             r#"{"stdout":"","stderr":"","exit_code":-9}"#,
         ),
         (
-            r#"printf 'a\r\nb\rc'"#,
+            r"printf 'a\r\nb\rc'",
             r#"{"stdout":"a\nb\nc","stderr":"","exit_code":0}"#,
         ),
         (
-            r#"printf '\377'"#,
+            r"printf '\377'",
             r#"{"stdout":"","stderr":"Failed to execute command: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte","exit_code":1}"#,
         ),
         (
@@ -234,6 +234,7 @@ async fn wrong_execute_requests_are_refused_in_the_frameworks_shape() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn every_path_answers_as_upstreams_runtime() {
     let pod = Pod::start().await;
     pod.run("mkdir -p sub").await;

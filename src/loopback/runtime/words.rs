@@ -3,8 +3,6 @@
 //! Written from the documented behaviour of Python 3's `shlex` in POSIX mode (whitespace splits,
 //! no comments), because Rust's lexers treat `#` as the start of a comment.
 
-use std::fmt::Write as _;
-
 /// Why a command could not be split; prints as Python's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SplitError {
@@ -101,14 +99,17 @@ pub(super) fn repr(text: &str) -> String {
                 out.push(c);
             }
             c if u32::from(c) < 0x20 || (0x7f..0xa1).contains(&u32::from(c)) || c == '\u{ad}' => {
-                // writing to a String cannot fail
-                let _ = write!(out, "\\x{:02x}", u32::from(c));
+                out.push_str(&hex_escape(u32::from(c)));
             }
             c => out.push(c),
         }
     }
     out.push(quote);
     out
+}
+
+fn hex_escape(code: u32) -> String {
+    format!("\\x{code:02x}")
 }
 
 /// Python's `repr` of a list of strings.

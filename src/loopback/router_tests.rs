@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http_body_util::StreamBody;
 use hyper::body::Frame;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::super::http::{BoxError, full};
@@ -179,7 +180,7 @@ async fn what_cannot_be_reached_is_a_502_and_what_takes_too_long_a_504() {
 struct Echo(Arc<tokio::sync::Mutex<mpsc::Receiver<Bytes>>>);
 
 impl Echo {
-    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    fn handle(&self, request: &Request<Incoming>) -> Response<Body> {
         if request.uri().path() == "/stream" {
             let receiver = Arc::clone(&self.0);
             let stream = futures::stream::unfold(receiver, |receiver| async move {
@@ -206,7 +207,7 @@ fn echo(listener: TcpListener, receiver: mpsc::Receiver<Bytes>) -> Lifetime {
     let echo = Echo(Arc::new(tokio::sync::Mutex::new(receiver)));
     let handler = move |request| {
         let echo = echo.clone();
-        async move { echo.handle(request).await }
+        async move { echo.handle(&request) }
     };
     serve(listener, None, handler, &lifetime);
     lifetime
@@ -274,4 +275,48 @@ async fn answers_are_passed_on_chunk_by_chunk() {
     assert!(response.body_mut().frame().await.is_none());
     tasks.end().await;
     router.stop().await;
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_passes_through_in_both_directions() {
+    let (router, address) = router().await;
+    let backend = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = backend.local_addr().unwrap().port();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        let (mut stream, _) = backend.accept().await.unwrap();
+        let head = read_head(&mut stream).await.to_ascii_lowercase();
+        assert!(
+            head.contains("upgrade: echo") && head.contains("connection: upgrade"),
+            "{head}"
+        );
+        let switch =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+        stream.write_all(switch.as_bytes()).await.unwrap();
+        let mut four = [0; 4];
+        stream.read_exact(&mut four).await.unwrap();
+        stream.write_all(&four).await.unwrap();
+    });
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Sandbox-ID: sbx\r\n\
+         X-Sandbox-Pod-IP: 127.0.0.1\r\nX-Sandbox-Port: {port}\r\n\r\n"
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    let head = read_head(&mut client).await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    client.write_all(b"ping").await.unwrap();
+    let mut four = [0; 4];
+    client.read_exact(&mut four).await.unwrap();
+    assert_eq!(&four, b"ping");
+    tasks.join_next().await.unwrap().unwrap();
+    router.stop().await;
+}
+
+async fn read_head(stream: &mut tokio::net::TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
 }

@@ -23,8 +23,8 @@ fn routed(mut request: Request<Full<Bytes>>, sandbox: &str) -> Request<Full<Byte
     request
 }
 
-async fn ready_claim(world: &World, name: &str, service: bool) -> std::sync::Arc<Object> {
-    world.template("with-service", &json!({}), &json!({ "service": service }));
+async fn ready_claim(world: &World, name: &str, fields: &serde_json::Value) -> Arc<Object> {
+    world.template("with-service", &json!({}), fields);
     world.pool("pool", "with-service", 0);
     world.claim(name, "pool", &json!({}));
     world.until_ready("SandboxClaim", name).await
@@ -35,7 +35,7 @@ const HI: &str = r#"{"stdout":"hi\n","stderr":"","exit_code":0}"#;
 #[tokio::test]
 async fn a_command_reaches_its_pod_through_every_door() {
     let world = World::start().await;
-    let claim = ready_claim(&world, "c1", true).await;
+    let claim = ready_claim(&world, "c1", &json!({ "service": true })).await;
     let ip: IpAddr = claim.value["status"]["sandbox"]["podIPs"][0]
         .as_str()
         .unwrap()
@@ -131,7 +131,7 @@ async fn a_gateway_whose_port_is_taken_says_so() {
 #[tokio::test]
 async fn calls_in_flight_fail_when_the_router_stops_and_work_when_it_is_back() {
     let world = World::start().await;
-    ready_claim(&world, "c1", false).await;
+    ready_claim(&world, "c1", &json!({})).await;
     let router = world.cluster.router();
     let directory = |name: &str| {
         let uid = world.get("Pod", name).unwrap().uid().to_owned();
