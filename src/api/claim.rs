@@ -39,6 +39,22 @@ pub struct ClaimSpec {
     /// When the claim ends by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifecycle: Option<Lifecycle>,
+    /// `v1beta1`: volumes of the claim's own. Forces a cold start.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_is_default"
+    )]
+    pub volume_claim_templates: Vec<VolumeClaimTemplate>,
+}
+
+/// A volume that a sandbox gets of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VolumeClaimTemplate {
+    /// Its name; the PersistentVolumeClaim is called `<name>-<sandbox>`.
+    pub metadata: NameRef,
+    /// The PersistentVolumeClaim's spec.
+    pub spec: serde_json::Value,
 }
 
 /// A reference by name to an object in the same namespace.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::annotation;
-use super::claim::{PodIp, addresses};
+use super::claim::{PodIp, VolumeClaimTemplate, addresses};
 use super::condition::Condition;
 use super::metadata::{Metadata, null_is_default};
 
@@ -18,9 +18,20 @@ use super::metadata::{Metadata, null_is_default};
 pub struct Sandbox {
     /// Name, UID, labels and so on.
     pub metadata: Metadata,
+    /// What is wanted, as far as the client looks at it.
+    pub spec: SandboxSpec,
     /// What is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<SandboxStatus>,
+}
+
+/// What a sandbox is to be, as far as the client looks at it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SandboxSpec {
+    /// Its volumes: the template's, then the claim's.
+    #[serde(deserialize_with = "null_is_default")]
+    pub volume_claim_templates: Vec<VolumeClaimTemplate>,
 }
 
 /// What has become of a sandbox.

@@ -41,6 +41,16 @@ impl Failure {
         Self::new(Exit::Usage, action)
     }
 
+    /// A signal came before the run had begun.
+    pub(super) fn interrupted() -> Self {
+        Self::new(Exit::Interrupted, "begin the run: it was interrupted")
+    }
+
+    /// A file is not valid.
+    pub(super) fn invalid(action: impl Into<String>) -> Self {
+        Self::new(Exit::Invalid, action)
+    }
+
     /// A fault of ours.
     pub(super) fn internal(action: impl Into<String>) -> Self {
         Self::new(Exit::Internal, action)

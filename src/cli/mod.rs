@@ -6,24 +6,37 @@
 )]
 
 mod args;
+mod check;
 mod child;
 mod cluster;
 mod exit_code;
 mod failure;
+mod progress;
 mod provision;
+mod run;
 mod signal;
+mod target;
 
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
-use args::{Arguments, ClusterCommand, Command};
+use args::{Arguments, ClusterCommand, ColourChoice, Command};
 use exit_code::Exit;
 use failure::Failure;
 
 /// Runs the program with the process's arguments and gives its exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let filter =
+        EnvFilter::try_from_env("SANDBENCH_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .without_time()
+        .init();
     // The only provider that is compiled in; a second install would be harmless.
     let _installed = rustls::crypto::ring::default_provider()
         .install_default()
@@ -54,8 +67,54 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
+    let choice = arguments.color;
     match arguments.command {
+        Command::Run(run) => run::run(run, Look::of(choice, &io::stdout())).await,
+        Command::Check(check) => Ok(check::run(
+            &check.files,
+            Look::of(choice, &io::stderr()).source(),
+        )),
         Command::Cluster(ClusterCommand::Up(up)) => cluster::up(up).await,
-        Command::Run(_) | Command::Check(_) => Ok(Exit::Ok),
+    }
+}
+
+/// How output looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Plain,
+    Coloured,
+}
+
+impl Look {
+    /// `NO_COLOR`, even empty, switches colour off; `CLICOLOR_FORCE` and `FORCE_COLOR` on.
+    fn of(choice: ColourChoice, stream: &impl IsTerminal) -> Self {
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let forced = is_set("CLICOLOR_FORCE") || is_set("FORCE_COLOR");
+        let coloured = match choice {
+            ColourChoice::Always => true,
+            ColourChoice::Never => false,
+            ColourChoice::Auto if is_set("NO_COLOR") => false,
+            ColourChoice::Auto => forced || (stream.is_terminal() && !dumb),
+        };
+        if coloured {
+            Self::Coloured
+        } else {
+            Self::Plain
+        }
+    }
+
+    fn source(self) -> crate::source::Colour {
+        match self {
+            Self::Plain => crate::source::Colour::Plain,
+            Self::Coloured => crate::source::Colour::Ansi,
+        }
+    }
+
+    fn report(self) -> crate::report::Colour {
+        match self {
+            Self::Plain => crate::report::Colour::Off,
+            Self::Coloured => crate::report::Colour::On,
+        }
     }
 }

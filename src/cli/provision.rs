@@ -120,6 +120,9 @@ fn template_spec() -> Value {
         "service": true,
         "volumeClaimTemplatesPolicy": "Overrides",
         "envVarsInjectionPolicy": "Overrides",
+        "volumeClaimTemplates": [{ "metadata": { "name": "workspace" },
+            "spec": { "accessModes": ["ReadWriteOnce"],
+                "resources": { "requests": { "storage": "1Gi" } } } }],
         "podTemplate": { "spec": { "containers": [{
             "name": "python-runtime",
             "image": "loopback/python-runtime",

@@ -1,10 +1,17 @@
 //! [`ClientBuilder`]: which cluster, which namespace, which run, which name server.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use super::core::Client;
+use super::cluster::{self, Api};
+use super::connect::GatewayCache;
+use super::core::{Client, Inner};
+use super::create::{is_dns_label, is_label_value};
+use super::data::{Network, Pools};
+use super::dns::Resolver;
 use super::error::BuildError;
+use super::tasks::{Gauge, Tasks};
 
 /// Who resolves names: of sandboxes in the cluster, of gateways and of direct URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,6 +123,78 @@ impl ClientBuilder {
     /// # Cancel safety
     /// Nothing is left behind.
     pub async fn build(self) -> Result<Client, BuildError> {
-        Err(BuildError::NoCluster)
+        let Self {
+            cluster,
+            namespace,
+            run_id,
+            dns,
+            ready_timeout,
+            request_timeout,
+        } = self;
+        if !is_dns_label(&namespace) {
+            return Err(invalid("namespace", &namespace, NAMESPACE));
+        }
+        if let Some(run_id) = &run_id
+            && (run_id.is_empty() || !is_label_value(run_id))
+        {
+            return Err(invalid("run id", run_id, RUN_ID));
+        }
+        let config = cluster::load(cluster).await?;
+        let resolver = Resolver::new(dns, &namespace)?;
+        let (tasks, sockets, tunnels) = (Tasks::default(), Gauge::default(), Gauge::default());
+        // Ends the connections again if something fails below.
+        let guard = EndOnDrop(Some(tasks.clone()));
+        let requests = cluster::connect(&config, &tasks, &sockets)?;
+        let streams = cluster::connect(&config, &tasks, &sockets)?;
+        let server = config.cluster_url.to_string();
+        let api = Api::new(requests, streams, request_timeout, &server, &tasks);
+        let version = cluster::discover(&api, &namespace).await?;
+        let network = Network::new(resolver, api.clone(), sockets.clone(), tunnels.clone());
+        let pools = Pools::new(Arc::new(network), tasks.clone());
+        guard.release();
+        Ok(Client::new(Inner {
+            namespace,
+            run_id,
+            version,
+            api,
+            tasks,
+            sockets,
+            tunnels,
+            pools,
+            gateways: GatewayCache::default(),
+            ready_timeout,
+            request_timeout,
+            hub: OnceLock::new(),
+            known: Mutex::default(),
+        }))
+    }
+}
+
+const NAMESPACE: &str = "it must be 1 to 63 lower-case letters, digits and `-`";
+const RUN_ID: &str =
+    "it must be 1 to 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
+
+fn invalid(setting: &'static str, value: &str, problem: &'static str) -> BuildError {
+    BuildError::Setting {
+        setting,
+        value: value.to_owned(),
+        problem,
+    }
+}
+
+/// Ends tasks unless released.
+struct EndOnDrop(Option<Tasks>);
+
+impl EndOnDrop {
+    fn release(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if let Some(tasks) = &self.0 {
+            tasks.end();
+        }
     }
 }

@@ -3,12 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 use tokio::time::Instant;
 
+use super::core::Client;
 use super::error::ReadyError;
+use super::hub::Subscription;
+use super::ready;
+use crate::api::annotation;
+use crate::api::claim::SandboxClaim;
 
 /// What a sandbox is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +39,19 @@ pub struct CreateRequest {
     /// After this time the controller deletes claim and sandbox, whatever becomes of the client.
     /// Whole seconds are sent, rounded up. Default: never.
     pub time_to_live: Option<Duration>,
+    /// Volumes of the sandbox's own; they force a cold start. Not on `v1alpha1` clusters.
+    pub volumes: Vec<VolumeRequest>,
+}
+
+/// A volume that a sandbox is to have of its own, `ReadWriteOnce`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeRequest {
+    /// Its name.
+    pub name: String,
+    /// Its size as Kubernetes writes it: `4Gi`.
+    pub storage: String,
+    /// Its storage class; the cluster's default if `None`.
+    pub storage_class: Option<String>,
 }
 
 impl CreateRequest {
@@ -44,13 +63,14 @@ impl CreateRequest {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             time_to_live: None,
+            volumes: Vec::new(),
         }
     }
 }
 
 /// A name for a claim: `sandbox-claim-` and 16 hexadecimal digits from 64 random bits.
 ///
-/// Who must be able to clean up even if [`Client::create`](super::Client::create) is cancelled
+/// Who must be able to clean up even if [`Client::create`] is cancelled
 /// chooses the name first.
 pub fn random_claim_name() -> String {
     format!("sandbox-claim-{:016x}", rand::rng().random::<u64>())
@@ -92,32 +112,57 @@ pub struct ClaimTimings {
 
 /// A claim that exists; it may not be ready yet.
 #[derive(Debug, Clone)]
-pub struct Claim {
-    name: String,
-    uid: String,
-    namespace: String,
+pub struct Claim(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    object: Arc<SandboxClaim>,
     timings: ClaimTimings,
+    subscription: Option<Subscription>,
 }
 
 impl Claim {
+    pub(super) fn new(
+        client: Client,
+        object: SandboxClaim,
+        timings: ClaimTimings,
+        subscription: Option<Subscription>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            client,
+            object: Arc::new(object),
+            timings,
+            subscription,
+        }))
+    }
+
     /// Name of the claim.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.object.metadata.name
     }
 
     /// UID of the claim.
     pub fn uid(&self) -> &str {
-        &self.uid
+        &self.0.object.metadata.uid
+    }
+
+    /// When it was first asked for, as its annotation says (RFC 3339); absent on claims of others.
+    pub fn requested_at(&self) -> Option<&str> {
+        let annotations = &self.0.object.metadata.annotations;
+        annotations
+            .get(annotation::FIRST_REQUESTED_AT)
+            .map(String::as_str)
     }
 
     /// Namespace of the claim.
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        self.0.client.namespace()
     }
 
     /// When it was asked for and confirmed.
     pub fn timings(&self) -> ClaimTimings {
-        self.timings
+        self.0.timings
     }
 
     /// Waits until the claim is ready.
@@ -129,11 +174,20 @@ impl Claim {
     /// # Cancel safety
     /// Can be dropped and called again.
     pub async fn wait_ready(&self, timeout: Duration) -> Result<ReadyClaim, ReadyError> {
-        Err(ReadyError::Timeout {
-            claim: self.name.clone(),
-            after: timeout,
-            last: String::new(),
-        })
+        ready::wait(self, timeout).await
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    /// The claim as the API server gave it when it was created or found.
+    pub(super) fn object(&self) -> &Arc<SandboxClaim> {
+        &self.0.object
+    }
+
+    pub(super) fn subscription(&self) -> Option<&Subscription> {
+        self.0.subscription.as_ref()
     }
 }
 

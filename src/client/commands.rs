@@ -2,8 +2,16 @@
 
 use std::time::Duration;
 
+use http::{HeaderValue, Method};
+
+use super::data::{Call, Operation, Repeat, RequestBody, decode};
 use super::error::CallError;
 use super::sandbox::Sandbox;
+use crate::api::runtime::{ExecuteRequest, ExecuteResponse};
+use crate::units::ByteSize;
+
+/// Largest answer to a command. Source: the Go SDK.
+const OUTPUT_LIMIT: ByteSize = ByteSize(16 << 20);
 
 /// A command with its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +81,35 @@ impl Commands<'_> {
     /// # Cancel safety
     /// If dropped, the command may have been started and then keeps running.
     pub async fn run(&self, command: impl Into<Command>) -> Result<ExecutionResult, CallError> {
-        let command = command.into();
-        Err(CallError::Closed {
-            operation: format!("run in {}: {}", self.sandbox.name(), command.command),
+        let Command { command, timeout } = command.into();
+        let request = ExecuteRequest {
+            command,
+            timeout_seconds: None,
+        };
+        let operation = Operation {
+            verb: "run",
+            subject: &request.command,
+            sandbox: self.sandbox.name(),
+        };
+        let answer = self
+            .sandbox
+            .call(Call {
+                operation,
+                method: Method::POST,
+                path: "/execute".to_owned(),
+                content_type: Some(HeaderValue::from_static("application/json")),
+                body: RequestBody::json(&request),
+                limit: OUTPUT_LIMIT,
+                timeout: timeout.unwrap_or_else(|| self.sandbox.timeout()),
+                repeat: Repeat::Harmful,
+            })
+            .await?;
+        let response: ExecuteResponse = decode(&answer, operation)?;
+        Ok(ExecutionResult {
+            stdout: response.stdout,
+            stderr: response.stderr,
+            exit_code: response.exit_code,
+            timed_out: response.timed_out,
         })
     }
 }

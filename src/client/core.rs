@@ -1,14 +1,23 @@
 //! [`Client`]: claims of one namespace, and connections to their sandboxes.
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout};
+
 use super::builder::ClientBuilder;
-use super::claim::{Claim, CreateRequest, ReadyClaim};
-use super::connect::ConnectionMode;
-use super::error::{ConnectError, CreateError, DeleteError, ReadyError, WaitError};
+use super::claim::{Claim, ClaimTimings, CreateRequest, ReadyClaim};
+use super::cluster::{Api, Collection, Resource};
+use super::connect::{ConnectionMode, GatewayCache};
+use super::data::Pools;
+use super::error::{ConnectError, CreateError, DeleteError, KubeError, ReadyError, WaitError};
+use super::hub::{Hub, Subscription};
 use super::sandbox::Sandbox;
-use crate::api::ApiVersion;
+use super::tasks::{Gauge, Tasks};
+use super::{create, delete, gone};
+use crate::api::claim::SandboxClaim;
+use crate::api::{ApiVersion, EXTENSIONS_GROUP, GROUP, label, plural};
 
 /// What became of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,11 +52,39 @@ pub struct Client(Arc<Inner>);
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    namespace: String,
-    run_id: Option<String>,
+    pub(super) namespace: String,
+    pub(super) run_id: Option<String>,
+    pub(super) version: ApiVersion,
+    pub(super) api: Api,
+    pub(super) tasks: Tasks,
+    pub(super) sockets: Gauge,
+    pub(super) tunnels: Gauge,
+    pub(super) pools: Pools,
+    pub(super) gateways: GatewayCache,
+    pub(super) ready_timeout: Duration,
+    pub(super) request_timeout: Duration,
+    pub(super) hub: OnceLock<Hub>,
+    pub(super) known: Mutex<HashMap<String, Known>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.end();
+    }
+}
+
+/// What the client remembers of a claim until it is gone.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) uid: String,
+    pub(super) sandbox: Option<String>,
 }
 
 impl Client {
+    pub(super) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
     /// Settings for a new client.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
@@ -55,7 +92,7 @@ impl Client {
 
     /// The API version that the cluster serves and the client speaks.
     pub fn api_version(&self) -> ApiVersion {
-        ApiVersion::V1Beta1
+        self.0.version
     }
 
     /// Namespace of all claims.
@@ -68,6 +105,16 @@ impl Client {
         self.0.run_id.as_deref()
     }
 
+    /// How long a claim may take to become ready, as set when the client was built.
+    pub fn ready_timeout(&self) -> Duration {
+        self.0.ready_timeout
+    }
+
+    /// How long one request or call may take, as set when the client was built.
+    pub fn request_timeout(&self) -> Duration {
+        self.0.request_timeout
+    }
+
     /// Creates a claim. A lost answer is recovered: the claim is looked up by its name, and
     /// recognised by an annotation that only this request wrote.
     ///
@@ -77,9 +124,7 @@ impl Client {
     /// # Cancel safety
     /// If dropped, the claim may exist: delete it by the name in the request.
     pub async fn create(&self, request: CreateRequest) -> Result<Claim, CreateError> {
-        Err(CreateError::AlreadyExists {
-            claim: request.name.unwrap_or_default(),
-        })
+        create::create(self, request).await
     }
 
     /// Attaches to a claim that exists already.
@@ -90,13 +135,39 @@ impl Client {
     /// # Cancel safety
     /// Nothing is left behind.
     pub async fn claim(&self, name: &str) -> Result<Claim, ReadyError> {
-        Err(ReadyError::NotFound {
-            claim: name.to_owned(),
-        })
+        let requested = Instant::now();
+        let found: Result<SandboxClaim, KubeError> = self.api().get(&self.claims(), name).await;
+        let object = found.map_err(|error| {
+            let claim = name.to_owned();
+            if error.is_not_found() {
+                ReadyError::NotFound { claim }
+            } else {
+                let source = Box::new(error);
+                ReadyError::Kube { claim, source }
+            }
+        })?;
+        let timings = ClaimTimings {
+            requested,
+            acknowledged: Instant::now(),
+        };
+        let of_run = object
+            .metadata
+            .labels
+            .get(label::RUN_ID)
+            .map(String::as_str);
+        let subscription = if of_run == self.run_id() {
+            self.subscribe(name)
+        } else {
+            None
+        };
+        if let Some(subscription) = &subscription {
+            subscription.confirm();
+        }
+        Ok(Claim::new(self.clone(), object, timings, subscription))
     }
 
-    /// Prepares a connection to a sandbox: looks up the way, and proves with one TCP connection
-    /// that it can be used. That connection is kept for the first call.
+    /// Prepares a connection to a sandbox: looks up the way, and proves with one connection that
+    /// it can be used. That connection is kept for the first call.
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -108,9 +179,15 @@ impl Client {
         claim: &ReadyClaim,
         mode: &ConnectionMode,
     ) -> Result<Sandbox, ConnectError> {
-        Err(ConnectError::Closed {
-            target: format!("{mode} {}", claim.sandbox_name),
-        })
+        let endpoint = mode.connect(self, claim).await?;
+        let limit = self.0.request_timeout;
+        timeout(limit, endpoint.pool().prove())
+            .await
+            .map_err(|_| ConnectError::Timeout {
+                target: endpoint.pool().route().describe(),
+                after: limit,
+            })??;
+        Ok(Sandbox::new(claim, mode.clone(), endpoint, limit))
     }
 
     /// Deletes a claim and with it its sandbox, in the background. With a UID, only that very
@@ -122,11 +199,11 @@ impl Client {
     /// # Cancel safety
     /// If dropped, the deletion may or may not take place.
     pub async fn delete(&self, claim: &str, uid: Option<&str>) -> Result<Deleted, DeleteError> {
-        let _ = (claim, uid);
-        Err(DeleteError::NoRunId)
+        delete::one(self, claim, uid).await
     }
 
-    /// Waits until a claim, its sandbox and its Pod are gone.
+    /// Waits until a claim, its sandbox and its Pod are gone. Who may not read Sandboxes or Pods
+    /// waits for what it may read.
     ///
     /// # Errors
     /// [`WaitError`].
@@ -139,49 +216,168 @@ impl Client {
         uid: Option<&str>,
         timeout: Duration,
     ) -> Result<(), WaitError> {
-        let _ = uid;
-        Err(WaitError::Timeout {
-            claim: claim.to_owned(),
-            left: String::new(),
-            after: timeout,
-        })
+        gone::wait(self, claim, uid, timeout).await
     }
 
     /// Names of all claims of the run.
     ///
     /// # Errors
     /// [`DeleteError`]: no run id, or the API server's refusal.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
     pub async fn list_claims_of_run(&self) -> Result<Vec<String>, DeleteError> {
-        Err(DeleteError::NoRunId)
+        let claims = delete::claims_of_run(self).await?;
+        Ok(claims
+            .into_iter()
+            .map(|claim| claim.metadata.name)
+            .collect())
     }
 
     /// Deletes all claims of the run; tells how many there were.
     ///
     /// # Errors
     /// [`DeleteError`].
+    ///
+    /// # Cancel safety
+    /// If dropped, some may be deleted; call it again.
     pub async fn delete_claims_of_run(&self) -> Result<usize, DeleteError> {
-        Err(DeleteError::NoRunId)
+        delete::all_of_run(self).await
     }
 
-    /// Counts what is left of the run.
+    /// Counts what is left of the run. What may not be read is not counted.
     ///
     /// # Errors
     /// [`DeleteError`]: no run id, or the API server's refusal.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
     pub async fn leftovers(&self) -> Result<Leftovers, DeleteError> {
-        Err(DeleteError::NoRunId)
+        delete::leftovers(self).await
     }
 
-    /// How many sockets the client has open, to the API server and to sandboxes.
+    /// How many sockets the client has open, to the API server and to sandboxes. A port-forward
+    /// counts as a tunnel and also as a socket.
     pub fn open_connections(&self) -> usize {
-        0
+        self.0.sockets.count()
     }
 
     /// How many port-forwards the client has open.
     pub fn open_tunnels(&self) -> usize {
-        0
+        self.0.tunnels.count()
     }
 
     /// Ends all background tasks and connections and waits for their end. Dropping the last
-    /// handle ends them too, without waiting.
-    pub async fn close(&self) {}
+    /// handle ends them too, without waiting. Afterwards nothing can be connected any more.
+    ///
+    /// # Cancel safety
+    /// Can be dropped and called again.
+    pub async fn close(&self) {
+        self.0.tasks.end();
+        self.0.pools.clear();
+        self.0.tasks.close().await;
+    }
+}
+
+impl Client {
+    pub(super) fn api(&self) -> &Api {
+        &self.0.api
+    }
+
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    pub(super) fn pools(&self) -> &Pools {
+        &self.0.pools
+    }
+
+    pub(super) fn gateways(&self) -> &GatewayCache {
+        &self.0.gateways
+    }
+
+    /// The claims of the namespace.
+    pub(super) fn claims(&self) -> Collection {
+        self.extension(plural::CLAIMS)
+    }
+
+    /// The warm pools of the namespace.
+    pub(super) fn warm_pools(&self) -> Collection {
+        self.extension(plural::WARM_POOLS)
+    }
+
+    /// The sandboxes of the namespace.
+    pub(super) fn sandboxes(&self) -> Collection {
+        Resource {
+            group: GROUP,
+            version: self.0.version.as_str(),
+            plural: plural::SANDBOXES,
+        }
+        .of(&self.0.namespace)
+    }
+
+    /// The Pods of the namespace.
+    pub(super) fn pods(&self) -> Collection {
+        Resource {
+            group: "",
+            version: "v1",
+            plural: "pods",
+        }
+        .of(&self.0.namespace)
+    }
+
+    fn extension(&self, plural: &'static str) -> Collection {
+        Resource {
+            group: EXTENSIONS_GROUP,
+            version: self.0.version.as_str(),
+            plural,
+        }
+        .of(&self.0.namespace)
+    }
+
+    /// Listens for a claim on the shared watch; without a run id there is none.
+    pub(super) fn subscribe(&self, name: &str) -> Option<Subscription> {
+        let run_id = self.0.run_id.as_deref()?;
+        let hub = self
+            .0
+            .hub
+            .get_or_init(|| Hub::start(self.0.api.clone(), self.claims(), run_id, &self.0.tasks));
+        Some(hub.subscribe(name))
+    }
+
+    /// Remembers a claim until it is known to be gone.
+    pub(super) fn remember(&self, claim: &SandboxClaim) {
+        let known = Known {
+            uid: claim.metadata.uid.clone(),
+            sandbox: claim.sandbox_name().map(str::to_owned),
+        };
+        self.known().insert(claim.metadata.name.clone(), known);
+    }
+
+    pub(super) fn recall(&self, claim: &str) -> Option<Known> {
+        self.known().get(claim).cloned()
+    }
+
+    pub(super) fn forget(&self, claim: &str) {
+        self.known().remove(claim);
+    }
+
+    /// UIDs of the claims that this client made and that are not known to be gone.
+    pub(super) fn remembered_uids(&self) -> HashSet<String> {
+        let known = self.known();
+        known.values().map(|known| known.uid.clone()).collect()
+    }
+
+    /// Names of the sandboxes of those claims.
+    pub(super) fn remembered_sandboxes(&self) -> HashSet<String> {
+        let known = self.known();
+        known
+            .values()
+            .filter_map(|known| known.sandbox.clone())
+            .collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -4,19 +4,53 @@
 //! watch, and deletes them. [`Sandbox`] speaks to what runs in a sandbox, over one of the ways in
 //! [`connect`]: commands and files. Every call is one attempt, bounded by one deadline, and every
 //! error tells whether the request can have been received.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use sandbench::client::{ClaimSource, Client, ConnectionMode, CreateRequest, connect::Tunnel};
+//!
+//! let client = Client::builder().infer().run_id("example-1").build().await?;
+//! let mut request = CreateRequest::new(ClaimSource::WarmPool("python".to_owned()));
+//! request.time_to_live = Some(Duration::from_secs(600));
+//! let claim = client.create(request).await?;
+//! let ready = claim.wait_ready(client.ready_timeout()).await?;
+//!
+//! let mode = ConnectionMode::Tunnel(Tunnel::default());
+//! let sandbox = client.connect(&ready, &mode).await?;
+//! let result = sandbox.commands().run("echo hello").await?;
+//! assert_eq!(result.stdout, "hello\n");
+//!
+//! client.delete(claim.name(), Some(claim.uid())).await?;
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod builder;
 mod claim;
+mod cluster;
 mod commands;
 pub mod connect;
 mod core;
+mod create;
+mod data;
+mod delete;
+mod dns;
+mod encode;
 mod error;
 mod files;
+mod gone;
+mod hub;
+mod ready;
 mod sandbox;
+mod tasks;
+mod volumes;
 
 pub use builder::{ClientBuilder, Dns};
 pub use claim::{
-    Claim, ClaimSource, ClaimTimings, CreateRequest, LaunchType, ReadyClaim, random_claim_name,
+    Claim, ClaimSource, ClaimTimings, CreateRequest, LaunchType, ReadyClaim, VolumeRequest,
+    random_claim_name,
 };
 pub use commands::{Command, Commands, ExecutionResult};
 pub use connect::ConnectionMode;
@@ -29,3 +63,10 @@ pub use files::{FileEntry, Files};
 pub use sandbox::Sandbox;
 
 pub use crate::api::ApiVersion;
+pub use crate::api::runtime::FileType;
+
+/// How the client names itself to servers.
+const USER_AGENT: &str = concat!("sandbench/", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,15 @@
 //! [`Sandbox`]: the handle to one sandbox over one connection mode.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
+
+use super::claim::ReadyClaim;
 use super::commands::Commands;
-use super::connect::ConnectionMode;
+use super::connect::{ConnectionMode, Endpoint};
+use super::data::{Call, perform};
+use super::error::CallError;
 use super::files::Files;
 
 /// A handle to one sandbox. Cheap to clone; all handles share the client's connections.
@@ -16,9 +22,27 @@ struct Inner {
     claim_name: String,
     namespace: String,
     mode: ConnectionMode,
+    endpoint: Endpoint,
+    timeout: Duration,
 }
 
 impl Sandbox {
+    pub(super) fn new(
+        claim: &ReadyClaim,
+        mode: ConnectionMode,
+        endpoint: Endpoint,
+        timeout: Duration,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            name: claim.sandbox_name.clone(),
+            claim_name: claim.claim_name.clone(),
+            namespace: claim.namespace.clone(),
+            mode,
+            endpoint,
+            timeout,
+        }))
+    }
+
     /// Name of the sandbox.
     pub fn name(&self) -> &str {
         &self.0.name
@@ -57,5 +81,22 @@ impl Sandbox {
     ///
     /// # Cancel safety
     /// The handle counts as disconnected from the first poll on.
-    pub async fn disconnect(&self) {}
+    pub async fn disconnect(&self) {
+        self.0.endpoint.disconnect().await;
+    }
+
+    /// How long a call may take if it does not say.
+    pub(super) fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
+    /// Carries out a call.
+    pub(super) async fn call(&self, call: Call<'_>) -> Result<Bytes, CallError> {
+        if self.0.endpoint.is_closed() {
+            return Err(CallError::Closed {
+                operation: call.operation.to_string(),
+            });
+        }
+        perform(&self.0.endpoint, call).await
+    }
 }

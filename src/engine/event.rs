@@ -33,8 +33,8 @@ pub enum RunEvent {
         /// `scenario[axis=value]`.
         cell: String,
     },
-    /// Clean-up and the search for leftovers began.
-    CleaningUp,
+    /// All cells ended; what is left is looked for.
+    CellsEnded,
 }
 
 /// How an iteration ended.
@@ -89,7 +89,7 @@ mod tests {
     fn an_event_that_nobody_reads_is_dropped_and_counted() {
         let (events, receiver) = Events::channel();
         for _ in 0..CAPACITY + 3 {
-            events.tell(RunEvent::CleaningUp);
+            events.tell(RunEvent::CellsEnded);
         }
         assert_eq!(events.dropped(), 3);
         drop(receiver);

@@ -1,5 +1,24 @@
-//! Plan to samples.
+//! Plan to summary: cells, virtual users, iterations, clean-up, cancellation.
+//!
+//! ```text
+//! run ──► cell (side by side, or alone if it has a load) ──► VU ──► iteration ──► steps
+//!                                                                       │ finally, clean-up
+//!  leftovers are looked for ◄──────────── all cells have ended ◄─────────┘
+//! ```
+//!
+//! The engine knows load models by one trait and steps by `run`, `judge` and `bind`; it knows no kind
+//! of either. Only `iteration` makes samples.
+
 mod cancel;
+mod cell;
+mod cleanup;
+mod error;
 mod event;
+mod failure;
+mod iteration;
+mod run;
+
 pub use cancel::{Cancel, CancelHandle, CancelReason, Phase};
+pub use error::EngineError;
 pub use event::{Events, IterationEnd, RunEvent};
+pub use run::{RunFacts, run};

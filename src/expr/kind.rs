@@ -110,7 +110,7 @@ impl ValueKind {
                 if words.contains(&&*text) {
                     Ok(Value::Text(text))
                 } else {
-                    Err(format!("`{text}` is not one of the words that it can be"))
+                    Err(format!("unknown word `{text}`"))
                 }
             }
             (Self::Texts, Value::List(items)) => {

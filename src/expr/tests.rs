@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::source::yaml::Node;
 use crate::source::{Colour, FromNode, Problems, SourceFile, render_all, yaml};
@@ -40,6 +42,7 @@ fn evaluate(source: &str) -> Result<Value, EvalError> {
     let mut bindings = bindings().child();
     bindings.set_bare("stdout", "42\n");
     bindings.set_bare("exitCode", 0);
+    bindings.set_bare("duration", Duration::from_secs(3));
     bindings.set_bare("body", r#"{"id": 7, "tags": ["x"]}"#);
     Expression::compile(source)
         .expect("it compiles")
@@ -197,6 +200,7 @@ fn expressions_see_outputs_and_have_our_functions() {
         evaluate("matrix.wait > duration('1m')"),
         Ok(Value::Bool(true))
     );
+    assert_eq!(evaluate("duration < duration('5s')"), Ok(Value::Bool(true)));
     assert_eq!(evaluate("steps.hash.stdout.size()"), Ok(Value::Int(6)));
     assert_eq!(evaluate("has(vars.none) ? 1 : 2"), Ok(Value::Int(2)));
     assert_eq!(evaluate("vars.n"), Ok(Value::Int(41)));
@@ -337,4 +341,42 @@ fn operands_that_are_known_are_folded() {
     assert_eq!(operand.references().len(), 1);
     let value = operand.evaluate(&bindings()).expect("a value");
     assert_eq!(value.to_string(), "{a: [1, 41]}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_expressions_neither_panic_nor_overflow(
+        parts in proptest::collection::vec(
+            prop::sample::select(vec![
+                "a", "vars", ".", "(", ")", "[", "]", "{", "}", ",", ":", "?", "!", "-", "+", "*", "/", "%", "==", "<",
+                "&&", "||", " in ", "1", "2u", "1.5", "1e400", "9223372036854775807", "'x'", "\"", "'''", "b'", "r'",
+                "\\", "\\u00", "true", "null", "has(", "size(", ".map(x, ", ".all(x, ", "int(", "json(", "stdout", "`",
+                "duration('1s')", "timestamp('x')", "\n", "//", "é", "\u{1F600}", "$", "@", "optional.of(", "[?",
+            ]),
+            0..40,
+        )
+    ) {
+        if let Ok(expression) = Expression::compile(&parts.concat()) {
+            let value = expression.evaluate(&bindings());
+            let shown = format!("{value:?}{:?}", expression.references());
+            prop_assert!(!shown.is_empty());
+        }
+    }
+
+    #[test]
+    fn random_templates_and_patterns_never_panic(text in "(\\PC|[${}'\"()\\[\\\\|*+?]){0,60}") {
+        if let Ok(template) = Template::parse(&text, crate::source::Span::default()) {
+            let shown = format!("{:?}", template.render(&bindings()));
+            prop_assert!(!shown.is_empty());
+        }
+        let quoted = format!("{{matches: '{}'}}", text.replace('\'', "''"));
+        let file = SourceFile::from_text("t.yaml", quoted);
+        let mut problems = Problems::new();
+        if let Some(node) = yaml::parse(&file, &mut problems) {
+            let matcher = Matcher::decode(&node, ValueKind::Text, &mut problems);
+            prop_assert_eq!(matcher.is_some(), !problems.has_errors());
+        }
+    }
 }

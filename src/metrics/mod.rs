@@ -1,1 +1,30 @@
-//! To be filled: see the architecture.
+//! Samples in, summary out; no I/O.
+//!
+//! ```text
+//! Sample ──► Recorder (one per VU, a buffer) ──after each iteration──► Aggregate (one per cell)
+//!                                                                          │ histograms per series
+//!                                                                          ▼
+//!                                                                       Summary
+//! ```
+//!
+//! A VU writes into its own buffer: no lock and no allocation per sample. The buffer is emptied into
+//! the cell's histograms between iterations, so memory depends on series, never on samples.
+
+mod aggregate;
+mod histogram;
+mod metric;
+mod recorder;
+mod summary;
+mod warning;
+
+pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
+pub use histogram::{Histogram, HistogramError};
+pub use metric::{Kind, Metric, Unit};
+pub use recorder::{Recorder, StepIndex};
+pub use summary::{
+    CellSummary, FailureGroup, Leaks, MetricSummary, Place, RunInfo, Statistics, Summary, Verdict,
+};
+pub use warning::Warning;
+
+pub use summary::FORMAT_VERSION;
+pub(crate) use summary::{humanise, humanise_millis};

@@ -1,1 +1,90 @@
-//! To be filled: see the architecture.
+//! A scenario after all values are known: resolved, seeded, immutable.
+//!
+//! Sources in the order in which they win: flag, environment (`SANDBENCH_VAR_…`), file, default.
+//! Every default stands in [`defaults`] with its reason.
+
+pub mod defaults;
+mod resolve;
+mod seed;
+mod select;
+mod target;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use resolve::{Overrides, resolve};
+pub use seed::Seed;
+
+use crate::expr::Bindings;
+use crate::load::LoadModel;
+use crate::source::SourceFile;
+use crate::step::{Step, StepTarget};
+
+/// What a run does. Holds no value that is "not decided yet".
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// As the file names itself.
+    pub name: String,
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// SHA-256 of its text, hexadecimal.
+    pub file_sha256: String,
+    /// Label value on everything that the run creates.
+    pub run_id: String,
+    /// Of everything random.
+    pub seed: Seed,
+    /// The variables at the start, as text.
+    pub vars: BTreeMap<String, String>,
+    /// In the order of the file.
+    pub cells: Vec<Cell>,
+    /// How many cells without `load` run side by side.
+    pub jobs: u32,
+}
+
+/// One combination of a scenario's matrix: its own test, series and verdict.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// Its scenario.
+    pub scenario: String,
+    /// `scenario[axis=value,…]`.
+    pub name: String,
+    /// Its combination.
+    pub matrix: BTreeMap<String, String>,
+    /// Where its claims are.
+    pub namespace: String,
+    /// What its steps are pointed at.
+    pub target: Arc<StepTarget>,
+    /// The steps of one iteration.
+    pub steps: Arc<[Step]>,
+    /// The steps after every iteration.
+    pub finally: Arc<[Step]>,
+    /// How many iterations, how many at a time.
+    pub load: LoadModel,
+    /// Whether the file says `load`: then the cell has the machine to itself.
+    pub exclusive: Exclusive,
+    /// The longest that one iteration may take, clean-up not counted.
+    pub timeout: Duration,
+    /// What names mean in it.
+    pub bindings: Arc<Bindings>,
+}
+
+/// Whether a cell runs alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exclusive {
+    /// One at a time: cells with `load` would load each other.
+    Yes,
+    /// Beside others, up to [`Plan::jobs`].
+    No,
+}
+
+impl Cell {
+    /// The names of all steps, groups and their steps counted in order.
+    pub fn step_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for step in self.steps.iter().chain(self.finally.iter()) {
+            step.walk(&mut |step| names.push(step.label()));
+        }
+        names
+    }
+}

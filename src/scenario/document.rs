@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::matrix::Axis;
 use super::target::Target;
-use super::vocabulary::{LoadModel, Step};
 use crate::expr::Operand;
+use crate::load::LoadModel;
 use crate::source::yaml::Key;
 use crate::source::{Span, Spanned};
+use crate::step::Step;
 
 /// One YAML document: the target, the variables and the scenarios.
 #[derive(Debug, Clone)]

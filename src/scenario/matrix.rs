@@ -1,10 +1,9 @@
 //! The axes of a matrix. A cell is one combination of their values.
 
+use crate::client::ConnectionMode;
 use crate::expr::Value;
 use crate::source::yaml::{Key, Node, NodeKind};
 use crate::source::{Code, Diagnostic, FromNode, Problems, Spanned, list_of, suggest, wrong_type};
-
-use super::vocabulary::MODE_WORDS;
 
 /// The most cells of one scenario.
 const MOST_CELLS: usize = 1_000;
@@ -123,7 +122,7 @@ fn axis_value(axis: &Key, node: &Node, problems: &mut Problems) -> Option<Value>
         );
         return None;
     }
-    if &*axis.value == "mode" && !MODE_WORDS.contains(&&*scalar.text) {
+    if &*axis.value == "mode" && !ConnectionMode::WORDS.contains(&&*scalar.text) {
         problems.push(unknown_mode(node, &scalar.text));
         return None;
     }
@@ -132,7 +131,7 @@ fn axis_value(axis: &Key, node: &Node, problems: &mut Problems) -> Option<Value>
 
 /// An unknown connection mode.
 pub(super) fn unknown_mode(node: &Node, word: &str) -> Diagnostic {
-    let label = suggest(word, &MODE_WORDS).map_or_else(
+    let label = suggest(word, &ConnectionMode::WORDS).map_or_else(
         || "unknown".to_owned(),
         |word| format!("did you mean `{word}`?"),
     );
@@ -142,5 +141,5 @@ pub(super) fn unknown_mode(node: &Node, word: &str) -> Diagnostic {
         format!("unknown connection mode `{word}`"),
     )
     .label(label)
-    .help(format!("the modes are {}", list_of(&MODE_WORDS)))
+    .help(format!("the modes are {}", list_of(&ConnectionMode::WORDS)))
 }

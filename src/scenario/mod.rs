@@ -25,7 +25,6 @@ mod document;
 mod matrix;
 mod parse;
 mod target;
-mod vocabulary;
 
 pub use document::{Scenario, ScenarioFile};
 pub use matrix::Axis;

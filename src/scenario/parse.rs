@@ -4,12 +4,13 @@ use super::check;
 use super::document::{Scenario, ScenarioFile};
 use super::matrix;
 use super::target::Target;
-use super::vocabulary::{LoadModel, Step};
 use crate::expr::Operand;
+use crate::load::LoadModel;
 use crate::source::yaml::{self, Key, Node};
 use crate::source::{
     Code, Diagnostic, Fields, Problems, Shape, SourceFile, Spanned, read_map, wrong_type,
 };
+use crate::step::Step;
 use crate::units::HumanDuration;
 
 const FILE: Shape = Shape {

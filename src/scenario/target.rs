@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::matrix::unknown_mode;
-use super::vocabulary::MODE_WORDS;
+use crate::client::ConnectionMode;
 use crate::expr::Template;
 use crate::source::yaml::Node;
 use crate::source::{
@@ -181,7 +181,7 @@ fn port_is_valid(port: u16, span: Span, problems: &mut Problems) -> bool {
 
 fn mode(node: &Node, problems: &mut Problems) -> Option<Spanned<&'static str>> {
     let word = String::from_node(node, problems)?;
-    let known = MODE_WORDS.iter().find(|known| **known == word);
+    let known = ConnectionMode::WORDS.iter().find(|known| **known == word);
     if known.is_none() {
         problems.push(unknown_mode(node, &word));
     }

@@ -31,6 +31,7 @@ pub struct Fields<'n> {
     entries: &'n [(Key, Node)],
     span: Span,
     what: &'static str,
+    known: &'static [&'static str],
 }
 
 impl<'n> Fields<'n> {
@@ -56,6 +57,7 @@ impl<'n> Fields<'n> {
             entries,
             span: node.span,
             what: shape.what,
+            known: shape.fields,
         })
     }
 
@@ -90,7 +92,7 @@ impl<'n> Fields<'n> {
     /// The node of a field that must be written; reports it if it is not.
     pub fn required_node(&self, name: &str, problems: &mut Problems) -> Option<&'n Node> {
         let node = self.node(name);
-        if node.is_none() {
+        if node.is_none() && !self.is_misspelt(name) {
             problems.push(
                 Diagnostic::error(
                     Code::MissingField,
@@ -101,6 +103,13 @@ impl<'n> Fields<'n> {
             );
         }
         node
+    }
+
+    /// Whether an unknown field, which was reported, is this one with a typing mistake.
+    fn is_misspelt(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, _)| {
+            !self.known.contains(&&*key.value) && suggest(&key.value, self.known) == Some(name)
+        })
     }
 
     /// Reads a field; `None` when it is not written, or was reported.
@@ -168,10 +177,14 @@ fn unknown_field(key: &Key, shape: &Shape) -> Diagnostic {
             list_of(shape.fields)
         ))
     } else {
-        let label = suggest(name, shape.fields).map_or_else(
-            || "unknown".to_owned(),
-            |word| format!("did you mean `{word}`?"),
-        );
+        let later = || suggest(name, shape.later);
+        let label = match suggest(name, shape.fields) {
+            Some(word) => format!("did you mean `{word}`?"),
+            None => later().map_or_else(
+                || "unknown".to_owned(),
+                |word| format!("did you mean `{word}`? it is not supported yet"),
+            ),
+        };
         Diagnostic::error(
             Code::UnknownField,
             key.span,

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::limit::{Limit, LimitSource, READY};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::Node;
@@ -31,7 +32,7 @@ impl Connect {
         Output {
             name: "duration",
             kind: ValueKind::Duration,
-            what: "until the connection could be used",
+            what: "from looking the claim up to a usable connection",
         },
     ];
 
@@ -42,7 +43,14 @@ impl Connect {
         })
     }
 
-    pub(super) async fn run(&self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
+    pub(super) async fn run(
+        &self,
+        context: &mut StepContext,
+        limit: Option<Limit>,
+    ) -> Result<StepOutcome, StepError> {
+        let limit = limit.unwrap_or_else(|| {
+            Limit::new(context.target.ready_timeout, LimitSource::Default(READY))
+        });
         let (client, target) = (context.client.clone(), context.target.clone());
         let held = context.sandbox("connect", self.sandbox.as_ref())?;
         if let Some(old) = held.connection.take() {
@@ -50,15 +58,22 @@ impl Connect {
         }
         let started = Instant::now();
         let claim = client.claim(&held.claim.claim_name).await?;
-        let ready = claim.wait_ready(target.ready_timeout).await?;
+        let ready = claim
+            .wait_ready(limit.remaining())
+            .await
+            .map_err(|error| limit.ready_error("connect", error))?;
+        // From here on the metric counts, as it does in `create`.
+        let connecting = Instant::now();
         let connection = client.connect(&ready, &target.mode).await?;
-        let took = started.elapsed();
-        held.claim = ready;
+        let done = Instant::now();
+        held.claim = ready.clone();
         held.connection = Some(connection);
-        let name = Value::text(held.claim.sandbox_name.as_str());
-        Ok(
-            StepOutcome::new(vec![("sandbox", name), ("duration", took.into())])
-                .time(Measure::Connect, took),
-        )
+        held.deleted = false;
+        context.bind_sandbox(&ready);
+        Ok(StepOutcome::new(vec![
+            ("sandbox", Value::text(ready.sandbox_name)),
+            ("duration", done.saturating_duration_since(started).into()),
+        ])
+        .time(Measure::Connect, done.saturating_duration_since(connecting)))
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Held {
     /// When the claim was asked for.
     pub(super) requested: Instant,
     pub(super) executed: bool,
+    /// Whether a step deleted it. It can still be waited for.
+    pub(super) deleted: bool,
 }
 
 /// What the steps of one iteration share.
@@ -85,6 +87,17 @@ impl StepContext {
         }
     }
 
+    /// Lets `${{ sandbox.… }}` mean this sandbox from now on.
+    pub(super) fn bind_sandbox(&mut self, claim: &ReadyClaim) {
+        for (name, value) in [
+            ("name", &claim.sandbox_name),
+            ("claim", &claim.claim_name),
+            ("namespace", &claim.namespace),
+        ] {
+            self.bindings.set("sandbox", name, value.as_str());
+        }
+    }
+
     /// The sandbox that a step is about: the one it names, else the last one.
     pub(super) fn sandbox(
         &mut self,
@@ -115,6 +128,9 @@ impl StepContext {
         which: Option<&Template>,
     ) -> Result<Sandbox, StepError> {
         let held = self.sandbox(action, which)?;
+        if held.deleted {
+            return Err(StepError::SandboxDeleted { action });
+        }
         held.connection
             .clone()
             .ok_or(StepError::NotConnected { action })

@@ -1,18 +1,23 @@
 //! `create`: asks for a sandbox, waits until it is Ready, connects.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::context::Held;
+use super::fields::limit;
+use super::limit::{Limit, LimitSource, READY};
 use super::{Measure, StepContext, StepError, StepOutcome};
-use crate::client::{ClaimSource, CreateRequest, LaunchType, random_claim_name};
+use crate::client::{
+    Claim, ClaimSource, CreateError, CreateRequest, LaunchType, ReadyClaim, VolumeRequest,
+    random_claim_name,
+};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::{Key, Node};
-use crate::source::{Fields, Problems, Shape, read_map};
-use crate::units::HumanDuration;
+use crate::source::{Fields, FromNode, Problems, Shape, read_map};
 
 /// Asks for a sandbox and waits until it can be used.
 #[derive(Debug, Clone)]
@@ -22,19 +27,51 @@ pub struct Create {
     name: Option<Template>,
     labels: Vec<(Key, Template)>,
     time_to_live: Option<Duration>,
+    volumes: Vec<Volume>,
+}
+
+/// A volume of the sandbox's own.
+#[derive(Debug, Clone)]
+struct Volume {
+    name: Template,
+    storage: Template,
+    storage_class: Option<Template>,
+}
+
+const VOLUME: Shape = Shape {
+    what: "a volume",
+    fields: &["name", "storage", "storageClass"],
+    later: &["accessModes"],
+    help: None,
+};
+
+impl FromNode for Volume {
+    fn from_node(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let fields = Fields::of(node, &VOLUME, problems)?;
+        let (name, storage) = (
+            fields.required("name", problems),
+            fields.required("storage", problems),
+        );
+        let storage_class = fields.optional("storageClass", problems);
+        Some(Self {
+            name: name?,
+            storage: storage?,
+            storage_class,
+        })
+    }
 }
 
 const SHAPE: Shape = Shape {
     what: "`create`",
-    fields: &["warmPool", "template", "name", "labels", "timeToLive"],
-    later: &[
-        "env",
-        "annotations",
-        "podLabels",
-        "podAnnotations",
-        "volumeClaimTemplates",
-        "adopt",
+    fields: &[
+        "warmPool",
+        "template",
+        "name",
+        "labels",
+        "timeToLive",
+        "volumes",
     ],
+    later: &["env", "annotations", "podLabels", "podAnnotations", "adopt"],
     help: None,
 };
 
@@ -62,6 +99,16 @@ impl Create {
             what: "addresses of its pod",
         },
         Output {
+            name: "volumes",
+            kind: ValueKind::Texts,
+            what: "names of its volumes, if the step asks for some",
+        },
+        Output {
+            name: "requestedAt",
+            kind: ValueKind::Text,
+            what: "the claim's own word on when it was asked for, RFC 3339",
+        },
+        Output {
             name: "readyDuration",
             kind: ValueKind::Duration,
             what: "from sending the claim to seeing it Ready",
@@ -85,9 +132,28 @@ impl Create {
             name: fields.optional("name", problems),
             labels: labels.unwrap_or_default(),
             time_to_live: fields
-                .quantity::<HumanDuration>("timeToLive", problems)
-                .map(|duration| duration.0),
+                .node("timeToLive")
+                .and_then(|node| limit(node, problems))
+                .map(|time| time.value),
+            volumes: fields.optional("volumes", problems).unwrap_or_default(),
         })
+    }
+
+    fn volumes(&self, context: &StepContext) -> Result<Vec<VolumeRequest>, StepError> {
+        let render = |template: &Template| {
+            template
+                .render(&context.bindings)
+                .map(|text| text.to_string())
+        };
+        let mut volumes = Vec::new();
+        for volume in &self.volumes {
+            volumes.push(VolumeRequest {
+                name: render(&volume.name)?,
+                storage: render(&volume.storage)?,
+                storage_class: volume.storage_class.as_ref().map(render).transpose()?,
+            });
+        }
+        Ok(volumes)
     }
 
     fn source(&self, context: &StepContext) -> Result<ClaimSource, StepError> {
@@ -98,78 +164,211 @@ impl Create {
         if let Some(template) = &self.template {
             return Ok(ClaimSource::Template(render(template)?.to_string()));
         }
-        context.target.source.clone().ok_or(StepError::Value {
-            action: "create",
-            value: String::new(),
-            what: "warm pool or template: name one in `target` or in the step",
-        })
+        context.target.source.clone().ok_or(StepError::NoSource)
     }
 
-    pub(super) async fn run(
-        &self,
-        context: &mut StepContext,
-        id: Option<&Arc<str>>,
-        timeout: Option<Duration>,
-    ) -> Result<StepOutcome, StepError> {
+    fn request(&self, context: &StepContext) -> Result<CreateRequest, StepError> {
         let name = match &self.name {
             Some(name) => name.render(&context.bindings)?.to_string(),
             None => random_claim_name(),
         };
         let mut labels = BTreeMap::new();
         for (key, value) in &self.labels {
-            labels.insert(
-                key.value.to_string(),
-                value.render(&context.bindings)?.to_string(),
-            );
+            let value = value.render(&context.bindings)?;
+            labels.insert(key.value.to_string(), value.to_string());
         }
-        let request = CreateRequest {
-            name: Some(name.clone()),
+        Ok(CreateRequest {
+            name: Some(name),
             labels,
             time_to_live: Some(self.time_to_live.unwrap_or(context.target.time_to_live)),
+            volumes: self.volumes(context)?,
             ..CreateRequest::new(self.source(context)?)
-        };
+        })
+    }
+
+    /// Sends the claim, which is registered before it can exist.
+    async fn claim(&self, context: &StepContext) -> Result<Claim, StepError> {
+        let request = self.request(context)?;
+        let name = request.name.clone().unwrap_or_default();
         context.registrar.add(&name);
-        let claim = context.client.create(request).await?;
-        context.registrar.set_uid(&name, claim.uid());
+        match context.client.create(request).await {
+            Ok(claim) => {
+                context.registrar.set_uid(&name, claim.uid());
+                Ok(claim)
+            }
+            Err(error) => {
+                if !may_exist(&error) {
+                    context.registrar.remove(&name);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    pub(super) async fn run(
+        &self,
+        context: &mut StepContext,
+        id: Option<&Arc<str>>,
+        limit: Option<Limit>,
+    ) -> Result<StepOutcome, StepError> {
+        let limit = limit.unwrap_or_else(|| {
+            Limit::new(context.target.ready_timeout, LimitSource::Default(READY))
+        });
+        let claim = self.claim(context).await?;
         let requested = claim.timings().requested;
         let ready = claim
-            .wait_ready(timeout.unwrap_or(context.target.ready_timeout))
-            .await?;
-        let connecting = Instant::now();
+            .wait_ready(limit.remaining())
+            .await
+            .map_err(|error| limit.ready_error("create", error))?;
+        context.bind_sandbox(&ready);
         context.held.push(Held {
             id: id.cloned(),
             claim: ready.clone(),
             connection: None,
             requested,
             executed: false,
+            deleted: false,
         });
+        let volumes = if self.volumes.is_empty() {
+            Vec::new()
+        } else {
+            context.client.volumes(&ready).await?
+        };
+        let connecting = Instant::now();
         let sandbox = context.client.connect(&ready, &context.target.mode).await?;
         let done = Instant::now();
         if let Some(held) = context.held.last_mut() {
             held.connection = Some(sandbox);
         }
-        let since = |instant: Instant| instant.saturating_duration_since(requested);
-        let launched = match ready.launch_type {
-            LaunchType::Warm => Measure::WarmHit,
-            LaunchType::Cold => Measure::ColdStart,
+        let made = Made {
+            volumes,
+            requested_at: claim.requested_at().map(str::to_owned),
+            requested,
+            connect: connecting..done,
         };
-        let ips: Vec<Value> = ready
-            .pod_ips
-            .iter()
-            .map(|ip| Value::text(ip.to_string()))
-            .collect();
-        Ok(StepOutcome::new(vec![
-            ("launchType", ready.launch_type.as_str().into()),
-            ("sandbox", Value::text(ready.sandbox_name.as_str())),
-            ("claim", Value::text(ready.claim_name.as_str())),
-            ("podIps", Value::List(ips)),
-            ("readyDuration", since(ready.ready).into()),
-            ("duration", since(done).into()),
-        ])
-        .time(Measure::CreateAck, since(ready.acknowledged))
-        .time(Measure::Bound, since(ready.bound))
-        .time(Measure::Ready, since(ready.ready))
-        .time(Measure::Connect, done.saturating_duration_since(connecting))
-        .count(launched, 1))
+        Ok(outcome(&ready, made))
+    }
+}
+
+/// Whether a claim can exist, or come to exist, after this failure.
+fn may_exist(error: &CreateError) -> bool {
+    match error {
+        CreateError::Invalid { .. }
+        | CreateError::AlreadyExists { .. }
+        | CreateError::PoolNotFound { .. }
+        | CreateError::NoPoolForTemplate { .. } => false,
+        CreateError::Kube { .. } | CreateError::Lost { .. } => true,
+    }
+}
+
+/// What `create` knows beyond the ready claim.
+struct Made {
+    volumes: Vec<String>,
+    requested_at: Option<String>,
+    /// When the claim was sent.
+    requested: Instant,
+    connect: Range<Instant>,
+}
+
+fn outcome(ready: &ReadyClaim, made: Made) -> StepOutcome {
+    let Made {
+        requested, connect, ..
+    } = made;
+    let since = |instant: Instant| instant.saturating_duration_since(requested);
+    let volumes = made.volumes.into_iter().map(Value::text);
+    let launched = match ready.launch_type {
+        LaunchType::Warm => Measure::WarmHit,
+        LaunchType::Cold => Measure::ColdStart,
+    };
+    let ips = ready.pod_ips.iter().map(|ip| Value::text(ip.to_string()));
+    StepOutcome::new(vec![
+        ("launchType", ready.launch_type.as_str().into()),
+        ("sandbox", Value::text(ready.sandbox_name.as_str())),
+        ("claim", Value::text(ready.claim_name.as_str())),
+        ("podIps", Value::List(ips.collect())),
+        ("volumes", Value::List(volumes.collect())),
+        (
+            "requestedAt",
+            made.requested_at.map_or(Value::Null, Value::text),
+        ),
+        ("readyDuration", since(ready.ready).into()),
+        ("duration", since(connect.end).into()),
+    ])
+    .time(Measure::CreateAck, since(ready.acknowledged))
+    .time(Measure::Bound, since(ready.bound))
+    .time(Measure::Ready, since(ready.ready))
+    .time(
+        Measure::Connect,
+        connect.end.saturating_duration_since(connect.start),
+    )
+    .count(launched, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Measured, Measurement};
+    use super::*;
+
+    #[test]
+    fn times_run_from_the_request_and_the_launch_is_counted() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut ready = ReadyClaim {
+            claim_name: "c".to_owned(),
+            claim_uid: "u".to_owned(),
+            sandbox_name: "s".to_owned(),
+            namespace: "default".to_owned(),
+            pod_ips: vec![[10, 0, 0, 5].into()],
+            launch_type: LaunchType::Warm,
+            acknowledged: at(3),
+            bound: at(5),
+            ready: at(7),
+        };
+        let made = || Made {
+            volumes: vec!["v".to_owned()],
+            requested_at: None,
+            requested: start,
+            connect: at(8)..at(10),
+        };
+        let seen = outcome(&ready, made());
+        let time = |measure, millis| Measurement {
+            measure,
+            value: Measured::Time(Duration::from_millis(millis)),
+        };
+        let warm = Measurement {
+            measure: Measure::WarmHit,
+            value: Measured::Count(1),
+        };
+        assert_eq!(
+            seen.measurements,
+            [
+                time(Measure::CreateAck, 3),
+                time(Measure::Bound, 5),
+                time(Measure::Ready, 7),
+                time(Measure::Connect, 2),
+                warm
+            ]
+        );
+        assert_eq!(seen.output("launchType"), "warm".into());
+        assert_eq!(seen.output("duration"), Duration::from_millis(10).into());
+        assert_eq!(seen.output("podIps"), Value::List(vec!["10.0.0.5".into()]));
+        ready.launch_type = LaunchType::Cold;
+        assert_eq!(seen.output("volumes"), Value::List(vec!["v".into()]));
+        assert_eq!(seen.output("requestedAt"), Value::Null);
+        let cold = outcome(&ready, made());
+        assert_eq!(
+            cold.measurements.last().map(|last| last.measure),
+            Some(Measure::ColdStart)
+        );
+    }
+
+    #[test]
+    fn only_a_claim_that_surely_is_not_ours_is_forgotten() {
+        let claim = || "c".to_owned();
+        assert!(!may_exist(&CreateError::AlreadyExists { claim: claim() }));
+        assert!(!may_exist(&CreateError::PoolNotFound {
+            claim: claim(),
+            pool: "p".to_owned(),
+        }));
     }
 }

@@ -1,10 +1,10 @@
 //! Reads one step: exactly one action, and the fields that all steps have.
 
 use super::expectation::{Capture, Expectations};
+use super::fields::limit;
 use super::{Action, Step};
 use crate::source::yaml::{Key, Node};
-use crate::source::{Code, Diagnostic, FromNode, Problems, list_of, quantity, suggest, wrong_type};
-use crate::units::HumanDuration;
+use crate::source::{Code, Diagnostic, FromNode, Problems, list_of, suggest, wrong_type};
 
 /// Fields that stand beside the action.
 const COMMON: &[&str] = &["id", "name", "timeout", "expect", "capture"];
@@ -58,9 +58,7 @@ pub(super) fn step(node: &Node, problems: &mut Problems) -> Option<Step> {
     let field = |name: &str| node.get(name);
     let id = field("id").and_then(|node| FromNode::from_node(node, problems));
     let name = field("name").and_then(|node| FromNode::from_node(node, problems));
-    let timeout = field("timeout")
-        .and_then(|node| quantity::<HumanDuration>(node, problems))
-        .map(|timeout| timeout.0);
+    let timeout = field("timeout").and_then(|node| limit(node, problems));
     let expect = field("expect")
         .map(|node| Expectations::decode(node, &key.value, outputs, problems))
         .unwrap_or_default();
@@ -71,7 +69,8 @@ pub(super) fn step(node: &Node, problems: &mut Problems) -> Option<Step> {
     Some(Step {
         id,
         name,
-        timeout,
+        timeout: timeout.map(|timeout| timeout.value),
+        timeout_span: timeout.map_or(key.span, |timeout| timeout.span),
         expect,
         capture,
         action,
@@ -93,10 +92,14 @@ fn unknown_field(key: &Key, kind: Option<&str>, problems: &mut Problems) {
                 format!("`{name}` is not supported yet in a step"),
             )
             .label("not supported yet")
-            .help(format!(
-                "this version of sandbench has the actions {}",
-                list_of(Action::KINDS)
-            )),
+            .help(if LATER.contains(&name) {
+                format!("beside its action a step has {}", list_of(COMMON))
+            } else {
+                format!(
+                    "this version of sandbench has the actions {}",
+                    list_of(Action::KINDS)
+                )
+            }),
         );
         return;
     }
@@ -131,25 +134,23 @@ fn missing_action(node: &Node, entries: &[(Key, Node)], problems: &mut Problems)
         !COMMON.contains(&&*key.value) && !LATER.contains(&&*key.value) && &*key.value != "steps"
     });
     let help = format!("the actions are {}", list_of(Action::KINDS));
-    problems.push(match stranger {
-        Some((key, _)) => {
-            let label = suggest(&key.value, Action::KINDS).map_or_else(
-                || "unknown".to_owned(),
-                |word| format!("did you mean `{word}`?"),
-            );
-            Diagnostic::error(
-                Code::UnknownField,
-                key.span,
-                format!("unknown action `{}`", key.value),
-            )
-            .label(label)
-            .help(help)
-        }
-        None => {
-            let place = entries.first().map_or(node.span, |(key, _)| key.span);
+    let Some((key, _)) = stranger else {
+        let place = entries.first().map_or(node.span, |(key, _)| key.span);
+        problems.push(
             Diagnostic::error(Code::MissingField, place, "a step without an action")
                 .label("no action")
-                .help(help)
-        }
-    });
+                .help(help),
+        );
+        return;
+    };
+    let label = suggest(&key.value, Action::KINDS).map_or_else(
+        || "unknown".to_owned(),
+        |word| format!("did you mean `{word}`?"),
+    );
+    let message = format!("unknown action `{}`", key.value);
+    problems.push(
+        Diagnostic::error(Code::UnknownField, key.span, message)
+            .label(label)
+            .help(help),
+    );
 }

@@ -1,5 +1,7 @@
 //! `delete`: deletes the claim and with it the sandbox; `wait: { for: gone }` waits for the end.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::{Measure, StepContext, StepError, StepOutcome};
@@ -45,7 +47,7 @@ impl Delete {
 
     pub(super) async fn run(&self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
         let client = context.client.clone();
-        let registrar = std::sync::Arc::clone(&context.registrar);
+        let registrar = Arc::clone(&context.registrar);
         let held = context.sandbox("delete", self.sandbox.as_ref())?;
         if let Some(connection) = held.connection.take() {
             connection.disconnect().await;
@@ -55,6 +57,7 @@ impl Delete {
             .delete(&held.claim.claim_name, Some(&held.claim.claim_uid))
             .await?;
         let took = started.elapsed();
+        held.deleted = true;
         registrar.remove(&held.claim.claim_name);
         Ok(StepOutcome::new(vec![
             ("existed", (deleted == Deleted::Accepted).into()),

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use crate::client::{CallError, ConnectError, CreateError, DeleteError, ReadyError, WaitError};
+use super::LimitSource;
+use crate::client::{
+    BoxError, CallError, ConnectError, CreateError, DeleteError, ReadyError, WaitError,
+};
 use crate::expr::EvalError;
+use crate::source::Span;
 use crate::units::HumanDuration;
 
 /// Why an action could not be done. It fails the iteration, unless the step expects it.
@@ -44,6 +48,15 @@ pub enum StepError {
         /// The action.
         action: &'static str,
     },
+    /// The sandbox was deleted by an earlier step.
+    #[error("{action}: the sandbox was deleted by an earlier step")]
+    SandboxDeleted {
+        /// The action.
+        action: &'static str,
+    },
+    /// Neither the step nor the target says what to make a sandbox from.
+    #[error("create: neither the step nor the target names a warm pool or a template")]
+    NoSource,
     /// A field's value is not usable.
     #[error("{action}: `{value}` is not a {what}")]
     Value {
@@ -54,13 +67,18 @@ pub enum StepError {
         /// What was expected.
         what: &'static str,
     },
-    /// The step's time is over.
-    #[error("{action}: not done within {} (the step's `timeout`)", HumanDuration(*.limit))]
+    /// The action's time is over.
+    #[error("{action}: not done within {} ({set_by})", HumanDuration(*.limit))]
     Timeout {
         /// The action.
         action: &'static str,
         /// The time.
         limit: Duration,
+        /// Who set it, and where.
+        set_by: LimitSource,
+        /// What the action was waiting for, if it can tell.
+        #[source]
+        source: Option<BoxError>,
     },
 }
 
@@ -70,7 +88,7 @@ impl StepError {
     pub fn code(&self) -> String {
         match self {
             Self::Expression(_) => "Expression".to_owned(),
-            Self::Create(_) => "CreateFailed".to_owned(),
+            Self::Create(error) => create_code(error).to_owned(),
             Self::Ready(ReadyError::Failed { reason, .. }) => reason.clone(),
             Self::Ready(ReadyError::NotFound { .. } | ReadyError::Deleted { .. }) => {
                 "NotFound".to_owned()
@@ -90,6 +108,18 @@ impl StepError {
             Self::Wait(_) => "WaitFailed".to_owned(),
             Self::NoSandbox { .. } => "NoSandbox".to_owned(),
             Self::NotConnected { .. } => "NotConnected".to_owned(),
+            Self::SandboxDeleted { .. } => "SandboxDeleted".to_owned(),
+            Self::NoSource => "NoSource".to_owned(),
+        }
+    }
+
+    /// The place in the scenario file that the failure is about, beyond the step itself: where
+    /// the limit that was exceeded is written.
+    pub fn place(&self) -> Option<Span> {
+        if let Self::Timeout { set_by, .. } = self {
+            set_by.span()
+        } else {
+            None
         }
     }
 
@@ -105,8 +135,26 @@ impl StepError {
             Self::Wait(error) => error.help(),
             Self::NoSandbox { .. } => Some("begin the steps with `- create: {}`".to_owned()),
             Self::NotConnected { .. } => Some("add `- connect: {}` before this step".to_owned()),
+            Self::SandboxDeleted { .. } => {
+                Some("move the step before `delete`, or add `- create: {}` before it".to_owned())
+            }
+            Self::NoSource => Some("set `target: { warmPool: NAME }`".to_owned()),
             Self::Value { .. } => None,
-            Self::Timeout { .. } => Some("raise the step's `timeout`".to_owned()),
+            Self::Timeout { set_by, .. } => Some(match set_by {
+                LimitSource::Step(_) | LimitSource::Field(_) => "raise this `timeout`".to_owned(),
+                LimitSource::Default(_) => "give the step a longer `timeout`".to_owned(),
+            }),
         }
+    }
+}
+
+fn create_code(error: &CreateError) -> &'static str {
+    match error {
+        // The name under which newer controllers report the same.
+        CreateError::PoolNotFound { .. } => "WarmPoolNotFound",
+        CreateError::AlreadyExists { .. } => "AlreadyExists",
+        CreateError::NoPoolForTemplate { .. } => "NoPoolForTemplate",
+        CreateError::Invalid { .. } => "Invalid",
+        CreateError::Kube { .. } | CreateError::Lost { .. } => "CreateFailed",
     }
 }

@@ -1,27 +1,53 @@
 //! `exec`: runs a command and waits for its end. Never repeated.
+//!
+//! The runtime splits the command like a shell but starts it without one: pipes and variables need
+//! `sh -c '…'`. A limit ends the call; a command that was started keeps running.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::fields::{filled, limit};
+use super::limit::{Limit, call_error};
 use super::{Measure, StepContext, StepError, StepOutcome};
-use crate::client::Command;
+use crate::client::{Command, ExecutionResult};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, FromNode, Problems, Shape};
+use crate::source::{Fields, FromNode, Problems, Shape, Spanned};
 
 /// Runs a command. An exit code other than 0 fails the step unless `expect` names `exitCode`.
 #[derive(Debug, Clone)]
 pub struct Exec {
     command: Template,
+    timeout: Option<Spanned<Duration>>,
     sandbox: Option<Template>,
+}
+
+/// What a command left.
+#[derive(Debug, Clone)]
+pub(super) struct Executed {
+    result: ExecutionResult,
+    took: Duration,
+}
+
+impl Executed {
+    pub(super) fn output(&self, name: &str) -> Value {
+        match name {
+            "stdout" => Value::text(self.result.stdout.as_str()),
+            "stderr" => Value::text(self.result.stderr.as_str()),
+            "exitCode" => self.result.exit_code.into(),
+            "timedOut" => self.result.timed_out.into(),
+            "duration" => self.took.into(),
+            _ => Value::Null,
+        }
+    }
 }
 
 const SHAPE: Shape = Shape {
     what: "`exec`",
-    fields: &["command", "sandbox"],
+    fields: &["command", "timeout", "sandbox"],
     later: &["argv", "shell", "env", "cwd", "stdin"],
-    help: Some("the step's own `timeout` limits the command"),
+    help: None,
 };
 
 impl Exec {
@@ -56,15 +82,22 @@ impl Exec {
 
     pub(super) fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         if node.as_mapping().is_none() {
-            return Template::from_node(node, problems).map(|command| Self {
-                command,
+            let command = Template::from_node(node, problems)?;
+            return Some(Self {
+                command: filled("command", command, problems)?,
+                timeout: None,
                 sandbox: None,
             });
         }
         let fields = Fields::of(node, &SHAPE, problems)?;
         let sandbox = fields.optional("sandbox", problems);
+        let timeout = fields
+            .node("timeout")
+            .and_then(|node| limit(node, problems));
+        let command = fields.required("command", problems)?;
         Some(Self {
-            command: fields.required("command", problems)?,
+            command: filled("command", command, problems)?,
+            timeout,
             sandbox,
         })
     }
@@ -72,30 +105,25 @@ impl Exec {
     pub(super) async fn run(
         &self,
         context: &mut StepContext,
-        timeout: Option<Duration>,
+        limit: Option<Limit>,
     ) -> Result<StepOutcome, StepError> {
+        let limit = Limit::tighter(limit, self.timeout);
         let command = self.command.render(&context.bindings)?;
         let sandbox = context.connection("exec", self.sandbox.as_ref())?;
         let mut command = Command::new(&*command);
-        if let Some(timeout) = timeout {
-            command = command.timeout(timeout);
+        if let Some(limit) = limit {
+            command = command.timeout(limit.remaining());
         }
         let started = Instant::now();
-        let result = sandbox.commands().run(command).await?;
+        let result = sandbox.commands().run(command).await;
         let ended = Instant::now();
         let took = ended.saturating_duration_since(started);
+        let result = result.map_err(|error| call_error("exec", error, limit))?;
         let held = context.sandbox("exec", self.sandbox.as_ref())?;
         let first = !held.executed && result.exit_code == 0;
         held.executed |= first;
         let requested = held.requested;
-        let outcome = StepOutcome::new(vec![
-            ("stdout", Value::text(result.stdout)),
-            ("stderr", Value::text(result.stderr)),
-            ("exitCode", result.exit_code.into()),
-            ("timedOut", result.timed_out.into()),
-            ("duration", took.into()),
-        ])
-        .time(Measure::Exec, took);
+        let outcome = StepOutcome::of(Executed { result, took }).time(Measure::Exec, took);
         Ok(if first {
             outcome.time(
                 Measure::FirstExec,

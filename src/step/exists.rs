@@ -1,19 +1,18 @@
 //! `exists`: asks whether a file or directory exists.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
+use super::fields::Place;
+use super::limit::{Limit, call_error, limited};
 use super::{Measure, StepContext, StepError, StepOutcome};
-use crate::expr::{Output, Template, ValueKind};
+use crate::expr::{Output, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, FromNode, Problems, Shape};
+use crate::source::{Problems, Shape};
 
 /// Asks whether a file exists.
 #[derive(Debug, Clone)]
 pub struct Exists {
-    path: Template,
-    sandbox: Option<Template>,
+    place: Place,
 }
 
 const SHAPE: Shape = Shape {
@@ -39,34 +38,21 @@ impl Exists {
     ];
 
     pub(super) fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        if node.as_mapping().is_none() {
-            return Template::from_node(node, problems).map(|path| Self {
-                path,
-                sandbox: None,
-            });
-        }
-        let fields = Fields::of(node, &SHAPE, problems)?;
-        let sandbox = fields.optional("sandbox", problems);
-        Some(Self {
-            path: fields.required("path", problems)?,
-            sandbox,
-        })
+        Place::of_file(node, &SHAPE, problems).map(|place| Self { place })
     }
 
     pub(super) async fn run(
         &self,
         context: &mut StepContext,
-        timeout: Option<Duration>,
+        limit: Option<Limit>,
     ) -> Result<StepOutcome, StepError> {
-        let path = self.path.render(&context.bindings)?;
-        let sandbox = context.connection("exists", self.sandbox.as_ref())?;
-        let mut files = sandbox.files();
-        if let Some(timeout) = timeout {
-            files = files.timeout(timeout);
-        }
+        let path = self.place.path.render(&context.bindings)?;
+        let sandbox = context.connection("exists", self.place.sandbox.as_ref())?;
+        let files = limited(sandbox.files(), limit);
         let started = Instant::now();
-        let exists = files.exists(&path).await?;
+        let exists = files.exists(&path).await;
         let took = started.elapsed();
+        let exists = exists.map_err(|error| call_error("exists", error, limit))?;
         Ok(
             StepOutcome::new(vec![("exists", exists.into()), ("duration", took.into())])
                 .time(Measure::Exists, took),

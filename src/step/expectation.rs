@@ -1,11 +1,12 @@
 //! `expect` and `capture`: checks of a step's outputs, and values taken out of them.
 //!
-//! An unmet expectation is data, never an `Err`.
+//! An unmet expectation is data, never an `Err`. Its texts are excerpts: what a file or a command
+//! gave is never shown in full.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Step, StepError, StepOutcome};
+use super::{Action, Step, StepError, StepOutcome};
 use crate::expr::{Bindings, EvalError, Expression, Matcher, Output, Value, ValueKind};
 use crate::source::yaml::{Key, Node};
 use crate::source::{
@@ -16,6 +17,9 @@ use crate::source::{
 const ERROR: &str = "error";
 /// Checks an expression over all outputs.
 const THAT: &str = "that";
+const EXIT_CODE: &str = "exitCode";
+/// The most characters of a value that a mismatch shows.
+const SHOWN: usize = 200;
 
 /// What the outputs of a step must be.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +51,35 @@ pub struct StepMismatch {
     pub span: Span,
 }
 
+impl StepMismatch {
+    /// A mismatch of (expected, actual).
+    fn new(output: &'static str, (expected, actual): (&str, &str), span: Span) -> Self {
+        Self {
+            output,
+            expected: excerpt(expected),
+            actual: excerpt(actual),
+            span,
+        }
+    }
+}
+
+/// At most 200 characters of a text, on one line.
+fn excerpt(text: &str) -> String {
+    let mut short = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == SHOWN {
+            short.push('…');
+            break;
+        }
+        if character.is_control() {
+            short.extend(character.escape_default());
+        } else {
+            short.push(character);
+        }
+    }
+    short
+}
+
 impl Expectations {
     pub(super) fn decode(
         node: &Node,
@@ -62,6 +95,15 @@ impl Expectations {
         for (key, value) in entries {
             match &*key.value {
                 THAT => expectations.that = Expression::from_node(value, problems),
+                ERROR if kind == "group" => problems.push(
+                    Diagnostic::error(
+                        Code::Combination,
+                        key.span,
+                        "a group does not fail by itself",
+                    )
+                    .label("no failure of its own")
+                    .help("expect the `error` of a step in it"),
+                ),
                 ERROR => {
                     expectations.error = Matcher::decode(value, ValueKind::Text, problems);
                 }
@@ -124,61 +166,50 @@ impl Step {
     pub fn judge(&self, outcome: &StepOutcome, bindings: &Bindings) -> Vec<StepMismatch> {
         let mut mismatches = Vec::new();
         if let Some(matcher) = &self.expect.error {
-            mismatches.push(StepMismatch {
-                output: ERROR,
-                expected: "the step to fail".to_owned(),
-                actual: "it succeeded".to_owned(),
-                span: matcher.span(),
-            });
+            let unmet = ("the step to fail", "it succeeded");
+            mismatches.push(StepMismatch::new(ERROR, unmet, matcher.span()));
         }
         for (name, matcher) in &self.expect.outputs {
-            if let Err(mismatch) = matcher.check(outcome.output(name), bindings) {
-                mismatches.push(StepMismatch {
-                    output: name,
-                    expected: mismatch.expected,
-                    actual: mismatch.actual,
-                    span: mismatch.span,
-                });
+            if let Err(mismatch) = matcher.check(&outcome.output(name), bindings) {
+                let unmet = (&*mismatch.expected, &*mismatch.actual);
+                mismatches.push(StepMismatch::new(name, unmet, mismatch.span));
             }
         }
-        if let Some(that) = &self.expect.that {
-            let actual = match that.evaluate(&with_outputs(bindings, outcome)) {
-                Ok(Value::Bool(true)) => None,
-                Ok(value) => Some(
-                    value
-                        .to_text()
-                        .unwrap_or_else(|| Arc::from(value.type_name())),
-                ),
-                Err(error) => Some(Arc::from(error.to_string())),
-            };
-            mismatches.extend(actual.map(|actual| StepMismatch {
-                output: THAT,
-                expected: format!("`{}` to be true", that.source()),
-                actual: actual.to_string(),
-                span: that.span(),
-            }));
-        }
-        if let super::Action::Exec(_) = self.action
-            && !self.expect.names("exitCode")
-            && self.expect.error.is_none()
-            && *outcome.output("exitCode") != Value::Int(0)
-        {
-            let text = |name: &str| outcome.output(name).to_text().unwrap_or_default();
-            let stderr = text("stderr");
-            let last = stderr.lines().last().unwrap_or_default();
-            let said = if last.is_empty() {
-                String::new()
-            } else {
-                format!(", stderr: {last:?}")
-            };
-            mismatches.push(StepMismatch {
-                output: "exitCode",
-                expected: "0".to_owned(),
-                actual: format!("{}{said}", text("exitCode")),
-                span: self.span,
-            });
-        }
+        mismatches.extend(self.judge_that(outcome, bindings));
+        mismatches.extend(self.judge_exit_code(outcome));
         mismatches
+    }
+
+    fn judge_that(&self, outcome: &StepOutcome, bindings: &Bindings) -> Option<StepMismatch> {
+        let that = self.expect.that.as_ref()?;
+        let actual = match that.evaluate(&self.scope([that], outcome, bindings)) {
+            Ok(Value::Bool(true)) => return None,
+            Ok(value) => value.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let expected = format!("`{}` to be true", that.source());
+        Some(StepMismatch::new(THAT, (&expected, &actual), that.span()))
+    }
+
+    /// A command is expected to end with 0 unless the step says something else.
+    fn judge_exit_code(&self, outcome: &StepOutcome) -> Option<StepMismatch> {
+        let Action::Exec(_) = self.action else {
+            return None;
+        };
+        if self.expect.names(EXIT_CODE) || self.expect.expects_error() {
+            return None;
+        }
+        let code = outcome.output(EXIT_CODE);
+        if code == Value::Int(0) {
+            return None;
+        }
+        let stderr = outcome.output("stderr");
+        let last = stderr.as_text().and_then(|text| text.lines().last());
+        let actual = match last {
+            Some(last) if !last.is_empty() => format!("{code}, stderr: {}", Value::from(last)),
+            _ => code.to_string(),
+        };
+        Some(StepMismatch::new(EXIT_CODE, ("0", &actual), self.span))
     }
 
     /// What an error means: `Ok` when the step expects it, else the mismatch, if it expects
@@ -189,12 +220,11 @@ impl Step {
         };
         match matcher.check(&Value::text(error.code()), bindings) {
             Ok(()) => ErrorVerdict::Expected,
-            Err(mismatch) => ErrorVerdict::Another(StepMismatch {
-                output: ERROR,
-                expected: mismatch.expected,
-                actual: format!("{} ({error})", mismatch.actual),
-                span: mismatch.span,
-            }),
+            Err(mismatch) => {
+                let actual = format!("{} ({error})", mismatch.actual);
+                let unmet = (&*mismatch.expected, &*actual);
+                ErrorVerdict::Another(StepMismatch::new(ERROR, unmet, mismatch.span))
+            }
         }
     }
 
@@ -208,17 +238,17 @@ impl Step {
         bindings: &mut Bindings,
     ) -> Result<(), (Span, EvalError)> {
         if let Some(id) = &self.id {
-            let outputs: BTreeMap<String, Value> = outcome
-                .outputs
+            let outputs: BTreeMap<String, Value> = Action::outputs_of(self.action.kind())
                 .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .map(|output| (output.name.to_owned(), outcome.output(output.name)))
                 .collect();
             bindings.set("steps", Arc::clone(&id.value), Value::Map(outputs));
         }
         if self.capture.is_empty() {
             return Ok(());
         }
-        let scope = with_outputs(bindings, outcome);
+        let wanted = self.capture.iter().map(|capture| &capture.value);
+        let scope = self.scope(wanted, outcome, bindings);
         for capture in &self.capture {
             let value = capture
                 .value
@@ -227,6 +257,24 @@ impl Step {
             bindings.set("vars", Arc::clone(&capture.name.value), value);
         }
         Ok(())
+    }
+
+    /// The bindings with those outputs as bare names that the expressions use.
+    fn scope<'e>(
+        &self,
+        expressions: impl IntoIterator<Item = &'e Expression>,
+        outcome: &StepOutcome,
+        bindings: &Bindings,
+    ) -> Bindings {
+        let outputs = Action::outputs_of(self.action.kind());
+        let mut scope = Arc::new(bindings.clone()).child();
+        for reference in expressions.into_iter().flat_map(Expression::references) {
+            let root = reference.root();
+            if let Some(output) = outputs.iter().find(|output| output.name == root) {
+                scope.set_bare(output.name, outcome.output(output.name));
+            }
+        }
+        scope
     }
 }
 
@@ -239,12 +287,4 @@ pub enum ErrorVerdict {
     Another(StepMismatch),
     /// The step expects no failure.
     Unexpected,
-}
-
-fn with_outputs(bindings: &Bindings, outcome: &StepOutcome) -> Bindings {
-    let mut scope = Arc::new(bindings.clone()).child();
-    for (name, value) in &outcome.outputs {
-        scope.set_bare(name, value.clone());
-    }
-    scope
 }

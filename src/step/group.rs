@@ -1,4 +1,8 @@
 //! `group`: steps that belong together; their time together is a metric.
+//!
+//! Only fields and checks are here. Whoever runs the iteration also runs the steps of a group: each
+//! has samples, expectations and captures of its own, which must not be lost when a group is
+//! cancelled half-way.
 
 use super::Step;
 use crate::expr::{Output, Template};

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::fields::Place;
+use super::limit::{Limit, call_error, limited};
+use super::outcome::whole;
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::api::runtime::FileType;
 use crate::client::FileEntry;
-use crate::expr::{Output, Template, Value, ValueKind};
+use crate::expr::{Output, Value, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, FromNode, Problems, Shape};
+use crate::source::{Problems, Shape};
 
 /// Lists a directory.
 #[derive(Debug, Clone)]
 pub struct List {
-    path: Template,
-    sandbox: Option<Template>,
+    place: Place,
 }
 
 const SHAPE: Shape = Shape {
@@ -52,50 +54,47 @@ impl List {
     ];
 
     pub(super) fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        if node.as_mapping().is_none() {
-            return Template::from_node(node, problems).map(|path| Self {
-                path,
-                sandbox: None,
-            });
-        }
-        let fields = Fields::of(node, &SHAPE, problems)?;
-        let sandbox = fields.optional("sandbox", problems);
-        Some(Self {
-            path: fields.required("path", problems)?,
-            sandbox,
-        })
+        Place::decode(node, &SHAPE, problems).map(|place| Self { place })
     }
 
     pub(super) async fn run(
         &self,
         context: &mut StepContext,
-        timeout: Option<Duration>,
+        limit: Option<Limit>,
     ) -> Result<StepOutcome, StepError> {
-        let path = self.path.render(&context.bindings)?;
-        let sandbox = context.connection("list", self.sandbox.as_ref())?;
-        let mut files = sandbox.files();
-        if let Some(timeout) = timeout {
-            files = files.timeout(timeout);
-        }
+        let path = self.place.path.render(&context.bindings)?;
+        let sandbox = context.connection("list", self.place.sandbox.as_ref())?;
+        let files = limited(sandbox.files(), limit);
         let started = Instant::now();
-        let mut entries = files.list(&path).await?;
+        let entries = files.list(&path).await;
         let took = started.elapsed();
+        let mut entries = entries.map_err(|error| call_error("list", error, limit))?;
         entries.sort_by(|a, b| a.name.cmp(&b.name));
-        let names: Vec<Value> = entries
-            .iter()
-            .map(|entry| Value::text(entry.name.as_str()))
-            .collect();
-        let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
-        Ok(StepOutcome::new(vec![
-            ("names", Value::List(names)),
-            (
-                "entries",
-                Value::List(entries.iter().map(value_of).collect()),
+        Ok(StepOutcome::of(Listed { entries, took }).time(Measure::List, took))
+    }
+}
+
+/// What a directory holds, sorted by name.
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    entries: Vec<FileEntry>,
+    took: Duration,
+}
+
+impl Listed {
+    pub(super) fn output(&self, name: &str) -> Value {
+        let entries = self.entries.iter();
+        match name {
+            "names" => Value::List(
+                entries
+                    .map(|entry| Value::text(entry.name.as_str()))
+                    .collect(),
             ),
-            ("count", count.into()),
-            ("duration", took.into()),
-        ])
-        .time(Measure::List, took))
+            "entries" => Value::List(entries.map(value_of).collect()),
+            "count" => whole(self.entries.len()),
+            "duration" => self.took.into(),
+            _ => Value::Null,
+        }
     }
 }
 
@@ -104,12 +103,10 @@ fn value_of(entry: &FileEntry) -> Value {
         FileType::File => "file",
         FileType::Directory => "directory",
     };
+    let size = i64::try_from(entry.size).unwrap_or(i64::MAX);
     Value::Map(BTreeMap::from([
         ("name".to_owned(), Value::text(entry.name.as_str())),
-        (
-            "size".to_owned(),
-            i64::try_from(entry.size).unwrap_or(i64::MAX).into(),
-        ),
+        ("size".to_owned(), size.into()),
         ("type".to_owned(), kind.into()),
     ]))
 }

@@ -6,6 +6,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod connect;
+mod content;
 mod context;
 mod create;
 mod decode;
@@ -15,7 +16,9 @@ mod error;
 mod exec;
 mod exists;
 mod expectation;
+mod fields;
 mod group;
+mod limit;
 mod list;
 mod outcome;
 mod read;
@@ -37,6 +40,7 @@ pub use exec::Exec;
 pub use exists::Exists;
 pub use expectation::{Capture, ErrorVerdict, Expectations, StepMismatch};
 pub use group::Group;
+pub use limit::LimitSource;
 pub use list::List;
 pub use outcome::{Measure, Measured, Measurement, StepOutcome};
 pub use read::Read;
@@ -44,6 +48,8 @@ pub use registrar::{Registered, Registrar};
 pub use sleep::Sleep;
 pub use wait::Wait;
 pub use write::Write;
+
+use limit::Limit;
 
 use crate::expr::{Output, Template};
 use crate::source::yaml::{Key, Node};
@@ -56,8 +62,10 @@ pub struct Step {
     pub id: Option<Spanned<Arc<str>>>,
     /// For people.
     pub name: Option<Template>,
-    /// The longest that the action may take.
+    /// The longest that the action may take: more than nothing, at most a year.
     pub timeout: Option<Duration>,
+    /// Where the time is written; the step's own place without one.
+    pub(super) timeout_span: Span,
     /// What its outputs must be.
     pub expect: Expectations,
     /// Values taken out of its outputs.
@@ -197,32 +205,34 @@ impl Step {
     /// # Cancel safety
     /// What was created is in the context's [`Registrar`] before it exists, so nothing is lost.
     pub async fn run(&self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
-        let Some(limit) = self.timeout else {
-            return self.act(context).await;
+        let source = LimitSource::Step(self.timeout_span);
+        let Some(limit) = self.timeout.map(|time| Limit::new(time, source)) else {
+            return self.act(context, None).await;
         };
-        match tokio::time::timeout(limit, self.act(context)).await {
+        let acting = self.act(context, Some(limit));
+        match tokio::time::timeout_at(limit.deadline(), acting).await {
             Ok(result) => result,
-            Err(_) => Err(StepError::Timeout {
-                action: self.action.kind(),
-                limit,
-            }),
+            Err(_) => Err(limit.exceeded(self.action.kind())),
         }
     }
 
-    async fn act(&self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
+    async fn act(
+        &self,
+        context: &mut StepContext,
+        limit: Option<Limit>,
+    ) -> Result<StepOutcome, StepError> {
         let id = self.id.as_ref().map(|id| &id.value);
         match &self.action {
-            // The step's own limit bounds the wait for a sandbox; a default must not be shorter.
-            Action::Create(create) => create.run(context, id, self.timeout).await,
-            Action::Connect(connect) => connect.run(context).await,
+            Action::Create(create) => create.run(context, id, limit).await,
+            Action::Connect(connect) => connect.run(context, limit).await,
             Action::Disconnect(disconnect) => disconnect.run(context).await,
-            Action::Exec(exec) => exec.run(context, self.timeout).await,
-            Action::Write(write) => write.run(context, self.timeout).await,
-            Action::Read(read) => read.run(context, self.timeout).await,
-            Action::List(list) => list.run(context, self.timeout).await,
-            Action::Exists(exists) => exists.run(context, self.timeout).await,
+            Action::Exec(exec) => exec.run(context, limit).await,
+            Action::Write(write) => write.run(context, limit).await,
+            Action::Read(read) => read.run(context, limit).await,
+            Action::List(list) => list.run(context, limit).await,
+            Action::Exists(exists) => exists.run(context, limit).await,
             Action::Delete(delete) => delete.run(context).await,
-            Action::Wait(wait) => wait.run(context, self.timeout).await,
+            Action::Wait(wait) => wait.run(context, limit).await,
             Action::Sleep(sleep) => sleep.run(context).await,
             Action::Group(_) => Ok(StepOutcome::default()),
         }

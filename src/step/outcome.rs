@@ -1,7 +1,13 @@
 //! [`StepOutcome`]: what an action gave: outputs for expressions, measurements for the metrics.
+//!
+//! Outputs are kept as the client gave them and become a [`Value`] only when something asks: under
+//! load most steps are neither checked nor captured, and a digest costs more than a call.
 
 use std::time::Duration;
 
+use super::content::Content;
+use super::exec::Executed;
+use super::list::Listed;
 use crate::expr::Value;
 
 /// What an action measures; the metrics module has a metric of the same name for each.
@@ -62,17 +68,55 @@ pub struct Measurement {
 /// What an action gave.
 #[derive(Debug, Clone, Default)]
 pub struct StepOutcome {
-    /// Its outputs, as declared.
-    pub outputs: Vec<(&'static str, Value)>,
+    outputs: Outputs,
     /// What it measured.
     pub measurements: Vec<Measurement>,
+}
+
+/// The outputs of one action, not yet as values.
+#[derive(Debug, Clone)]
+pub(super) enum Outputs {
+    /// Few and small: made at once.
+    Values(Vec<(&'static str, Value)>),
+    Exec(Executed),
+    /// A file written or read.
+    File(Content),
+    List(Listed),
+}
+
+impl Default for Outputs {
+    fn default() -> Self {
+        Self::Values(Vec::new())
+    }
+}
+
+impl From<Executed> for Outputs {
+    fn from(executed: Executed) -> Self {
+        Self::Exec(executed)
+    }
+}
+
+impl From<Content> for Outputs {
+    fn from(content: Content) -> Self {
+        Self::File(content)
+    }
+}
+
+impl From<Listed> for Outputs {
+    fn from(listed: Listed) -> Self {
+        Self::List(listed)
+    }
 }
 
 impl StepOutcome {
     /// An outcome with these outputs.
     pub fn new(outputs: Vec<(&'static str, Value)>) -> Self {
+        Self::of(Outputs::Values(outputs))
+    }
+
+    pub(super) fn of(outputs: impl Into<Outputs>) -> Self {
         Self {
-            outputs,
+            outputs: outputs.into(),
             measurements: Vec::new(),
         }
     }
@@ -97,11 +141,21 @@ impl StepOutcome {
         self
     }
 
-    /// The value of an output; [`Value::Null`] when it is not there.
-    pub fn output(&self, name: &str) -> &Value {
-        self.outputs
-            .iter()
-            .find(|(found, _)| *found == name)
-            .map_or(&Value::Null, |(_, value)| value)
+    /// The value of an output, made now; [`Value::Null`] when it is not there.
+    pub fn output(&self, name: &str) -> Value {
+        match &self.outputs {
+            Outputs::Values(values) => values
+                .iter()
+                .find(|(found, _)| *found == name)
+                .map_or(Value::Null, |(_, value)| value.clone()),
+            Outputs::Exec(executed) => executed.output(name),
+            Outputs::File(content) => content.output(name),
+            Outputs::List(listed) => listed.output(name),
+        }
     }
+}
+
+/// A count of bytes or entries as a value.
+pub(super) fn whole(count: usize) -> Value {
+    i64::try_from(count).unwrap_or(i64::MAX).into()
 }

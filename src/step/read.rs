@@ -1,20 +1,19 @@
 //! `read`: reads a file.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use super::write::sha256;
+use super::content::Content;
+use super::fields::Place;
+use super::limit::{Limit, call_error, limited};
 use super::{Measure, StepContext, StepError, StepOutcome};
-use crate::expr::{Output, Template, Value, ValueKind};
+use crate::expr::{Output, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, FromNode, Problems, Shape};
+use crate::source::{Problems, Shape};
 
 /// Reads a file.
 #[derive(Debug, Clone)]
 pub struct Read {
-    path: Template,
-    sandbox: Option<Template>,
+    place: Place,
 }
 
 const SHAPE: Shape = Shape {
@@ -50,47 +49,28 @@ impl Read {
     ];
 
     pub(super) fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        if node.as_mapping().is_none() {
-            return Template::from_node(node, problems).map(|path| Self {
-                path,
-                sandbox: None,
-            });
-        }
-        let fields = Fields::of(node, &SHAPE, problems)?;
-        let sandbox = fields.optional("sandbox", problems);
-        Some(Self {
-            path: fields.required("path", problems)?,
-            sandbox,
-        })
+        Place::of_file(node, &SHAPE, problems).map(|place| Self { place })
     }
 
     pub(super) async fn run(
         &self,
         context: &mut StepContext,
-        timeout: Option<Duration>,
+        limit: Option<Limit>,
     ) -> Result<StepOutcome, StepError> {
-        let path = self.path.render(&context.bindings)?;
-        let sandbox = context.connection("read", self.sandbox.as_ref())?;
-        let mut files = sandbox.files();
-        if let Some(timeout) = timeout {
-            files = files.timeout(timeout);
-        }
+        let path = self.place.path.render(&context.bindings)?;
+        let sandbox = context.connection("read", self.place.sandbox.as_ref())?;
+        let files = limited(sandbox.files(), limit);
         let started = Instant::now();
-        let content = files.read(&path).await?;
+        let content = files.read(&path).await;
         let took = started.elapsed();
+        let content = content.map_err(|error| call_error("read", error, limit))?;
         let size = content.len() as u64;
-        let digest = sha256(&content);
-        let content = match std::str::from_utf8(&content) {
-            Ok(text) => Value::text(text),
-            Err(_) => Value::Bytes(content),
+        let content = Content {
+            bytes: content,
+            took,
         };
-        Ok(StepOutcome::new(vec![
-            ("content", content),
-            ("size", i64::try_from(size).unwrap_or(i64::MAX).into()),
-            ("sha256", Value::text(digest)),
-            ("duration", took.into()),
-        ])
-        .time(Measure::Read, took)
-        .count(Measure::BytesRead, size))
+        Ok(StepOutcome::of(content)
+            .time(Measure::Read, took)
+            .count(Measure::BytesRead, size))
     }
 }

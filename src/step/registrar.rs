@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub struct Registered {
     /// Its name, which we chose.
     pub name: String,
-    /// Its UID, once the API server has told it.
+    /// Its UID, once the API server has told it. Without one nobody knows whether the claim of
+    /// this name is ours: whoever cleans up looks for the run's label first.
     pub uid: Option<String>,
 }
 
@@ -33,16 +34,21 @@ impl Registrar {
         });
     }
 
-    /// Notes the UID of a claim that exists now.
+    /// Notes the UID of the claim that was last registered under this name and exists now.
     pub fn set_uid(&self, name: &str, uid: &str) {
-        if let Some(claim) = self.lock().iter_mut().find(|claim| claim.name == name) {
+        let mut claims = self.lock();
+        if let Some(claim) = claims.iter_mut().rev().find(|claim| claim.name == name) {
             claim.uid = Some(uid.to_owned());
         }
     }
 
-    /// Forgets a claim that is deleted.
+    /// Forgets a claim that is deleted or was not created: the one that was last registered under
+    /// this name. An earlier one of the same name, which a scenario can choose, stays.
     pub fn remove(&self, name: &str) {
-        self.lock().retain(|claim| claim.name != name);
+        let mut claims = self.lock();
+        if let Some(place) = claims.iter().rposition(|claim| claim.name == name) {
+            claims.remove(place);
+        }
     }
 
     /// The claim that was registered last.
@@ -68,5 +74,17 @@ mod tests {
         );
         registrar.remove("b");
         assert_eq!(registrar.newest().unwrap().name, "a");
+    }
+
+    #[test]
+    fn a_name_that_was_taken_does_not_cost_the_claim_that_has_it() {
+        let registrar = Registrar::default();
+        registrar.add("a");
+        registrar.set_uid("a", "u");
+        registrar.add("a");
+        registrar.remove("a");
+        assert_eq!(registrar.newest().unwrap().uid.as_deref(), Some("u"));
+        registrar.remove("a");
+        assert_eq!(registrar.newest(), None);
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
+use rand::{Rng, RngExt};
 
+use super::fields::time;
 use super::{StepContext, StepError, StepOutcome};
 use crate::expr::Output;
 use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, Fields, Problems, Shape, quantity};
-use crate::units::HumanDuration;
+use crate::source::{Code, Diagnostic, Fields, Problems, Shape};
 
 /// Waits for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,17 +30,18 @@ impl Sleep {
 
     pub(super) fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         if node.as_mapping().is_none() {
-            let HumanDuration(time) = quantity(node, problems)?;
+            let time = time(node, problems)?;
             return Some(Self {
                 shortest: time,
                 longest: time,
             });
         }
         let fields = Fields::of(node, &SHAPE, problems)?;
-        fields.required_node("min", problems);
-        fields.required_node("max", problems);
-        let HumanDuration(shortest) = fields.quantity("min", problems)?;
-        let HumanDuration(longest) = fields.quantity("max", problems)?;
+        let shortest = fields.required_node("min", problems);
+        let longest = fields.required_node("max", problems);
+        let shortest = shortest.and_then(|node| time(node, problems));
+        let longest = longest.and_then(|node| time(node, problems))?;
+        let shortest = shortest?;
         if shortest > longest {
             problems.push(
                 Diagnostic::error(Code::BadValue, fields.head(), "`min` is longer than `max`")
@@ -52,8 +53,37 @@ impl Sleep {
     }
 
     pub(super) async fn run(self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
-        let share: f64 = context.rng.random();
-        tokio::time::sleep(self.shortest + (self.longest - self.shortest).mul_f64(share)).await;
+        tokio::time::sleep(self.draw(&mut context.rng)).await;
         Ok(StepOutcome::default())
+    }
+
+    fn draw(self, rng: &mut impl Rng) -> Duration {
+        let share: f64 = rng.random();
+        self.shortest + self.longest.saturating_sub(self.shortest).mul_f64(share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::SmallRng;
+
+    use super::*;
+
+    #[test]
+    fn drawn_times_lie_between_the_ends_and_follow_the_seed() {
+        let sleep = Sleep {
+            shortest: Duration::from_secs(1),
+            longest: Duration::from_secs(2),
+        };
+        let draw = |seed| {
+            let mut rng = SmallRng::seed_from_u64(seed);
+            [sleep.draw(&mut rng), sleep.draw(&mut rng)]
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+        for time in draw(7) {
+            assert!(time >= sleep.shortest && time <= sleep.longest, "{time:?}");
+        }
     }
 }

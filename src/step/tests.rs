@@ -1,4 +1,5 @@
 use super::*;
+
 use crate::source::{SourceFile, yaml};
 
 fn decode(text: &str) -> (Option<Step>, Vec<String>) {
@@ -51,9 +52,19 @@ fn common_fields_are_read_and_typed() {
     assert_eq!((step.capture.len(), step.label()), (1, "a".to_owned()));
 }
 
+fn expect_problems(cases: &[(&str, &str)]) {
+    for (text, problem) in cases {
+        let (_, problems) = decode(text);
+        assert!(
+            problems.contains(&(*problem).to_owned()),
+            "{text}: {problems:?}"
+        );
+    }
+}
+
 #[test]
-fn wrong_forms_are_reported_with_what_was_meant() {
-    for (text, problem) in [
+fn wrong_steps_are_reported_with_what_was_meant() {
+    expect_problems(&[
         ("exce: ls", "unknown action `exce`|did you mean `exec`?"),
         (
             "exec: ls\nread: a",
@@ -82,9 +93,9 @@ fn wrong_forms_are_reported_with_what_was_meant() {
         ),
         (
             "exec: ls\ntimeout: 5",
-            "`5` has no unit; write for example `5s`|",
+            "`5` has no unit|write for example `5s`",
         ),
-        ("sleep: 5", "`5` has no unit; write for example `5s`|"),
+        ("sleep: 5", "`5` has no unit|write for example `5s`"),
         (
             "sleep: { min: 2s, max: 1s }",
             "`min` is longer than `max`|exchange the two",
@@ -104,15 +115,194 @@ fn wrong_forms_are_reported_with_what_was_meant() {
         ("group: x", "a group needs `steps`|no `steps` beside it"),
         ("group: x\nsteps: []", "a group without steps|empty"),
         (
+            "timeout: 0s\nexec: ls",
+            "nothing can be done in no time|more than `0s`",
+        ),
+        (
+            "timeout: 999999999d\nexec: ls",
+            "this is more than a year|at most `365d`",
+        ),
+        ("sleep: 366d", "this is more than a year|at most `365d`"),
+        (
+            "sleep: { min: 1s }",
+            "`sleep` needs the field `max`|`max` is missing",
+        ),
+    ]);
+}
+
+#[test]
+fn wrong_forms_of_actions_on_sandboxes_are_reported() {
+    expect_problems(&[
+        (
+            "create: { timeToLive: 0s }",
+            "nothing can be done in no time|more than `0s`",
+        ),
+        (
+            "create: { warmPool: a, template: b }",
+            "`create` has both `warmPool` and `template`|excludes `warmPool`",
+        ),
+        (
+            "create:",
+            "expected a mapping with the fields of `create`, found nothing|expected a mapping with the fields of `create`",
+        ),
+        (
+            "create: { warmpool: a }",
+            "unknown field `warmpool` in `create`|did you mean `warmPool`?",
+        ),
+        (
+            "connect: { sandbx: a }",
+            "unknown field `sandbx` in `connect`|did you mean `sandbox`?",
+        ),
+        (
+            "connect: { mode: tunnel }",
+            "`mode` is not supported yet in `connect`|not supported yet",
+        ),
+        (
+            "disconnect: now",
+            "expected a mapping with the fields of `disconnect`, found the text `now`|expected a mapping with the fields of `disconnect`",
+        ),
+    ]);
+}
+
+#[test]
+fn wrong_forms_of_calls_are_reported() {
+    expect_problems(&[
+        ("exec: ' '", "the command is empty|empty"),
+        (
+            "exec: {}",
+            "`exec` needs the field `command`|`command` is missing",
+        ),
+        (
+            "exec: { command: ls, timeout: 5 }",
+            "`5` has no unit|write for example `5s`",
+        ),
+        (
+            "exec: 42",
+            "expected text, found the number `42`|expected text",
+        ),
+        ("read: ''", "the path is empty|empty"),
+        ("exists: ''", "the path is empty|empty"),
+        (
+            "read: { pth: a }",
+            "unknown field `pth` in `read`|did you mean `path`?",
+        ),
+        (
+            "list: { path: a, recursive: true }",
+            "`recursive` is not supported yet in `list`|not supported yet",
+        ),
+        ("list: [a]", "expected text, found a list|expected text"),
+        ("write: { path: '', content: b }", "the path is empty|empty"),
+        (
+            "write: { path: a, content: b, size: 1KiB }",
+            "`write` has both `content` and `size`|excludes `content`",
+        ),
+        (
+            "write: { path: a, content: b, seed: 7 }",
+            "`write` has both `content` and `seed`|excludes `content`",
+        ),
+    ]);
+}
+
+#[test]
+fn wrong_forms_of_the_other_actions_are_reported() {
+    expect_problems(&[
+        (
+            "delete: { all: true }",
+            "`all` is not supported yet in `delete`|not supported yet",
+        ),
+        (
+            "wait: { timeout: 5s }",
+            "`wait` needs the field `for`|`for` is missing",
+        ),
+        ("wait: 5s", "unknown state to wait for `5s`|unknown"),
+        (
+            "group: x\nsteps: [{ exec: ls }]\nexpect: { error: Timeout }",
+            "a group does not fail by itself|no failure of its own",
+        ),
+        (
+            "exec: ls\nsteps: []",
+            "unknown field `steps` in a step|unknown",
+        ),
+        (
             "[1]",
             "expected a step, which is a mapping with one action, found a list|expected a step, which is a mapping with one action",
         ),
+    ]);
+}
+
+#[test]
+fn what_comes_later_is_said_to_be_not_supported_yet() {
+    for field in [
+        "if",
+        "retry",
+        "retries",
+        "eventually",
+        "repeat",
+        "forEach",
+        "tags",
     ] {
-        let (_, problems) = decode(text);
-        assert!(
-            problems.contains(&problem.to_owned()),
-            "{text}: {problems:?}"
-        );
+        let (_, problems) = decode(&format!("exec: ls\n{field}: x"));
+        let told = format!("`{field}` is not supported yet in a step|not supported yet");
+        assert_eq!(problems, [told]);
+    }
+    for action in Action::LATER {
+        let (step, problems) = decode(&format!("{action}: x"));
+        let told = format!("`{action}` is not supported yet in a step|not supported yet");
+        assert_eq!((step.is_none(), problems), (true, vec![told]));
+    }
+}
+
+#[test]
+fn every_action_has_an_example_that_holds_it() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/steps");
+    for kind in Action::KINDS {
+        let path = directory.join(kind).with_extension("yaml");
+        let file = SourceFile::load(&path).expect("the example can be read");
+        let mut problems = Problems::new();
+        let root = yaml::parse(&file, &mut problems).expect("the example is YAML");
+        let scenarios = root.get("scenarios").and_then(Node::as_mapping);
+        let steps = scenarios
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, scenario)| scenario.get("steps")?.as_sequence())
+            .flatten();
+        let decoded: Vec<Step> = steps
+            .filter_map(|step| Step::decode(step, &mut problems))
+            .collect();
+        assert!(problems.is_empty(), "{kind}");
+        let mut kinds = Vec::new();
+        for step in &decoded {
+            step.walk(&mut |step| kinds.push(step.action.kind()));
+        }
+        assert!(kinds.contains(kind), "{kind} is not in {kinds:?}");
+    }
+}
+
+#[test]
+fn the_place_of_a_limit_is_kept() {
+    let text = "exec: ls\ntimeout: 5s";
+    let step = decode(text).0.unwrap();
+    let place = step.timeout_span;
+    assert_eq!(&text[place.start..place.end], "5s");
+}
+
+#[test]
+fn mismatches_show_an_excerpt_on_one_line() {
+    let secret = format!("{}\n{}SECRET", "x".repeat(150), "y".repeat(300));
+    let step =
+        decode("exec: ls\nexpect: { stdout: a, stderr: { contains: b }, that: stdout + stderr }");
+    let step = step.0.unwrap();
+    let outcome = StepOutcome::new(vec![
+        ("stdout", secret.as_str().into()),
+        ("stderr", secret.as_str().into()),
+        ("exitCode", 1.into()),
+    ]);
+    let found = step.judge(&outcome, &crate::expr::Bindings::new());
+    assert_eq!(found.len(), 4);
+    for mismatch in found {
+        assert!(mismatch.actual.chars().count() <= 201, "{mismatch:?}");
+        assert!(!mismatch.actual.contains("SECRET"), "{mismatch:?}");
+        assert!(!mismatch.actual.contains('\n'), "{mismatch:?}");
     }
 }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::fields::limit;
+use super::limit::{GONE, Limit, LimitSource, READY};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, Keyword, Problems, Shape, keyword};
-use crate::units::HumanDuration;
+use crate::source::{Fields, Keyword, Problems, Shape, Spanned, keyword};
 
 /// How long a sandbox may take to go, where the step says nothing.
 const GONE_LIMIT: Duration = Duration::from_secs(60);
@@ -17,7 +18,7 @@ const GONE_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Wait {
     state: State,
-    timeout: Option<Duration>,
+    timeout: Option<Spanned<Duration>>,
     sandbox: Option<Template>,
 }
 
@@ -57,12 +58,14 @@ impl Wait {
             });
         }
         let fields = Fields::of(node, &SHAPE, problems)?;
-        let timeout = fields.quantity::<HumanDuration>("timeout", problems);
+        let timeout = fields
+            .node("timeout")
+            .and_then(|node| limit(node, problems));
         let sandbox = fields.optional("sandbox", problems);
         let state = fields.required_node("for", problems)?;
         Some(Self {
             state: keyword(state, problems)?,
-            timeout: timeout.map(|timeout| timeout.0),
+            timeout,
             sandbox,
         })
     }
@@ -70,25 +73,31 @@ impl Wait {
     pub(super) async fn run(
         &self,
         context: &mut StepContext,
-        step_timeout: Option<Duration>,
+        limit: Option<Limit>,
     ) -> Result<StepOutcome, StepError> {
         let (client, target) = (context.client.clone(), context.target.clone());
         let held = context.sandbox("wait", self.sandbox.as_ref())?;
-        let limit = self.timeout.or(step_timeout);
+        let default = match self.state {
+            State::Gone => (GONE_LIMIT, GONE),
+            State::Ready => (target.ready_timeout, READY),
+        };
+        let limit = Limit::tighter(limit, self.timeout)
+            .unwrap_or_else(|| Limit::new(default.0, LimitSource::Default(default.1)));
         let started = Instant::now();
         match self.state {
             State::Gone => {
                 let claim = &held.claim;
-                let limit = limit.unwrap_or(GONE_LIMIT);
                 client
-                    .wait_gone(&claim.claim_name, Some(&claim.claim_uid), limit)
-                    .await?;
+                    .wait_gone(&claim.claim_name, Some(&claim.claim_uid), limit.remaining())
+                    .await
+                    .map_err(|error| limit.wait_error("wait", error))?;
             }
             State::Ready => {
                 let claim = client.claim(&held.claim.claim_name).await?;
                 held.claim = claim
-                    .wait_ready(limit.unwrap_or(target.ready_timeout))
-                    .await?;
+                    .wait_ready(limit.remaining())
+                    .await
+                    .map_err(|error| limit.ready_error("wait", error))?;
             }
         }
         let took = started.elapsed();

@@ -1,14 +1,13 @@
 //! `write`: writes a file, with given content or with bytes made from a seed.
 
-use std::fmt::Write as _;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use super::content::{Content, made};
+use super::fields::filled;
+use super::limit::{Limit, call_error, limited};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::Node;
@@ -22,14 +21,19 @@ const LARGEST: ByteSize = ByteSize(256 << 20);
 #[derive(Debug, Clone)]
 pub struct Write {
     path: Template,
-    content: Content,
+    content: Source,
     sandbox: Option<Template>,
 }
 
 #[derive(Debug, Clone)]
-enum Content {
+enum Source {
     Text(Template),
-    Made { size: Template, seed: u64 },
+    Made {
+        size: Template,
+        seed: u64,
+        /// The first bytes made, so that they are not made again in every iteration.
+        first: Arc<OnceLock<Bytes>>,
+    },
 }
 
 const SHAPE: Shape = Shape {
@@ -62,35 +66,11 @@ impl Write {
     pub(super) fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let fields = Fields::of(node, &SHAPE, problems)?;
         fields.at_most_one_of(&["content", "size"], problems);
+        fields.at_most_one_of(&["content", "seed"], problems);
         let path = fields.required("path", problems);
+        let path = path.and_then(|path| filled("path", path, problems));
         let sandbox = fields.optional("sandbox", problems);
-        let content = match (fields.node("content"), fields.node("size")) {
-            (Some(content), _) => Template::from_node(content, problems).map(Content::Text),
-            (None, Some(size)) => {
-                let seed = fields.optional("seed", problems).unwrap_or(0);
-                let template = Template::from_node(size, problems)?;
-                if let Some(text) = template.constant()
-                    && let Err(error) = read_size(text)
-                {
-                    problems.push(Diagnostic::error(Code::BadValue, size.span, error));
-                }
-                Some(Content::Made {
-                    size: template,
-                    seed,
-                })
-            }
-            (None, None) => {
-                problems.push(
-                    Diagnostic::error(
-                        Code::MissingField,
-                        fields.head(),
-                        "`write` needs `content`, or `size` and `seed`",
-                    )
-                    .label("nothing to write"),
-                );
-                None
-            }
-        };
+        let content = Source::decode(&fields, problems);
         Some(Self {
             path: path?,
             content: content?,
@@ -101,51 +81,81 @@ impl Write {
     pub(super) async fn run(
         &self,
         context: &mut StepContext,
-        timeout: Option<Duration>,
+        limit: Option<Limit>,
     ) -> Result<StepOutcome, StepError> {
         let path = self.path.render(&context.bindings)?;
-        let content = self.content.bytes(context)?;
+        let bytes = self.content.bytes(context)?;
         let sandbox = context.connection("write", self.sandbox.as_ref())?;
-        let mut files = sandbox.files();
-        if let Some(timeout) = timeout {
-            files = files.timeout(timeout);
-        }
-        let size = content.len() as u64;
-        let digest = sha256(&content);
+        let files = limited(sandbox.files(), limit);
+        let size = bytes.len() as u64;
         let started = Instant::now();
-        files.write(&path, content).await?;
+        let written = files.write(&path, bytes.clone()).await;
         let took = started.elapsed();
-        Ok(StepOutcome::new(vec![
-            ("size", i64::try_from(size).unwrap_or(i64::MAX).into()),
-            ("sha256", Value::text(digest)),
-            ("duration", took.into()),
-        ])
-        .time(Measure::Write, took)
-        .count(Measure::BytesWritten, size))
+        written.map_err(|error| call_error("write", error, limit))?;
+        Ok(StepOutcome::of(Content { bytes, took })
+            .time(Measure::Write, took)
+            .count(Measure::BytesWritten, size))
     }
 }
 
-impl Content {
+impl Source {
+    fn decode(fields: &Fields<'_>, problems: &mut Problems) -> Option<Self> {
+        if let Some(content) = fields.node("content") {
+            return Template::from_node(content, problems).map(Self::Text);
+        }
+        let Some(node) = fields.node("size") else {
+            problems.push(
+                Diagnostic::error(
+                    Code::MissingField,
+                    fields.head(),
+                    "`write` needs `content`, or `size` and `seed`",
+                )
+                .label("nothing to write"),
+            );
+            return None;
+        };
+        let seed = fields.optional("seed", problems).unwrap_or(0);
+        let size = Template::from_node(node, problems)?;
+        if let Some(text) = size.constant()
+            && let Err(error) = read_size(text)
+        {
+            problems.push(Diagnostic::error(Code::BadValue, node.span, error));
+            return None;
+        }
+        Some(Self::Made {
+            size,
+            seed,
+            first: Arc::default(),
+        })
+    }
+
     fn bytes(&self, context: &StepContext) -> Result<Bytes, StepError> {
         match self {
             Self::Text(template) => {
                 let value = template.evaluate(&context.bindings)?;
-                match value.as_bytes() {
-                    Some(bytes) => Ok(Bytes::copy_from_slice(bytes)),
-                    None => {
-                        let text = template.render(&context.bindings)?;
-                        Ok(Bytes::copy_from_slice(text.as_bytes()))
-                    }
+                if let Value::Bytes(bytes) = value {
+                    return Ok(bytes);
                 }
+                // A list or a map has no text: rendering says so.
+                let text = value
+                    .to_text()
+                    .map_or_else(|| template.render(&context.bindings), Ok)?;
+                Ok(Bytes::copy_from_slice(text.as_bytes()))
             }
-            Self::Made { size, seed } => {
+            Self::Made { size, seed, first } => {
                 let text = size.render(&context.bindings)?;
                 let size = read_size(&text).map_err(|_| StepError::Value {
                     action: "write",
                     value: text.to_string(),
                     what: "size such as `64KiB`, at most 256MiB",
                 })?;
-                Ok(made(size, *seed))
+                let bytes = first.get_or_init(|| made(size, *seed));
+                // The size can differ by cell and iteration.
+                if bytes.len() as u64 == size.0 {
+                    Ok(bytes.clone())
+                } else {
+                    Ok(made(size, *seed))
+                }
             }
         }
     }
@@ -162,37 +172,18 @@ fn read_size(text: &str) -> Result<ByteSize, String> {
     }
 }
 
-/// The same bytes for the same size and seed, on every machine.
-fn made(size: ByteSize, seed: u64) -> Bytes {
-    let mut bytes = vec![0; usize::try_from(size.0).unwrap_or(0)];
-    SmallRng::seed_from_u64(seed).fill_bytes(&mut bytes);
-    bytes.into()
-}
-
-/// SHA-256 as hexadecimal digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn made_bytes_depend_on_size_and_seed_alone() {
-        assert_eq!(made(ByteSize(1000), 7), made(ByteSize(1000), 7));
-        assert_ne!(made(ByteSize(1000), 7), made(ByteSize(1000), 8));
-        assert_eq!(made(ByteSize(3), 7).len(), 3);
-        assert!(read_size("1GiB").is_err());
-    }
-
-    #[test]
-    fn digests_are_those_of_the_standard() {
-        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(sha256(b""), empty);
+    fn a_size_has_a_unit_and_fits() {
+        assert_eq!(read_size("64KiB"), Ok(ByteSize(64 << 10)));
+        assert_eq!(read_size("256MiB"), Ok(LARGEST));
+        assert_eq!(
+            read_size("1GiB"),
+            Err("`1GiB` is more than 256MiB".to_owned())
+        );
+        assert!(read_size("64").is_err());
     }
 }

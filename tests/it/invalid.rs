@@ -29,9 +29,38 @@ fn diagnosis(directory: &Path, path: &Path) -> String {
     text.replace(&prefix, "")
 }
 
+/// Every scenario file below a directory, those in `invalid` left out.
+fn valid_files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("the directory exists") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.ends_with("invalid") {
+            valid_files(&path, found);
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            found.push(path);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_other_scenario_is_valid() {
+        let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let mut files = Vec::new();
+        valid_files(&directory, &mut files);
+        assert!(!files.is_empty());
+        for path in files {
+            let file = SourceFile::load(&path).expect("it can be read");
+            let (scenario, problems) = scenario::parse(&file);
+            let complaints = render_all(&file, &problems, Colour::Plain);
+            assert!(scenario.is_some() && problems.is_empty(), "{complaints}");
+        }
+    }
 
     #[test]
     fn every_invalid_scenario_gets_exactly_its_diagnosis() {

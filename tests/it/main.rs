@@ -1,3 +1,17 @@
 //! Integration tests: one binary, a module per area.
+#![expect(
+    clippy::unwrap_used,
+    clippy::tests_outside_test_module,
+    clippy::disallowed_types,
+    unreachable_pub,
+    reason = "this whole binary is a test, and its clock is the wall's"
+)]
 
+mod architecture;
+mod cancel;
+mod cli;
+mod cluster;
+mod faults;
 mod invalid;
+mod kubectl;
+mod program;

@@ -1,6 +1,15 @@
 //! `in-cluster-pod-ip`: by the address of the sandbox's Pod, without a router.
+//!
+//! The address comes from the claim or, if the claim does not tell, from the sandbox.
 
+use super::Scheme;
+use super::endpoint::{Endpoint, Routing};
+use super::router;
 use crate::api;
+use crate::client::claim::ReadyClaim;
+use crate::client::core::Client;
+use crate::client::data::{Host, Route, Sharing};
+use crate::client::error::ConnectError;
 
 /// Settings of the mode `in-cluster-pod-ip`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,5 +23,33 @@ impl Default for InClusterPodIp {
         Self {
             server_port: api::RUNTIME_PORT,
         }
+    }
+}
+
+impl InClusterPodIp {
+    pub(super) async fn connect(
+        &self,
+        client: &Client,
+        claim: &ReadyClaim,
+    ) -> Result<Endpoint, ConnectError> {
+        let address = router::pod_ip(client, claim)
+            .await
+            .map_err(|source| ConnectError::Kube {
+                sandbox: claim.sandbox_name.clone(),
+                source: Box::new(source),
+            })?
+            .ok_or_else(|| ConnectError::NoPodIp {
+                sandbox: claim.sandbox_name.clone(),
+            })?;
+        let host = Host::Address(address);
+        let authority = host.with_port(self.server_port);
+        let route = Route::Tcp {
+            host,
+            port: self.server_port,
+            scheme: Scheme::Http,
+        };
+        let pool = client.pools().get(route, Sharing::Private);
+        let routing = Routing::Straight;
+        Endpoint::new(pool, Sharing::Private, &authority, String::new(), routing)
     }
 }

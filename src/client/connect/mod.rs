@@ -1,12 +1,17 @@
 //! The ways to a sandbox. One struct of settings per way, one file each.
 //!
-//! To add one: a file with its settings and `connect() -> Endpoint`, and here a variant with the
-//! arms that the compiler asks for.
+//! `connect` of each returns an `Endpoint`, a value that reaches into nobody: where requests
+//! go, which headers they carry, and a share in the target's connections, which end with it.
+//! To add a way: a file with its settings and `connect`, and here a variant with the arms that
+//! the compiler asks for.
 
 mod direct;
+mod endpoint;
 mod gateway;
 mod in_cluster;
 mod in_cluster_pod_ip;
+pub(super) mod port_forward;
+mod router;
 mod tunnel;
 
 pub use direct::Direct;
@@ -15,8 +20,15 @@ pub use in_cluster::InCluster;
 pub use in_cluster_pod_ip::InClusterPodIp;
 pub use tunnel::Tunnel;
 
+pub(super) use endpoint::{Endpoint, Routing};
+pub(super) use gateway::GatewayCache;
+
 use std::fmt;
 use std::str::FromStr;
+
+use super::claim::ReadyClaim;
+use super::core::Client;
+use super::error::ConnectError;
 
 /// A way to a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -42,6 +54,21 @@ impl ConnectionMode {
         "in-cluster-pod-ip",
         "direct",
     ];
+
+    /// Looks up the way to a sandbox.
+    pub(super) async fn connect(
+        &self,
+        client: &Client,
+        claim: &ReadyClaim,
+    ) -> Result<Endpoint, ConnectError> {
+        match self {
+            Self::Gateway(mode) => mode.connect(client, claim).await,
+            Self::Tunnel(mode) => mode.connect(client, claim).await,
+            Self::InCluster(mode) => mode.connect(client, claim).await,
+            Self::InClusterPodIp(mode) => mode.connect(client, claim).await,
+            Self::Direct(mode) => mode.connect(client, claim).await,
+        }
+    }
 
     /// The word for this mode.
     pub fn word(&self) -> &'static str {
@@ -85,5 +112,20 @@ impl FromStr for ConnectionMode {
                 word: word.to_owned(),
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_read_back_as_its_mode() {
+        for word in ConnectionMode::WORDS {
+            let mode: ConnectionMode = word.parse().expect("known");
+            assert_eq!(mode.to_string(), word);
+        }
+        let error = "pigeon".parse::<ConnectionMode>().expect_err("unknown");
+        assert!(error.to_string().contains("in-cluster-pod-ip"), "{error}");
     }
 }

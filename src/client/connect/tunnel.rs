@@ -1,8 +1,20 @@
 //! `tunnel`: through a port-forward of the API server to a router pod.
+//!
+//! One upgrade carries one connection; all handles share the client's pool of them. A dead one is
+//! replaced, and if the router's pod is gone, another one is looked up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api;
+use tokio::time::timeout;
+
+use super::endpoint::Endpoint;
+use super::router;
+use crate::api::{self, ROUTER_PORT, ROUTER_SERVICE};
+use crate::client::claim::ReadyClaim;
+use crate::client::core::Client;
+use crate::client::data::{Route, Router, Sharing};
+use crate::client::error::ConnectError;
 
 /// Settings of the mode `tunnel`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,5 +35,27 @@ impl Default for Tunnel {
             ready_timeout: Duration::from_secs(30),
             server_port: api::RUNTIME_PORT,
         }
+    }
+}
+
+impl Tunnel {
+    pub(super) async fn connect(
+        &self,
+        client: &Client,
+        claim: &ReadyClaim,
+    ) -> Result<Endpoint, ConnectError> {
+        let mut namespaces = vec![self.router_namespace.clone(), claim.namespace.clone()];
+        namespaces.dedup();
+        let host = format!("{ROUTER_SERVICE}:{ROUTER_PORT}");
+        let route = Route::Tunnel(Arc::new(Router::new(namespaces)));
+        let pool = client.pools().get(route, Sharing::Shared);
+        let routing = router::headers(client, claim, self.server_port).await?;
+        timeout(self.ready_timeout, pool.prove())
+            .await
+            .map_err(|_| ConnectError::Timeout {
+                target: pool.route().describe(),
+                after: self.ready_timeout,
+            })??;
+        Endpoint::new(pool, Sharing::Shared, &host, String::new(), routing)
     }
 }

@@ -82,8 +82,8 @@ pub enum BuildError {
         #[source]
         source: Box<KubeError>,
     },
-    /// The system's name server configuration cannot be used.
-    #[error("read the system's name server configuration")]
+    /// The name server cannot be used.
+    #[error("prepare for asking the name server")]
     Dns {
         /// The cause.
         #[source]
@@ -136,8 +136,7 @@ impl BuildError {
             Self::Unreachable { source, .. }
             | Self::UntrustedCertificate { source, .. }
             | Self::Discovery { source, .. } => source.help(),
-            Self::Dns { .. } => Some("check /etc/resolv.conf, or name a DNS server".to_owned()),
-            Self::Configuration { .. } | Self::Setting { .. } => None,
+            Self::Dns { .. } | Self::Configuration { .. } | Self::Setting { .. } => None,
         }
     }
 }

@@ -118,6 +118,8 @@ pub enum KubeError {
     Closed {
         /// What was asked.
         operation: Box<Operation>,
+        /// Whether the API server can have received the request.
+        delivered: Delivered,
     },
 }
 
@@ -137,7 +139,7 @@ impl KubeError {
             | Self::Timeout { operation, .. }
             | Self::Transport { operation, .. }
             | Self::Decode { operation, .. }
-            | Self::Closed { operation } => operation,
+            | Self::Closed { operation, .. } => operation,
         }
     }
 
@@ -156,8 +158,7 @@ impl KubeError {
         match self {
             Self::Status { .. } | Self::Decode { .. } => Delivered::Yes,
             Self::Timeout { .. } => Delivered::Unknown,
-            Self::Transport { delivered, .. } => *delivered,
-            Self::Closed { .. } => Delivered::No,
+            Self::Transport { delivered, .. } | Self::Closed { delivered, .. } => *delivered,
         }
     }
 
@@ -277,19 +278,19 @@ pub(crate) fn connection_problem(error: &(dyn Error + 'static)) -> ConnectionPro
 mod tests {
     use super::*;
 
-    fn operation() -> Box<Operation> {
-        Box::new(Operation {
+    fn operation() -> Operation {
+        Operation {
             verb: Verb::Create,
             resource: "sandboxclaims.extensions.agents.x-k8s.io".to_owned(),
             namespace: "team".to_owned(),
             name: "a".to_owned(),
-        })
+        }
     }
 
     #[test]
     fn a_forbidden_request_names_the_missing_verb() {
         let error = KubeError::Status {
-            operation: operation(),
+            operation: Box::new(operation()),
             code: 403,
             reason: "Forbidden".to_owned(),
             message: "no".to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! Every refusal is a `Status` object whose code is the HTTP status, as clients expect.
 
+mod body;
 mod discovery;
 mod object_path;
 mod patch;
@@ -19,16 +20,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::http::{Body, BodyError, Lifetime, json as answer, read_body, serve, with_type};
-use super::store::{
-    DeleteOptions, Deleted, Part, Propagation, Selector, Store, StoreError, Subresource,
-};
+use super::http::{Body, Lifetime, json as answer, serve, with_type};
+use super::store::{DeleteOptions, Deleted, Part, Selector, Store, StoreError, Subresource};
+use body::{body_of, delete_options, raw_body_of, review};
 use object_path::{ObjectPath, Verb};
 use request::Query;
 use status::Refusal;
-
-/// The largest object that is accepted, as in a real API server.
-const BODY_LIMIT: usize = 3 << 20;
 
 /// What all requests share.
 #[derive(Debug, Clone)]
@@ -351,54 +348,6 @@ impl Server {
         }
         Ok(watch::list(target.kind, &objects, version))
     }
-}
-
-async fn raw_body_of(request: Request<Incoming>) -> Result<bytes::Bytes, Refusal> {
-    read_body(request.into_body(), BODY_LIMIT)
-        .await
-        .map_err(|error| match error {
-            BodyError::TooLarge => Refusal::too_large(),
-            BodyError::Broken => Refusal::bad_request("the request body ended early"),
-        })
-}
-
-async fn body_of(request: Request<Incoming>) -> Result<Value, Refusal> {
-    let body = raw_body_of(request).await?;
-    serde_json::from_slice(&body)
-        .map_err(|error| Refusal::bad_request(&format!("the request body is not JSON: {error}")))
-}
-
-fn delete_options(query: &Query, body: &[u8]) -> Result<DeleteOptions, Refusal> {
-    let body: Value = if body.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(body)
-            .map_err(|error| Refusal::bad_request(&format!("DeleteOptions is not JSON: {error}")))?
-    };
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let policy = text(&body["propagationPolicy"]).or_else(|| query.value("propagationPolicy"));
-    let grace = body["gracePeriodSeconds"].as_u64().or_else(|| {
-        query
-            .value("gracePeriodSeconds")
-            .and_then(|seconds| seconds.parse().ok())
-    });
-    Ok(DeleteOptions {
-        uid: text(&body["preconditions"]["uid"]),
-        resource_version: text(&body["preconditions"]["resourceVersion"]),
-        propagation: match policy.as_deref() {
-            Some("Foreground") => Propagation::Foreground,
-            Some("Orphan") => Propagation::Orphan,
-            _ => Propagation::Background,
-        },
-        grace_seconds: grace,
-    })
-}
-
-/// Access reviews: whoever has the token may do everything.
-async fn review(request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
-    let mut review = body_of(request).await?;
-    review["status"] = json!({ "allowed": true });
-    Ok(answer(StatusCode::CREATED, &review))
 }
 
 /// Whether a kind has this subresource.

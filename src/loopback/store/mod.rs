@@ -4,92 +4,25 @@
 //! Objects are JSON values behind [`Arc`]s. A write is visible to readers and watchers in the order
 //! of its resource version; a write that changes nothing keeps the version and tells nobody.
 
+mod inner;
 mod kinds;
 mod object;
 mod selector;
+mod types;
 mod watch;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use inner::Inner;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch as channel};
 
 pub(crate) use kinds::{Column, KINDS, Kind, Scope, Subresource, kind};
 pub(crate) use object::{Object, now_micros, now_rfc3339, now_seconds};
 pub(crate) use selector::{FieldSelector, LabelSelector, Selector, SelectorError};
+pub(crate) use types::{DeleteOptions, Deleted, Key, Orphaned, Part, Propagation, StoreError};
 pub(crate) use watch::{Event, EventKind, Expired, Watcher};
-
-/// How many events of one kind are kept for watches that start in the past.
-const HISTORY: usize = 100_000;
-
-/// What part of an object a write may change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// Everything but the status, where the kind has a status subresource.
-    Main,
-    /// The status only.
-    Status,
-}
-
-/// What happens to the dependents of a deleted object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Propagation {
-    /// The object goes at once, its dependents follow.
-    #[default]
-    Background,
-    /// The dependents go first; until then the object lingers.
-    Foreground,
-    /// The dependents stay, without an owner.
-    Orphan,
-}
-
-/// What a delete asks for.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct DeleteOptions {
-    pub(crate) uid: Option<String>,
-    pub(crate) resource_version: Option<String>,
-    pub(crate) propagation: Propagation,
-    pub(crate) grace_seconds: Option<u64>,
-}
-
-/// How a delete ended.
-#[derive(Debug, Clone)]
-pub(crate) enum Deleted {
-    /// The object is gone; this was its last content.
-    Gone(Arc<Object>),
-    /// It lingers: a finalizer or a pod's grace period.
-    Lingering(Arc<Object>),
-}
-
-/// Why a write was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum StoreError {
-    #[error("not found")]
-    NotFound,
-    #[error("already exists")]
-    AlreadyExists,
-    #[error("namespace `{0}` not found")]
-    NoNamespace(String),
-    #[error(
-        "the object has been modified; please apply your changes to the latest version and try again"
-    )]
-    Conflict,
-    #[error("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}")]
-    Precondition { wanted: String, found: String },
-    #[error("{0}")]
-    BadRequest(String),
-    #[error("{message}")]
-    Invalid { field: String, message: String },
-}
-
-/// Where an object stands.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) kind: &'static str,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-}
 
 /// The objects. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -97,22 +30,6 @@ pub(crate) struct Store {
     inner: Arc<Mutex<Inner>>,
     changed: Arc<HashMap<&'static str, channel::Sender<u64>>>,
     orphaned: mpsc::UnboundedSender<Orphaned>,
-}
-
-/// An owner went, or asks for its dependents to go first.
-#[derive(Debug, Clone)]
-pub(crate) struct Orphaned {
-    pub(crate) uid: String,
-    pub(crate) key: Key,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    version: u64,
-    objects: HashMap<&'static str, BTreeMap<(String, String), Arc<Object>>>,
-    history: HashMap<&'static str, VecDeque<Event>>,
-    forgotten: HashMap<&'static str, u64>,
-    dependents: HashMap<String, HashSet<Key>>,
 }
 
 impl Store {
@@ -423,98 +340,6 @@ impl Store {
                 key,
             })
             .is_err();
-    }
-}
-
-impl Inner {
-    fn put(
-        &mut self,
-        kind: &'static Kind,
-        place: (String, String),
-        mut value: Value,
-        event: EventKind,
-    ) -> Arc<Object> {
-        self.version += 1;
-        value["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let object = Arc::new(Object::new(kind, value, self.version));
-        let previous = self
-            .objects
-            .entry(kind.kind)
-            .or_default()
-            .insert(place.clone(), Arc::clone(&object));
-        let key = Key {
-            kind: kind.kind,
-            namespace: place.0,
-            name: place.1,
-        };
-        if let Some(previous) = &previous {
-            self.disown(previous, &key);
-        }
-        for owner in object.owner_uids() {
-            self.dependents
-                .entry(owner.to_owned())
-                .or_default()
-                .insert(key.clone());
-        }
-        self.remember(
-            kind,
-            Event {
-                kind: event,
-                object: Arc::clone(&object),
-                previous,
-            },
-        );
-        object
-    }
-
-    fn remove(
-        &mut self,
-        kind: &'static Kind,
-        place: &(String, String),
-        mut value: Value,
-    ) -> Arc<Object> {
-        self.version += 1;
-        value["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let object = Arc::new(Object::new(kind, value, self.version));
-        let previous = self.objects.entry(kind.kind).or_default().remove(place);
-        let key = Key {
-            kind: kind.kind,
-            namespace: place.0.clone(),
-            name: place.1.clone(),
-        };
-        if let Some(previous) = &previous {
-            self.disown(previous, &key);
-        }
-        self.remember(
-            kind,
-            Event {
-                kind: EventKind::Deleted,
-                object: Arc::clone(&object),
-                previous,
-            },
-        );
-        object
-    }
-
-    fn disown(&mut self, object: &Object, key: &Key) {
-        for owner in object.owner_uids() {
-            if let Some(all) = self.dependents.get_mut(owner) {
-                all.remove(key);
-                if all.is_empty() {
-                    self.dependents.remove(owner);
-                }
-            }
-        }
-    }
-
-    fn remember(&mut self, kind: &'static Kind, event: Event) {
-        let history = self.history.entry(kind.kind).or_default();
-        history.push_back(event);
-        if history.len() > HISTORY
-            && let Some(oldest) = history.pop_front()
-        {
-            self.forgotten.insert(kind.kind, oldest.object.version);
-        }
     }
 }
 

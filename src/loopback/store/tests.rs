@@ -1,3 +1,4 @@
+use super::inner::HISTORY;
 use super::*;
 
 const NAMESPACE: &str = "default";

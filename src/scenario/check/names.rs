@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{entries, inner_steps, items};
+use super::tree::{entries, inner_steps, items};
 use crate::source::yaml::{Key, Node};
 use crate::source::{Code, Diagnostic, Problems, Span, Spanned};
 

@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{action, entries, items, names};
+use super::names;
+use super::tree::{action, entries, inner_steps, items};
 use crate::expr::{Expression, Output, ROOTS, Reference, Template};
-use crate::scenario::vocabulary;
 use crate::source::yaml::{Key, Node, NodeKind, Scalar};
 use crate::source::{Code, Diagnostic, Problems, list_of};
+use crate::step::Action;
 
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +165,7 @@ impl<'n> Walk<'n, '_> {
     }
 
     fn step(&mut self, step: &'n Node) {
-        let outputs = action(step).map_or(&[][..], |(kind, _)| vocabulary::outputs(&kind.value));
+        let outputs = action(step).map_or(&[][..], |(kind, _)| Action::outputs_of(&kind.value));
         for (key, value) in entries(Some(step)) {
             match &*key.value {
                 "capture" | "steps" | "id" => {}
@@ -172,7 +173,7 @@ impl<'n> Walk<'n, '_> {
                 _ => self.texts(value, Text::Template),
             }
         }
-        for inner in super::inner_steps(step) {
+        for inner in inner_steps(step) {
             self.step(inner);
         }
         // A capture sees the outputs, and its name exists from the next step on.
@@ -299,7 +300,7 @@ impl<'n> Walk<'n, '_> {
 }
 
 fn collect_captures<'n>(step: &'n Node, captures: &mut Vec<&'n Key>) {
-    for inner in super::inner_steps(step) {
+    for inner in inner_steps(step) {
         collect_captures(inner, captures);
     }
     captures.extend(entries(step.get("capture")).iter().map(|(name, _)| name));

@@ -1,39 +1,22 @@
-//! The order of steps: whoever needs a sandbox comes after `create` and before `delete`, and
-//! `create` knows what to create from.
+//! The order of steps: whoever needs a sandbox comes after its `create` and before its `delete`,
+//! and `create` knows what to create from.
 
-use super::{action, inner_steps, items};
+use std::sync::Arc;
+
+use super::tree::{action, inner_steps, items};
 use crate::scenario::document::ScenarioFile;
-use crate::source::yaml::{Key, Node};
-use crate::source::{Code, Diagnostic, Problems};
+use crate::source::yaml::{Key, Node, Scalar};
+use crate::source::{Code, Diagnostic, Problems, list_of, suggest};
 
-/// Actions that talk to the current sandbox.
-const NEEDS: &[&str] = &[
-    "connect",
-    "disconnect",
-    "exec",
-    "write",
-    "read",
-    "list",
-    "exists",
-    "delete",
-    "wait",
-];
-
-/// Where an iteration is with its sandbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    None,
-    Created,
-    Deleted,
-}
+/// Actions that do not talk to a sandbox that exists.
+const INDEPENDENT: &[&str] = &["create", "sleep", "group"];
 
 pub(super) fn check(scenario: &Node, file: &ScenarioFile, problems: &mut Problems) {
-    let own = scenario.get("target");
     let from_target = file.target.warm_pool.is_some()
         || file.target.template.is_some()
-        || own.is_some_and(has_source);
+        || scenario.get("target").is_some_and(has_source);
     let mut walk = Walk {
-        state: State::None,
+        created: Vec::new(),
         reported: false,
         from_target,
         problems,
@@ -41,9 +24,9 @@ pub(super) fn check(scenario: &Node, file: &ScenarioFile, problems: &mut Problem
     for step in items(scenario.get("steps")) {
         walk.step(step);
     }
-    // `finally` runs after a failure anywhere: it is only checked for what can never be there.
-    if walk.state != State::None {
-        walk.state = State::Created;
+    // `finally` also runs after a failure before the `delete`.
+    for created in &mut walk.created {
+        created.deleted = false;
     }
     for step in items(scenario.get("finally")) {
         walk.step(step);
@@ -54,8 +37,14 @@ fn has_source(node: &Node) -> bool {
     node.get("warmPool").is_some() || node.get("template").is_some()
 }
 
+/// A sandbox that a step above creates.
+struct Created {
+    id: Option<Arc<str>>,
+    deleted: bool,
+}
+
 struct Walk<'p> {
-    state: State,
+    created: Vec<Created>,
     /// One missing sandbox is reported once, at its first use.
     reported: bool,
     from_target: bool,
@@ -65,40 +54,71 @@ struct Walk<'p> {
 impl Walk<'_> {
     fn step(&mut self, step: &Node) {
         if let Some((key, node)) = action(step) {
-            self.action(key, node);
+            if &*key.value == "create" {
+                self.create(key, node, step);
+            } else if !INDEPENDENT.contains(&&*key.value) {
+                self.uses(key, node, step);
+            }
         }
         for inner in inner_steps(step) {
             self.step(inner);
         }
     }
 
-    fn action(&mut self, key: &Key, node: &Node) {
-        let kind = &*key.value;
-        if kind == "create" {
-            self.state = State::Created;
-            if !self.from_target && !has_source(node) {
-                self.problems.push(
-                    Diagnostic::error(
-                        Code::MissingField,
-                        key.span,
-                        "`create` has nothing to create a sandbox from",
-                    )
-                    .label("no warm pool and no template")
-                    .help("set `target: { warmPool: NAME }` or `target: { template: NAME }`"),
-                );
+    fn create(&mut self, key: &Key, node: &Node, step: &Node) {
+        self.created.push(Created {
+            id: step
+                .get("id")
+                .and_then(Node::as_scalar)
+                .map(|id| Arc::clone(&id.text)),
+            deleted: false,
+        });
+        if !self.from_target && !has_source(node) {
+            self.problems.push(
+                Diagnostic::error(
+                    Code::MissingField,
+                    key.span,
+                    "`create` has nothing to create a sandbox from",
+                )
+                .label("no warm pool and no template")
+                .help("set `target: { warmPool: NAME }` or `target: { template: NAME }`"),
+            );
+        }
+    }
+
+    /// A step that talks to the last sandbox, or to the one it names.
+    fn uses(&mut self, key: &Key, node: &Node, step: &Node) {
+        if self.created.is_empty() {
+            if !self.reported {
+                self.missing(key);
             }
             return;
         }
-        if !NEEDS.contains(&kind) {
+        let named = node.get("sandbox").and_then(Node::as_scalar);
+        let found = match named {
+            None => self.created.last_mut(),
+            // Which one it is is known only at run time.
+            Some(name) if name.text.contains("${{") => return,
+            Some(name) => self
+                .created
+                .iter_mut()
+                .rev()
+                .find(|created| created.id.as_deref() == Some(&*name.text)),
+        };
+        let Some(created) = found else {
+            if let Some(name) = named {
+                self.unknown(name);
+            }
             return;
-        }
-        match self.state {
-            State::None if !self.reported => self.missing(key),
-            State::Deleted if kind != "wait" => self.deleted(key),
-            State::None | State::Created | State::Deleted => {}
-        }
-        if kind == "delete" && self.state == State::Created {
-            self.state = State::Deleted;
+        };
+        let kind = &*key.value;
+        let expects_failure = step
+            .get("expect")
+            .is_some_and(|expect| expect.get("error").is_some());
+        if kind == "delete" {
+            created.deleted = true;
+        } else if created.deleted && kind != "wait" && !expects_failure {
+            self.deleted(key);
         }
     }
 
@@ -123,13 +143,39 @@ impl Walk<'_> {
             Diagnostic::error(
                 Code::Combination,
                 key.span,
-                format!(
-                    "`{}` needs a sandbox, and a step above deletes it",
-                    key.value
-                ),
+                format!("`{}` needs a sandbox, and a step above deletes it", key.value),
             )
             .label("no sandbox any more")
-            .help("move it before `delete`, or create another sandbox first"),
+            .help("move it before `delete`; if it is meant to fail, say so with `expect: { error: … }`"),
+        );
+    }
+
+    fn unknown(&mut self, name: &Scalar) {
+        let ids: Vec<&str> = self
+            .created
+            .iter()
+            .filter_map(|created| created.id.as_deref())
+            .collect();
+        let label = suggest(&name.text, &ids).map_or_else(
+            || "unknown".to_owned(),
+            |word| format!("did you mean `{word}`?"),
+        );
+        let help = if ids.is_empty() {
+            "give the `create` step above an `id`".to_owned()
+        } else {
+            format!("the sandboxes created above are {}", list_of(&ids))
+        };
+        self.problems.push(
+            Diagnostic::error(
+                Code::UnknownReference,
+                name.span,
+                format!(
+                    "no step above creates a sandbox with the id `{}`",
+                    name.text
+                ),
+            )
+            .label(label)
+            .help(help),
         );
     }
 }

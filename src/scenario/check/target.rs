@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::entries;
+use super::tree::entries;
+use crate::client::ConnectionMode;
 use crate::expr::Value;
 use crate::scenario::document::{Scenario, ScenarioFile};
-use crate::scenario::vocabulary::MODE_WORDS;
 use crate::source::yaml::Node;
 use crate::source::{Code, Diagnostic, Problems, Span, list_of};
 
@@ -82,7 +82,7 @@ fn no_mode(scenario: &Scenario) -> Diagnostic {
     )
     .label("how are its sandboxes reached?")
     .help("set `target: { mode: WORD }`, or `matrix: { mode: [WORD, …] }` to run in several")
-    .help(format!("the modes are {}", list_of(&MODE_WORDS)))
+    .help(format!("the modes are {}", list_of(&ConnectionMode::WORDS)))
 }
 
 fn no_gateway(span: Span) -> Diagnostic {

@@ -1,0 +1,39 @@
+//! Progress on standard error: a line per stage, and at most one per ten seconds in between.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::engine::{IterationEnd, RunEvent};
+
+/// The least time between two counting lines.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Prints lines until the engine's end of the channel is gone.
+pub(super) async fn lines(mut events: mpsc::Receiver<RunEvent>) {
+    let (mut passed, mut failed, mut running) = (0_u64, 0_u64, 0_u64);
+    let mut last = Instant::now();
+    while let Some(event) = events.recv().await {
+        match event {
+            RunEvent::CellStarted { cell, vus } => {
+                running += 1;
+                let plural = if vus == 1 { "" } else { "s" };
+                eprintln!("running  {cell}  {vus} VU{plural}");
+            }
+            RunEvent::CellEnded { .. } => running = running.saturating_sub(1),
+            RunEvent::CellsEnded => eprintln!("looking for what is left"),
+            RunEvent::IterationEnded { end, .. } => match end {
+                IterationEnd::Passed => passed += 1,
+                IterationEnd::Failed => failed += 1,
+                IterationEnd::Interrupted => {}
+            },
+        }
+        if last.elapsed() >= PERIOD {
+            last = Instant::now();
+            eprintln!(
+                "         {passed} iterations passed, {failed} failed, {running} cells running"
+            );
+        }
+    }
+}

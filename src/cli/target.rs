@@ -1,0 +1,173 @@
+//! The cluster of a run: the loopback cluster started for it, or a real one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use super::args::ClusterChoice;
+use super::child::LoopbackChild;
+use super::failure::Failure;
+use super::provision::{Wanted, provision};
+use crate::client::connect::Gateway;
+use crate::client::{ClaimSource, Client, ConnectionMode, Dns};
+use crate::engine::{Cancel, Phase};
+use crate::plan::Plan;
+
+/// Warm sandboxes are held for this many times the iterations that run at once, so that a pool is not
+/// what an iteration waits for.
+const WARM_FACTOR: u32 = 2;
+
+/// A cluster that a run can use.
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) clients: BTreeMap<String, Client>,
+    pub(super) child: Option<LoopbackChild>,
+}
+
+/// Starts or finds the cluster and makes a client for each namespace of the plan.
+///
+/// A loopback cluster that was started is ended again when anything after that fails, or when the
+/// run is interrupted.
+pub(super) async fn open(
+    choice: &ClusterChoice,
+    plan: &Plan,
+    cancel: &mut Cancel,
+) -> Result<Target, Failure> {
+    let child = match choice {
+        ClusterChoice::Loopback => Some(
+            LoopbackChild::start()
+                .await
+                .map_err(|error| Failure::setup("start the loopback cluster").because(error))?,
+        ),
+        ClusterChoice::Current | ClusterChoice::Context(_) => None,
+    };
+    let opened = tokio::select! {
+        opened = clients(choice, child.as_ref(), plan) => opened,
+        () = cancel.reached(Phase::Draining) => Err(Failure::interrupted()),
+    };
+    match (opened, child) {
+        (Ok((name, clients)), child) => Ok(Target {
+            name,
+            clients,
+            child,
+        }),
+        (Err(failure), None) => Err(failure),
+        (Err(failure), Some(child)) => {
+            if let Err(error) = child.end().await {
+                eprintln!(
+                    "{}",
+                    Failure::internal("end the loopback cluster").because(error)
+                );
+            }
+            Err(failure)
+        }
+    }
+}
+
+async fn clients(
+    choice: &ClusterChoice,
+    child: Option<&LoopbackChild>,
+    plan: &Plan,
+) -> Result<(String, BTreeMap<String, Client>), Failure> {
+    let (name, access) = match (choice, child) {
+        (ClusterChoice::Context(context), _) => (
+            format!("context:{context}"),
+            Access::Context(context.clone()),
+        ),
+        (ClusterChoice::Loopback, Some(child)) => {
+            let config = loopback_config(child).await?;
+            provision_all(&config, plan).await?;
+            let dns = Dns::Server(child.access.dns);
+            (
+                "loopback".to_owned(),
+                Access::Loopback(Box::new(config), dns),
+            )
+        }
+        (ClusterChoice::Current | ClusterChoice::Loopback, _) => {
+            ("current".to_owned(), Access::Current)
+        }
+    };
+    let namespaces: BTreeSet<&str> = plan
+        .cells
+        .iter()
+        .map(|cell| cell.namespace.as_str())
+        .collect();
+    let mut clients = BTreeMap::new();
+    for namespace in namespaces {
+        let builder = Client::builder()
+            .namespace(namespace)
+            .run_id(plan.run_id.as_str());
+        let builder = match &access {
+            Access::Loopback(config, dns) => builder.kubernetes((**config).clone()).dns(*dns),
+            Access::Current => builder.infer(),
+            Access::Context(context) => builder.context(context.as_str()),
+        };
+        let client = builder.build().await.map_err(|error| {
+            let help = error.help();
+            Failure::setup(format!("reach the cluster `{name}`"))
+                .because(error)
+                .maybe_help(help)
+        })?;
+        clients.insert(namespace.to_owned(), client);
+    }
+    Ok((name, clients))
+}
+
+enum Access {
+    Loopback(Box<kube::Config>, Dns),
+    Current,
+    Context(String),
+}
+
+async fn loopback_config(child: &LoopbackChild) -> Result<kube::Config, Failure> {
+    let broken = || Failure::internal("read the kubeconfig of the loopback cluster");
+    let kubeconfig =
+        Kubeconfig::from_yaml(&child.access.kubeconfig).map_err(|error| broken().because(error))?;
+    kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .map_err(|error| broken().because(error))
+}
+
+/// Creates on the loopback cluster what the plan names: the same file serves both kinds of cluster.
+async fn provision_all(config: &kube::Config, plan: &Plan) -> Result<(), Failure> {
+    let client = kube::Client::try_from(config.clone())
+        .map_err(|error| Failure::setup("reach the loopback cluster").because(error))?;
+    for wanted in wanted(plan) {
+        provision(&client, &wanted)
+            .await
+            .map_err(|error| Failure::setup("prepare the loopback cluster").because(error))?;
+    }
+    Ok(())
+}
+
+fn wanted(plan: &Plan) -> Vec<Wanted> {
+    let at_once: u32 = plan
+        .cells
+        .iter()
+        .map(|cell| cell.load.curve().vus(std::time::Duration::ZERO))
+        .max()
+        .unwrap_or(1)
+        .max(plan.jobs);
+    let mut all = BTreeSet::new();
+    for cell in &plan.cells {
+        let (warm_pool, template) = match &cell.target.source {
+            Some(ClaimSource::WarmPool(pool)) => (Some(pool.clone()), None),
+            Some(ClaimSource::Template(template)) => (None, Some(template.clone())),
+            None => (None, None),
+        };
+        let gateway = match &cell.target.mode {
+            ConnectionMode::Gateway(Gateway {
+                name, namespace, ..
+            }) => Some((namespace.clone(), name.clone())),
+            _ => None,
+        };
+        all.insert(Wanted {
+            namespace: cell.namespace.clone(),
+            warm_pool,
+            template,
+            gateway,
+            replicas: at_once.saturating_mul(WARM_FACTOR),
+        });
+    }
+    all.into_iter().collect()
+}

@@ -1,0 +1,366 @@
+//! Requests to the API server: get, list, create, delete. Each is one attempt with one deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, header};
+use kube::client::Body;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+
+use super::answer::{collect, decode, failure, transport};
+use crate::api::metadata::ObjectList;
+use crate::client::encode;
+use crate::client::error::{KubeError, Operation, Verb};
+use crate::client::tasks::Tasks;
+
+/// Objects per page of a list.
+const PAGE: usize = 500;
+
+/// A kind of object in URLs and Roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::client) struct Resource {
+    /// API group; empty for the core group.
+    pub(in crate::client) group: &'static str,
+    /// Version of the group.
+    pub(in crate::client) version: &'static str,
+    /// Plural name.
+    pub(in crate::client) plural: &'static str,
+}
+
+/// All objects of a kind in a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::client) struct Collection {
+    /// The kind.
+    pub(in crate::client) resource: Resource,
+    /// The namespace.
+    pub(in crate::client) namespace: String,
+}
+
+impl Resource {
+    /// The objects of this kind in a namespace.
+    pub(in crate::client) fn of(self, namespace: &str) -> Collection {
+        Collection {
+            resource: self,
+            namespace: namespace.to_owned(),
+        }
+    }
+}
+
+impl Collection {
+    /// Path of the collection.
+    pub(in crate::client) fn path(&self) -> String {
+        let Resource {
+            group,
+            version,
+            plural,
+        } = self.resource;
+        let root = if group.is_empty() {
+            format!("/api/{version}")
+        } else {
+            format!("/apis/{group}/{version}")
+        };
+        format!(
+            "{root}/namespaces/{}/{plural}",
+            encode::component(&self.namespace)
+        )
+    }
+
+    fn object_path(&self, name: &str) -> String {
+        format!("{}/{}", self.path(), encode::component(name))
+    }
+
+    /// What a request does, for errors.
+    pub(in crate::client) fn operation(&self, verb: Verb, name: &str) -> Operation {
+        let Resource { group, plural, .. } = self.resource;
+        let resource = if group.is_empty() {
+            plural.to_owned()
+        } else {
+            format!("{plural}.{group}")
+        };
+        Operation {
+            verb,
+            resource,
+            namespace: self.namespace.clone(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+/// Which objects of a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::client) enum Selector {
+    /// Those with labels that match.
+    Labels(String),
+    /// The one of this name.
+    Name(String),
+}
+
+impl Selector {
+    /// As a query parameter.
+    pub(in crate::client) fn query(&self) -> String {
+        match self {
+            Self::Labels(labels) => format!("labelSelector={}", encode::component(labels)),
+            Self::Name(name) => format!(
+                "fieldSelector={}",
+                encode::component(&format!("metadata.name={name}"))
+            ),
+        }
+    }
+
+    /// The name, if there is only one.
+    pub(in crate::client) fn name(&self) -> &str {
+        match self {
+            Self::Labels(_) => "",
+            Self::Name(name) => name,
+        }
+    }
+}
+
+/// Access to the API server. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::client) struct Api {
+    requests: kube::Client,
+    streams: kube::Client,
+    deadline: Duration,
+    server: Arc<str>,
+    tasks: Tasks,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api")
+            .field("server", &self.server)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// Requests go over `requests`; watches and port-forwards over `streams`.
+    pub(in crate::client) fn new(
+        requests: kube::Client,
+        streams: kube::Client,
+        deadline: Duration,
+        server: &str,
+        tasks: &Tasks,
+    ) -> Self {
+        Self {
+            requests,
+            streams,
+            deadline,
+            server: server.into(),
+            tasks: tasks.clone(),
+        }
+    }
+
+    /// Address of the API server.
+    pub(in crate::client) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The client for port-forwards.
+    pub(in crate::client) fn streams(&self) -> &kube::Client {
+        &self.streams
+    }
+
+    /// Reads one object.
+    pub(in crate::client) async fn get<T: DeserializeOwned>(
+        &self,
+        from: &Collection,
+        name: &str,
+    ) -> Result<T, KubeError> {
+        let operation = from.operation(Verb::Get, name);
+        let request = plain(Method::GET, &from.object_path(name));
+        let body = self.answer(request, &operation).await?;
+        decode(&body, operation)
+    }
+
+    /// Reads all objects that match, page by page, as one list.
+    pub(in crate::client) async fn list<T: DeserializeOwned>(
+        &self,
+        from: &Collection,
+        selector: Option<&Selector>,
+    ) -> Result<ObjectList<T>, KubeError> {
+        let name = selector.map_or("", Selector::name);
+        let mut whole: Option<ObjectList<T>> = None;
+        let mut next = String::new();
+        loop {
+            let operation = from.operation(Verb::List, name);
+            let mut target = format!("{}?limit={PAGE}", from.path());
+            if let Some(selector) = selector {
+                target = format!("{target}&{}", selector.query());
+            }
+            if !next.is_empty() {
+                target = format!("{target}&continue={}", encode::component(&next));
+            }
+            let body = self.answer(plain(Method::GET, &target), &operation).await?;
+            let page: ObjectList<T> = decode(&body, operation)?;
+            next.clone_from(&page.metadata.continue_token);
+            match &mut whole {
+                None => whole = Some(page),
+                Some(list) => {
+                    list.items.extend(page.items);
+                    list.metadata = page.metadata;
+                }
+            }
+            if next.is_empty()
+                && let Some(list) = whole
+            {
+                return Ok(list);
+            }
+        }
+    }
+
+    /// Makes an object.
+    pub(in crate::client) async fn create<T: DeserializeOwned>(
+        &self,
+        into: &Collection,
+        name: &str,
+        body: Vec<u8>,
+    ) -> Result<T, KubeError> {
+        let operation = into.operation(Verb::Create, name);
+        let request = with_body(Method::POST, &into.path(), body);
+        let body = self.answer(request, &operation).await?;
+        decode(&body, operation)
+    }
+
+    /// Removes an object, in the background. With a UID, only if it still has that UID.
+    pub(in crate::client) async fn delete(
+        &self,
+        from: &Collection,
+        name: &str,
+        uid: Option<&str>,
+    ) -> Result<(), KubeError> {
+        let operation = from.operation(Verb::Delete, name);
+        let target = from.object_path(name);
+        let request = match uid {
+            None => plain(Method::DELETE, &target),
+            Some(uid) => {
+                let options = json!({
+                    "kind": "DeleteOptions",
+                    "apiVersion": "v1",
+                    "preconditions": {"uid": uid},
+                });
+                with_body(Method::DELETE, &target, options.to_string().into_bytes())
+            }
+        };
+        self.answer(request, &operation).await.map(drop)
+    }
+
+    /// Removes all objects that match.
+    pub(in crate::client) async fn delete_collection(
+        &self,
+        from: &Collection,
+        selector: &Selector,
+    ) -> Result<(), KubeError> {
+        let operation = from.operation(Verb::DeleteCollection, "");
+        let target = format!("{}?{}", from.path(), selector.query());
+        self.answer(plain(Method::DELETE, &target), &operation)
+            .await
+            .map(drop)
+    }
+
+    /// Reads a document that is not an object of a collection, such as discovery.
+    pub(in crate::client) async fn document<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        operation: Operation,
+    ) -> Result<T, KubeError> {
+        let body = self.answer(plain(Method::GET, path), &operation).await?;
+        decode(&body, operation)
+    }
+
+    /// Opens a stream: the answer's body, once its status is a success.
+    pub(in crate::client) async fn stream(
+        &self,
+        target: &str,
+        operation: &Operation,
+    ) -> Result<Body, KubeError> {
+        let opened = timeout(self.deadline, async {
+            let request = plain(Method::GET, target).map(Body::from);
+            let response = self
+                .streams
+                .send(request)
+                .await
+                .map_err(|error| transport(error, operation))?;
+            let status = response.status();
+            if status.is_success() {
+                return Ok(response.into_body());
+            }
+            let body = collect(response.into_body(), operation).await?;
+            Err(failure(status, &body, operation))
+        });
+        self.within(opened.await, operation)
+    }
+
+    /// Sends a request and reads the whole answer.
+    async fn answer(
+        &self,
+        request: Request<Vec<u8>>,
+        operation: &Operation,
+    ) -> Result<Bytes, KubeError> {
+        let answered = timeout(self.deadline, async {
+            let response = self
+                .requests
+                .send(request.map(Body::from))
+                .await
+                .map_err(|error| transport(error, operation))?;
+            let status = response.status();
+            let body = collect(response.into_body(), operation).await?;
+            if status.is_success() {
+                Ok(body)
+            } else {
+                Err(failure(status, &body, operation))
+            }
+        });
+        self.within(answered.await, operation)
+    }
+
+    /// The result of a request that has a deadline.
+    fn within<T>(
+        &self,
+        result: Result<Result<T, KubeError>, Elapsed>,
+        operation: &Operation,
+    ) -> Result<T, KubeError> {
+        let operation = || Box::new(operation.clone());
+        match result {
+            Err(_) => Err(KubeError::Timeout {
+                operation: operation(),
+                after: self.deadline,
+            }),
+            // Closing the client ends its connections.
+            Ok(Err(KubeError::Transport { delivered, .. })) if self.tasks.is_ended() => {
+                Err(KubeError::Closed {
+                    operation: operation(),
+                    delivered,
+                })
+            }
+            Ok(result) => result,
+        }
+    }
+}
+
+/// A request without a body.
+fn plain(method: Method, target: &str) -> Request<Vec<u8>> {
+    Request::builder()
+        .method(method)
+        .uri(target)
+        .header(header::ACCEPT, "application/json")
+        .header(header::USER_AGENT, crate::client::USER_AGENT)
+        .body(Vec::new())
+        .expect("targets are percent-encoded")
+}
+
+/// A request with a JSON body.
+fn with_body(method: Method, target: &str, body: Vec<u8>) -> Request<Vec<u8>> {
+    let mut request = plain(method, target).map(|_| body);
+    request.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
+    request
+}

@@ -1,0 +1,19 @@
+//! The Kubernetes API server: configuration, connections, requests and watches.
+//!
+//! Built from kube's parts (configuration, credentials, TLS), but with `TCP_NODELAY` on every
+//! socket, without silent retries, and with requests of our own, so that each failure is seen.
+
+mod answer;
+mod api;
+mod config;
+mod follow;
+mod lines;
+mod stack;
+mod version;
+mod watch;
+
+pub(super) use api::{Api, Collection, Resource, Selector};
+pub(super) use config::load;
+pub(super) use follow::{Change, Follower, Start};
+pub(super) use stack::connect;
+pub(super) use version::discover;

@@ -1,0 +1,90 @@
+//! [`Endpoint`]: where the requests of one handle go, and with which headers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::header::{HeaderName, HeaderValue};
+
+use crate::client::data::{Pool, Sharing};
+use crate::client::error::ConnectError;
+
+/// Whether requests tell a router where to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::client) enum Routing {
+    /// They do, with these headers.
+    Router(Vec<(HeaderName, HeaderValue)>),
+    /// They go straight to the sandbox.
+    Straight,
+}
+
+/// Where the requests of one handle go. Dropping it ends the connections that only it uses.
+#[derive(Debug)]
+pub(in crate::client) struct Endpoint {
+    pool: Arc<Pool>,
+    sharing: Sharing,
+    host: HeaderValue,
+    prefix: String,
+    routing: Routing,
+    closed: AtomicBool,
+}
+
+impl Endpoint {
+    /// Requests go to `pool` for `host`, with `prefix` before their path.
+    pub(in crate::client) fn new(
+        pool: Arc<Pool>,
+        sharing: Sharing,
+        host: &str,
+        prefix: String,
+        routing: Routing,
+    ) -> Result<Self, ConnectError> {
+        let host = HeaderValue::from_str(host).map_err(|_| ConnectError::Setting {
+            setting: "host",
+            value: host.to_owned(),
+            problem: "it cannot be a header".to_owned(),
+        })?;
+        Ok(Self {
+            pool,
+            sharing,
+            host,
+            prefix,
+            routing,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// The target's connections.
+    pub(in crate::client) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Value of the header `Host`.
+    pub(in crate::client) fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// What stands before every path.
+    pub(in crate::client) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether and how a router is told where to go.
+    pub(in crate::client) fn routing(&self) -> &Routing {
+        &self.routing
+    }
+
+    /// Whether it was disconnected.
+    pub(in crate::client) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Ends it. Connections that other handles or later ones may use stay open.
+    pub(in crate::client) async fn disconnect(&self) {
+        if self.closed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // One count is this endpoint's own.
+        if self.sharing == Sharing::Private && Arc::strong_count(&self.pool) == 1 {
+            self.pool.close().await;
+        }
+    }
+}

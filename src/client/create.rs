@@ -1,0 +1,343 @@
+//! Creating a claim: the request body, and what to do when the answer is lost.
+//!
+//! The name is chosen here, not by the API server, and an annotation marks the request. So after
+//! a lost answer one look tells whether the claim exists and whether it is ours.
+//! Source of the body's shape: Python SDK 1.0.8 (`v1beta1`) and 0.4.6 (`v1alpha1`).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rand::RngExt;
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use super::claim::{
+    Claim, ClaimSource, ClaimTimings, CreateRequest, VolumeRequest, random_claim_name,
+};
+use super::core::Client;
+use super::error::{CreateError, Delivered, KubeError};
+use crate::api::claim::{ClaimSpec, Lifecycle, NameRef, SandboxClaim, VolumeClaimTemplate};
+use crate::api::metadata::Metadata;
+use crate::api::warm_pool::SandboxWarmPool;
+use crate::api::{ApiVersion, EXTENSIONS_GROUP, annotation, label};
+
+/// Value of the created-by label.
+const CREATED_BY: &str = "rust-client";
+/// On a claim: marks the one request that made it.
+const REQUEST: &str = "sandbench.dev/request";
+/// Pauses before looking for a claim whose answer was lost.
+const LOOKS: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    api_version: String,
+    kind: &'static str,
+    metadata: Metadata,
+    spec: ClaimSpec,
+}
+
+/// Carries out a request.
+pub(super) async fn create(client: &Client, request: CreateRequest) -> Result<Claim, CreateError> {
+    let name = request.name.clone().unwrap_or_else(random_claim_name);
+    check(&name, &request)?;
+    let subscription = client.subscribe(&name);
+    let mark = format!("{:016x}", rand::rng().random::<u64>());
+    let spec = spec(client, &name, &request).await?;
+    let body = body(client, &name, &mark, request, spec);
+    let body = serde_json::to_vec(&body).expect("a claim has only text keys");
+    let claims = client.claims();
+    let requested = Instant::now();
+    let created: Result<SandboxClaim, KubeError> = client.api().create(&claims, &name, body).await;
+    let object = match created {
+        Ok(object) => object,
+        Err(error) => recover(client, &name, &mark, error).await?,
+    };
+    let acknowledged = Instant::now();
+    if let Some(subscription) = &subscription {
+        subscription.confirm();
+    }
+    client.remember(&object);
+    let timings = ClaimTimings {
+        requested,
+        acknowledged,
+    };
+    Ok(Claim::new(client.clone(), object, timings, subscription))
+}
+
+/// Refuses what the API server or the router would refuse later.
+fn check(name: &str, request: &CreateRequest) -> Result<(), CreateError> {
+    let invalid = |setting, value: &str, problem| {
+        Err(CreateError::Invalid {
+            setting,
+            value: value.to_owned(),
+            problem,
+        })
+    };
+    if !is_dns_label(name) {
+        return invalid(
+            "name",
+            name,
+            "it must be 1 to 63 lower-case letters, digits and `-`, with a letter or digit at both ends",
+        );
+    }
+    let (ClaimSource::WarmPool(source) | ClaimSource::Template(source)) = &request.source;
+    if source.is_empty() {
+        return invalid("warm pool or template", source, "it is empty");
+    }
+    if let Some((_, value)) = request
+        .labels
+        .iter()
+        .find(|(_, value)| !is_label_value(value))
+    {
+        return invalid(
+            "label value",
+            value,
+            "it must be at most 63 letters, digits, `-`, `_` and `.`",
+        );
+    }
+    if request.time_to_live.is_some_and(|ttl| ttl.is_zero()) {
+        return invalid("time to live", "0", "it must be longer than nothing");
+    }
+    Ok(())
+}
+
+/// Whether a text is a DNS label (RFC 1123).
+pub(super) fn is_dns_label(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| inner(byte) || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Whether a text can be the value of a Kubernetes label.
+pub(super) fn is_label_value(text: &str) -> bool {
+    let end = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii_alphanumeric());
+    text.len() <= 63
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && end(text.bytes().next())
+        && end(text.bytes().next_back())
+}
+
+/// What the claim asks for, in the words of the cluster's version.
+async fn spec(
+    client: &Client,
+    name: &str,
+    request: &CreateRequest,
+) -> Result<ClaimSpec, CreateError> {
+    let mut spec = ClaimSpec {
+        lifecycle: request.time_to_live.map(lifecycle),
+        volume_claim_templates: request.volumes.iter().map(volume).collect(),
+        ..ClaimSpec::default()
+    };
+    let reference = |name: String| Some(NameRef { name });
+    match (client.api_version(), &request.source) {
+        (ApiVersion::V1Beta1, ClaimSource::WarmPool(pool)) => {
+            spec.warm_pool_ref = reference(pool.clone());
+        }
+        (ApiVersion::V1Beta1, ClaimSource::Template(template)) => {
+            let pool = pool_of(client, name, template).await?;
+            spec.warm_pool_ref = reference(pool);
+        }
+        (ApiVersion::V1Alpha1, ClaimSource::Template(template)) => {
+            spec.sandbox_template_ref = reference(template.clone());
+        }
+        (ApiVersion::V1Alpha1, ClaimSource::WarmPool(pool)) => {
+            let template = template_of(client, name, pool).await?;
+            spec.sandbox_template_ref = reference(template);
+            spec.warmpool = Some(pool.clone());
+        }
+    }
+    Ok(spec)
+}
+
+fn volume(volume: &VolumeRequest) -> VolumeClaimTemplate {
+    let mut spec = serde_json::json!({
+        "accessModes": ["ReadWriteOnce"],
+        "resources": { "requests": { "storage": volume.storage } },
+    });
+    if let Some(class) = &volume.storage_class {
+        spec["storageClassName"] = serde_json::json!(class);
+    }
+    VolumeClaimTemplate {
+        metadata: NameRef {
+            name: volume.name.clone(),
+        },
+        spec,
+    }
+}
+
+/// When the claim is to end: whole seconds, rounded up.
+fn lifecycle(time_to_live: Duration) -> Lifecycle {
+    let ttl = SignedDuration::try_from(time_to_live).unwrap_or(SignedDuration::MAX);
+    let end = Timestamp::now()
+        .checked_add(ttl)
+        .unwrap_or(Timestamp::MAX)
+        .as_nanosecond();
+    let seconds = i64::try_from(end.div_euclid(1_000_000_000) + 1).unwrap_or(i64::MAX);
+    let end = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
+    Lifecycle {
+        shutdown_time: Some(end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        shutdown_policy: Some("Delete".to_owned()),
+        ttl_seconds_after_finished: None,
+    }
+}
+
+/// A pool that uses the template; upstream's migration calls it `shadow-pool-<template>`.
+async fn pool_of(client: &Client, claim: &str, template: &str) -> Result<String, CreateError> {
+    let pools = client
+        .api()
+        .list::<SandboxWarmPool>(&client.warm_pools(), None)
+        .await
+        .map_err(|source| kube(claim, source))?;
+    let shadow = format!("shadow-pool-{template}");
+    let mut names: Vec<String> = pools
+        .items
+        .into_iter()
+        .filter(|pool| pool.spec.sandbox_template_ref.name == template)
+        .map(|pool| pool.metadata.name)
+        .collect();
+    names.sort_by_key(|name| *name != shadow);
+    names
+        .into_iter()
+        .next()
+        .ok_or_else(|| CreateError::NoPoolForTemplate {
+            claim: claim.to_owned(),
+            template: template.to_owned(),
+        })
+}
+
+/// The template that a pool uses.
+async fn template_of(client: &Client, claim: &str, pool: &str) -> Result<String, CreateError> {
+    let found: Result<SandboxWarmPool, KubeError> =
+        client.api().get(&client.warm_pools(), pool).await;
+    match found {
+        Ok(found) => Ok(found.spec.sandbox_template_ref.name),
+        Err(error) if error.is_not_found() => Err(CreateError::PoolNotFound {
+            claim: claim.to_owned(),
+            pool: pool.to_owned(),
+        }),
+        Err(error) => Err(kube(claim, error)),
+    }
+}
+
+fn body(client: &Client, name: &str, mark: &str, request: CreateRequest, spec: ClaimSpec) -> Body {
+    let mut labels: BTreeMap<String, String> = request.labels;
+    labels.insert(label::CREATED_BY.to_owned(), CREATED_BY.to_owned());
+    if let Some(run_id) = client.run_id() {
+        labels.insert(label::RUN_ID.to_owned(), run_id.to_owned());
+    }
+    let mut annotations = request.annotations;
+    annotations.insert(REQUEST.to_owned(), mark.to_owned());
+    annotations
+        .entry(annotation::FIRST_REQUESTED_AT.to_owned())
+        .or_insert_with(|| Timestamp::now().to_string());
+    Body {
+        api_version: format!("{EXTENSIONS_GROUP}/{}", client.api_version()),
+        kind: "SandboxClaim",
+        metadata: Metadata {
+            name: name.to_owned(),
+            labels,
+            annotations,
+            ..Metadata::default()
+        },
+        spec,
+    }
+}
+
+/// Looks whether the claim was created although the answer is missing or a failure.
+async fn recover(
+    client: &Client,
+    name: &str,
+    mark: &str,
+    error: KubeError,
+) -> Result<SandboxClaim, CreateError> {
+    let doubtful = match &error {
+        KubeError::Status { code, .. } => *code >= 500 || *code == 409,
+        KubeError::Decode { .. } => true,
+        other => other.delivered() != Delivered::No,
+    };
+    if !doubtful {
+        return Err(kube(name, error));
+    }
+    let conflict = error.code() == Some(409);
+    let mut last = None;
+    for pause in LOOKS {
+        sleep(pause).await;
+        let found: Result<SandboxClaim, KubeError> = client.api().get(&client.claims(), name).await;
+        match found {
+            Ok(claim)
+                if claim
+                    .metadata
+                    .annotations
+                    .get(REQUEST)
+                    .is_some_and(|m| m == mark) =>
+            {
+                return Ok(claim);
+            }
+            Ok(_) => {
+                return Err(CreateError::AlreadyExists {
+                    claim: name.to_owned(),
+                });
+            }
+            Err(missing) if missing.is_not_found() => last = None,
+            Err(failure) => last = Some(failure),
+        }
+        if conflict {
+            break;
+        }
+    }
+    match last {
+        Some(source) => Err(CreateError::Lost {
+            claim: name.to_owned(),
+            source: Box::new(source),
+        }),
+        None => Err(kube(name, error)),
+    }
+}
+
+fn kube(claim: &str, source: KubeError) -> CreateError {
+    CreateError::Kube {
+        claim: claim.to_owned(),
+        source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_must_be_dns_labels_of_at_most_63_characters() {
+        for good in ["a", "sandbox-claim-0123456789abcdef", &"x".repeat(63)] {
+            assert!(is_dns_label(good), "{good}");
+        }
+        for bad in ["", "-a", "a-", "A", "a.b", "a_b", "ü", &"x".repeat(64)] {
+            assert!(!is_dns_label(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_life_is_in_whole_seconds_and_never_too_early() {
+        let before = Timestamp::now();
+        let text = lifecycle(Duration::from_millis(1500))
+            .shutdown_time
+            .expect("has a time");
+        assert_eq!(text.len(), "2026-01-01T00:00:00Z".len());
+        let end: Timestamp = text.parse().expect("RFC 3339");
+        assert!(end >= before + SignedDuration::from_millis(1500), "{text}");
+    }
+
+    #[test]
+    fn an_absurd_time_to_live_does_not_overflow() {
+        assert!(lifecycle(Duration::MAX).shutdown_time.is_some());
+    }
+}

@@ -1,0 +1,373 @@
+//! One call: one request, one answer, one deadline, never repeated.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, Uri};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use rand::RngExt;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
+
+use super::body::RequestBody;
+use super::dial::Sender;
+use super::pool::{Age, Origin};
+use crate::api::header::{REQUEST_ID, SANDBOX_TIMEOUT};
+use crate::client::USER_AGENT;
+use crate::client::connect::{Endpoint, Routing};
+use crate::client::error::{CallError, ConnectError, Delivered};
+use crate::units::ByteSize;
+
+/// How much of a failure's body is kept.
+const FAILURE_LIMIT: usize = 64 << 10;
+
+/// What a call does, in words; made into text only for errors.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::client) struct Operation<'a> {
+    /// For example `run`.
+    pub(in crate::client) verb: &'static str,
+    /// For example the command.
+    pub(in crate::client) subject: &'a str,
+    /// Name of the sandbox.
+    pub(in crate::client) sandbox: &'a str,
+}
+
+impl fmt::Display for Operation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 60;
+        let Self {
+            verb,
+            subject,
+            sandbox,
+        } = self;
+        write!(f, "{verb} `")?;
+        for c in subject.chars().take(SHOWN) {
+            write!(f, "{}", if c.is_control() { ' ' } else { c })?;
+        }
+        if subject.chars().nth(SHOWN).is_some() {
+            f.write_str("…")?;
+        }
+        write!(f, "` in sandbox `{sandbox}`")
+    }
+}
+
+/// Whether a request may be sent a second time without harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::client) enum Repeat {
+    /// It may (it never is, but it may use a connection that was idle for long).
+    Harmless,
+    /// It must not.
+    Harmful,
+}
+
+/// One call on a sandbox.
+#[derive(Debug)]
+pub(in crate::client) struct Call<'a> {
+    pub(in crate::client) operation: Operation<'a>,
+    pub(in crate::client) method: Method,
+    /// Path below the endpoint's prefix, with a leading slash, encoded.
+    pub(in crate::client) path: String,
+    pub(in crate::client) content_type: Option<HeaderValue>,
+    pub(in crate::client) body: RequestBody,
+    /// Largest answer.
+    pub(in crate::client) limit: ByteSize,
+    pub(in crate::client) timeout: Duration,
+    pub(in crate::client) repeat: Repeat,
+}
+
+/// A call under way.
+struct Flight<'a> {
+    endpoint: &'a Endpoint,
+    operation: Operation<'a>,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+/// Carries out a call; gives the body of a successful answer.
+pub(in crate::client) async fn perform(
+    endpoint: &Endpoint,
+    call: Call<'_>,
+) -> Result<Bytes, CallError> {
+    let Call {
+        operation,
+        method,
+        path,
+        content_type,
+        body,
+        limit,
+        timeout,
+        repeat,
+    } = call;
+    let flight = Flight {
+        endpoint,
+        operation,
+        timeout,
+        deadline: Instant::now() + timeout,
+    };
+    let request = flight.request(method, &path, content_type, body)?;
+    let age = match repeat {
+        Repeat::Harmless => Age::Any,
+        Repeat::Harmful => Age::Young,
+    };
+    let (sender, response) = flight.send(request, age).await?;
+    flight.receive(sender, response, limit).await
+}
+
+impl Flight<'_> {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<HeaderValue>,
+        body: RequestBody,
+    ) -> Result<Request<RequestBody>, CallError> {
+        let target = [self.endpoint.prefix(), path].concat();
+        let target = PathAndQuery::try_from(target).map_err(|_| CallError::Invalid {
+            operation: self.operation.to_string(),
+            value: path.to_owned(),
+            problem: "it cannot be part of a request",
+        })?;
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::from(target);
+        let headers = request.headers_mut();
+        headers.reserve(12);
+        headers.insert(header::HOST, self.endpoint.host().clone());
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(HeaderName::from_static(REQUEST_ID), request_id());
+        if let Some(content_type) = content_type {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        if let Routing::Router(routing) = self.endpoint.routing() {
+            for (name, value) in routing {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        Ok(request)
+    }
+
+    /// Sends the request. A connection that turns out to be closed before anything of the request
+    /// was written is replaced by a new one: that is no repetition.
+    async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+        mut age: Age,
+    ) -> Result<(Sender, Response<Incoming>), CallError> {
+        loop {
+            let pool = self.endpoint.pool();
+            let taken = timeout_at(self.deadline, pool.take(age)).await;
+            let (mut sender, origin) = match taken {
+                Err(_) => return Err(self.too_late(Delivered::No)),
+                Ok(Err(ConnectError::Closed { .. })) => {
+                    return Err(CallError::Closed {
+                        operation: self.operation.to_string(),
+                    });
+                }
+                Ok(Err(source)) => {
+                    return Err(CallError::Connect {
+                        operation: self.operation.to_string(),
+                        source: Box::new(source),
+                    });
+                }
+                Ok(Ok(taken)) => taken,
+            };
+            if matches!(self.endpoint.routing(), Routing::Router(_)) {
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                request
+                    .headers_mut()
+                    .insert(HeaderName::from_static(SANDBOX_TIMEOUT), seconds(left));
+            }
+            let sent = timeout_at(self.deadline, sender.try_send_request(request)).await;
+            match sent {
+                Err(_) => return Err(self.too_late(Delivered::Unknown)),
+                Ok(Ok(response)) => return Ok((sender, response)),
+                Ok(Err(mut failure)) => match failure.take_message() {
+                    Some(unsent) if origin == Origin::Reused => {
+                        request = unsent;
+                        age = Age::New;
+                    }
+                    unsent => {
+                        let delivered = if unsent.is_some() {
+                            Delivered::No
+                        } else {
+                            Delivered::Unknown
+                        };
+                        return Err(self.broken(delivered, failure.into_error()));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Reads the answer and gives the connection back.
+    async fn receive(
+        &self,
+        sender: Sender,
+        response: Response<Incoming>,
+        limit: ByteSize,
+    ) -> Result<Bytes, CallError> {
+        let (head, body) = response.into_parts();
+        let success = head.status.is_success();
+        let most = if success {
+            limit.0
+        } else {
+            FAILURE_LIMIT as u64
+        };
+        let read = timeout_at(self.deadline, read(body, most)).await;
+        let (content, whole) = match read {
+            Err(_) => return Err(self.too_late(Delivered::Yes)),
+            Ok(Err(error)) => return Err(self.broken(Delivered::Yes, error)),
+            Ok(Ok(read)) => read,
+        };
+        if whole == Whole::Yes {
+            self.endpoint.pool().give(sender);
+        } else if success {
+            return Err(CallError::TooLarge {
+                operation: self.operation.to_string(),
+                limit,
+                delivered: Delivered::Yes,
+            });
+        }
+        if success {
+            return Ok(content);
+        }
+        let operation = self.operation.to_string();
+        let status = head.status.as_u16();
+        if head.status.is_redirection() {
+            let location = head.headers.get(header::LOCATION);
+            return Err(CallError::Redirect {
+                operation,
+                status,
+                location: location
+                    .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+                    .unwrap_or_default(),
+                body: content,
+            });
+        }
+        Err(CallError::Status {
+            operation,
+            status,
+            body: content,
+        })
+    }
+
+    fn too_late(&self, delivered: Delivered) -> CallError {
+        CallError::Timeout {
+            operation: self.operation.to_string(),
+            after: self.timeout,
+            delivered,
+        }
+    }
+
+    fn broken(&self, delivered: Delivered, error: hyper::Error) -> CallError {
+        CallError::Transport {
+            operation: self.operation.to_string(),
+            delivered,
+            source: error.into(),
+        }
+    }
+}
+
+/// Reads an answer as JSON.
+pub(in crate::client) fn decode<T: DeserializeOwned>(
+    answer: &Bytes,
+    operation: Operation<'_>,
+) -> Result<T, CallError> {
+    serde_json::from_slice(answer).map_err(|source| CallError::Decode {
+        operation: operation.to_string(),
+        body: answer.slice(..answer.len().min(FAILURE_LIMIT)),
+        source,
+    })
+}
+
+/// Whether a body was read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    Yes,
+    No,
+}
+
+/// Reads a body up to a limit.
+async fn read(mut body: Incoming, limit: u64) -> Result<(Bytes, Whole), hyper::Error> {
+    let room = |length: usize| limit.saturating_sub(length as u64);
+    let announced = body.size_hint().lower();
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        let have = first.len() + rest.len();
+        if data.len() as u64 > room(have) {
+            let fits = usize::try_from(room(have)).unwrap_or(usize::MAX);
+            rest.extend_from_slice(&first);
+            rest.extend_from_slice(&data[..fits.min(data.len())]);
+            return Ok((rest.freeze(), Whole::No));
+        }
+        if have == 0 {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                let expected = announced.min(limit).max(first.len() as u64 * 2);
+                rest.reserve(usize::try_from(expected).unwrap_or(0));
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    let content = if rest.is_empty() {
+        first
+    } else {
+        rest.freeze()
+    };
+    Ok((content, Whole::Yes))
+}
+
+/// Sixteen hexadecimal digits. Source: the Go SDK.
+fn request_id() -> HeaderValue {
+    let id = format!("{:016x}", rand::rng().random::<u64>());
+    HeaderValue::from_maybe_shared(Bytes::from(id)).expect("hexadecimal digits are valid")
+}
+
+/// Seconds as a decimal number above 0, without exponent.
+fn seconds(left: Duration) -> HeaderValue {
+    let millis = left.as_millis().max(1);
+    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    HeaderValue::from_str(text).expect("digits are valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_decimal_and_never_zero() {
+        for (millis, text) in [
+            (0, "0.001"),
+            (1, "0.001"),
+            (1500, "1.5"),
+            (60_000, "60"),
+            (59_998, "59.998"),
+        ] {
+            assert_eq!(seconds(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn a_long_command_is_shortened_to_one_line() {
+        let subject = "a\nb".repeat(60);
+        let text = Operation {
+            verb: "run",
+            subject: &subject,
+            sandbox: "s",
+        }
+        .to_string();
+        assert!(text.len() < 100 && !text.contains('\n'), "{text}");
+    }
+}

@@ -1,0 +1,242 @@
+//! Connections to one target, used again in the order last in, first out.
+//!
+//! A connection carries one call at a time. One that its peer has closed is never handed out, as
+//! far as that can be known; the rest is told by the call's error.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::dial::{Host, Network, Route, Sender};
+use crate::client::connect::Scheme;
+use crate::client::error::ConnectError;
+use crate::client::tasks::Tasks;
+
+/// Connections that were idle for longer are closed.
+const IDLE: Duration = Duration::from_secs(60);
+/// Requests that must not be sent twice avoid connections that were idle for longer: some
+/// runtimes close theirs after 5 s, and the request could meet the closing half-way.
+const YOUNG: Duration = Duration::from_secs(4);
+
+/// Which connections may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    /// Any that is open.
+    Any,
+    /// One that was used just now, or a new one.
+    Young,
+    /// Only a new one.
+    New,
+}
+
+/// Whether a connection has been used before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It has.
+    Reused,
+    /// It was made for this call.
+    Dialled,
+}
+
+/// The connections to one target.
+#[derive(Debug)]
+pub(in crate::client) struct Pool {
+    route: Route,
+    network: Arc<Network>,
+    tasks: Tasks,
+    idle: Mutex<Vec<Idle>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: Sender,
+    since: Instant,
+}
+
+impl Pool {
+    fn new(route: Route, network: Arc<Network>, tasks: Tasks) -> Self {
+        Self {
+            route,
+            network,
+            tasks,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Where it leads.
+    pub(in crate::client) fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// Makes sure that there is an open connection, and keeps it for the next call.
+    pub(in crate::client) async fn prove(&self) -> Result<(), ConnectError> {
+        let (sender, _) = self.take(Age::Any).await?;
+        self.give(sender);
+        Ok(())
+    }
+
+    /// A connection that is ready for a request.
+    pub(super) async fn take(&self, age: Age) -> Result<(Sender, Origin), ConnectError> {
+        if self.tasks.is_ended() {
+            return Err(ConnectError::Closed {
+                target: self.route.describe(),
+            });
+        }
+        while let Some(mut sender) = self.pop(age) {
+            // Waits for the end of the previous answer; fails if the peer has closed.
+            if poll_fn(|cx| sender.poll_ready(cx)).await.is_ok() && !sender.is_closed() {
+                return Ok((sender, Origin::Reused));
+            }
+        }
+        let sender = self.network.dial(&self.route, &self.tasks).await?;
+        Ok((sender, Origin::Dialled))
+    }
+
+    /// Takes back a connection whose answer has been read completely.
+    pub(super) fn give(&self, sender: Sender) {
+        if sender.is_closed() || self.tasks.is_ended() {
+            return;
+        }
+        let since = Instant::now();
+        let mut idle = self.idle();
+        let old = idle
+            .iter()
+            .take_while(|idle| since.duration_since(idle.since) > IDLE)
+            .count();
+        idle.drain(..old);
+        idle.push(Idle { sender, since });
+    }
+
+    /// Closes all connections and waits for their end.
+    pub(in crate::client) async fn close(&self) {
+        self.tasks.end();
+        self.idle().clear();
+        self.tasks.close().await;
+    }
+
+    fn pop(&self, age: Age) -> Option<Sender> {
+        let limit = match age {
+            Age::Any => IDLE,
+            Age::Young => YOUNG,
+            Age::New => return None,
+        };
+        let now = Instant::now();
+        let mut idle = self.idle();
+        while let Some(last) = idle.last() {
+            if now.duration_since(last.since) > limit {
+                // All others have been idle for longer still.
+                return None;
+            }
+            let sender = idle.pop()?.sender;
+            if !sender.is_closed() {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.tasks.end();
+    }
+}
+
+/// Whether a target serves many sandboxes or one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::client) enum Sharing {
+    /// Many: its connections live as long as the client.
+    Shared,
+    /// One: its connections end with the last handle.
+    Private,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Tcp(Host, u16, Scheme),
+    Tunnel(Vec<String>),
+}
+
+#[derive(Debug)]
+enum Kept {
+    Shared(Arc<Pool>),
+    Private(Weak<Pool>),
+}
+
+impl Kept {
+    fn get(&self) -> Option<Arc<Pool>> {
+        match self {
+            Self::Shared(pool) => Some(Arc::clone(pool)),
+            Self::Private(pool) => pool.upgrade(),
+        }
+    }
+}
+
+/// All pools of a client, one per target.
+#[derive(Debug)]
+pub(in crate::client) struct Pools {
+    network: Arc<Network>,
+    tasks: Tasks,
+    by_target: Mutex<HashMap<Key, Kept>>,
+}
+
+impl Pools {
+    pub(in crate::client) fn new(network: Arc<Network>, tasks: Tasks) -> Self {
+        Self {
+            network,
+            tasks,
+            by_target: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// What connections are made with.
+    pub(in crate::client) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The pool for a target.
+    pub(in crate::client) fn get(&self, route: Route, sharing: Sharing) -> Arc<Pool> {
+        let key = match &route {
+            Route::Tcp { host, port, scheme } => Key::Tcp(host.clone(), *port, *scheme),
+            Route::Tunnel(router) => Key::Tunnel(router.namespaces.clone()),
+        };
+        let mut pools = self
+            .by_target
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let open = pools.get(&key).and_then(Kept::get);
+        if let Some(pool) = open.filter(|pool| !pool.tasks.is_ended()) {
+            return pool;
+        }
+        if pools.len() == pools.capacity() {
+            // About to grow: first drop what has ended.
+            pools.retain(|_, kept| kept.get().is_some());
+        }
+        let pool = Arc::new(Pool::new(
+            route,
+            Arc::clone(&self.network),
+            self.tasks.child(),
+        ));
+        let kept = match sharing {
+            Sharing::Shared => Kept::Shared(Arc::clone(&pool)),
+            Sharing::Private => Kept::Private(Arc::downgrade(&pool)),
+        };
+        pools.insert(key, kept);
+        pool
+    }
+
+    /// Forgets all pools; their connections end.
+    pub(in crate::client) fn clear(&self) {
+        self.by_target
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}

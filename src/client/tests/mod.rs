@@ -1,0 +1,9 @@
+//! Tests of the client against small scripted servers: exact requests, broken watches, lost
+//! answers. No cluster is needed.
+
+mod calls;
+mod claims;
+#[cfg(feature = "loopback")]
+mod encrypted;
+mod fake;
+mod ways;

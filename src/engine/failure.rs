@@ -1,0 +1,108 @@
+//! Failures of a run, grouped by cell, place in the file and cause.
+//!
+//! The first of each group is kept in full, all are counted. Written only when something failed, so
+//! the lock is not on the hot path.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::metrics::{FailureGroup, Place};
+use crate::plan::Plan;
+use crate::source::{Colour, SourceFile, Span, snippet};
+
+/// How many groups are kept; further ones are counted in the cells only.
+const GROUPS: usize = 200;
+/// The longest message that is kept.
+const MESSAGE_LIMIT: usize = 2_000;
+
+/// One failure.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The step's name.
+    pub(super) step: String,
+    /// A short name of the cause.
+    pub(super) cause: String,
+    /// Where in the file.
+    pub(super) span: Span,
+    /// What stands beside the caret.
+    pub(super) label: String,
+    /// All of it.
+    pub(super) message: String,
+    /// What to do.
+    pub(super) help: Option<String>,
+    /// `namespace/claim`.
+    pub(super) sandbox: Option<String>,
+}
+
+/// The failures of a run.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    groups: Mutex<Groups>,
+}
+
+#[derive(Debug, Default)]
+struct Groups {
+    index: HashMap<(String, Span, String), usize>,
+    all: Vec<FailureGroup>,
+}
+
+impl Failures {
+    /// Adds a failure of a cell.
+    pub(super) fn add(&self, plan: &Plan, cell: &str, failure: Failure) {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (cell.to_owned(), failure.span, failure.cause.clone());
+        if let Some(index) = groups.index.get(&key).copied() {
+            if let Some(group) = groups.all.get_mut(index) {
+                group.count += 1;
+            }
+            return;
+        }
+        if groups.all.len() >= GROUPS {
+            return;
+        }
+        let index = groups.all.len();
+        groups.index.insert(key, index);
+        let message: String = failure.message.chars().take(MESSAGE_LIMIT).collect();
+        groups.all.push(FailureGroup {
+            cell: cell.to_owned(),
+            step: failure.step,
+            cause: failure.cause,
+            place: place(&plan.file, failure.span, &failure.label),
+            message,
+            help: failure.help,
+            sandbox: failure.sandbox,
+            rerun: format!(
+                "sandbench run {} --only '{cell}' --seed {}",
+                plan.file.path(),
+                plan.seed
+            ),
+            count: 1,
+        });
+    }
+
+    /// All groups, most frequent first.
+    pub(super) fn finish(&self) -> Vec<FailureGroup> {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = std::mem::take(&mut groups.all);
+        groups.index.clear();
+        all.sort_by_key(|group| std::cmp::Reverse(group.count));
+        all
+    }
+}
+
+fn place(file: &SourceFile, span: Span, label: &str) -> Place {
+    let at = file.location(span.start);
+    let label: String = label
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(120)
+        .collect();
+    Place {
+        file: file.path().to_owned(),
+        line: at.line,
+        column: at.column,
+        snippet: snippet(file, span, &label, &[], Colour::Plain),
+    }
+}

@@ -1,0 +1,221 @@
+//! A whole run: cells, then the search for what was left behind.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::cancel::{Cancel, Phase};
+use super::cell::CellRun;
+use super::error::EngineError;
+use super::event::{Events, RunEvent};
+use super::failure::Failures;
+use crate::client::Client;
+use crate::metrics::{
+    CellSummary, FORMAT_VERSION, Leaks, RunInfo, SharedAggregate, Summary, Verdict, Warning,
+};
+use crate::plan::{Cell, Exclusive, Plan};
+
+/// How long the end of everything that the run created is waited for.
+const GONE_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is looked at.
+const GONE_POLL: Duration = Duration::from_millis(50);
+/// Below this number of samples a p99 is as good as the maximum.
+const FEW: u64 = 100;
+/// A start delay beyond this is the generator's fault.
+const LATE: Duration = Duration::from_millis(50);
+
+/// What the caller knows about the run and the engine does not.
+#[derive(Debug, Clone)]
+pub struct RunFacts {
+    /// Facts for the result; id, name and the like are taken from the plan.
+    pub info: RunInfo,
+    /// One client per namespace of the plan.
+    pub clients: BTreeMap<String, Client>,
+}
+
+/// Runs a plan. Whatever happens, what was created is deleted and the summary tells what was not.
+///
+/// # Errors
+/// [`EngineError`]: a fault of the harness. A failed step is data in the summary.
+///
+/// # Cancel safety
+/// Do not drop the future: stop the run with the [`CancelHandle`](super::CancelHandle), so that it
+/// cleans up.
+pub async fn run(
+    plan: &Arc<Plan>,
+    facts: RunFacts,
+    cancel: Cancel,
+    events: &Events,
+) -> Result<Summary, EngineError> {
+    let started = Instant::now();
+    let failures = Arc::new(Failures::default());
+    let mut aggregates = Vec::new();
+    let mut cells = Vec::new();
+    let (alone, side): (Vec<&Cell>, Vec<&Cell>) = plan
+        .cells
+        .iter()
+        .partition(|cell| cell.exclusive == Exclusive::Yes);
+    let mut batches: Vec<(Vec<&Cell>, usize)> = Vec::new();
+    batches.push((side, usize::try_from(plan.jobs).unwrap_or(1)));
+    batches.extend(alone.into_iter().map(|cell| (vec![cell], 1)));
+    for (batch, jobs) in batches {
+        let mut waiting: VecDeque<CellRun> = VecDeque::new();
+        for cell in batch {
+            let client = facts.clients.get(&cell.namespace).cloned();
+            let client = client.ok_or_else(|| EngineError::NoClient {
+                namespace: cell.namespace.clone(),
+            })?;
+            let run = CellRun::new(plan, cell, client, &failures, events);
+            aggregates.push(run.aggregate());
+            waiting.push_back(run);
+        }
+        cells.extend(side_by_side(waiting, jobs, &cancel).await?);
+    }
+    events.tell(RunEvent::CellsEnded);
+    let order: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
+    cells.sort_by_key(|cell| order.iter().position(|name| *name == cell.cell));
+    let leaks = look_for_leaks(&facts.clients, cancel.phase()).await;
+    let mut info = facts.info;
+    info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut warnings = warnings(&cells, &aggregates);
+    if events.dropped() > 0 {
+        warnings.push(Warning::EventsDropped {
+            events: events.dropped(),
+        });
+    }
+    Ok(Summary {
+        format_version: FORMAT_VERSION,
+        verdict: verdict(&cells, &cancel),
+        run: info,
+        cells,
+        failures: failures.finish(),
+        leaks,
+        warnings,
+    })
+}
+
+async fn side_by_side(
+    mut waiting: VecDeque<CellRun>,
+    jobs: usize,
+    cancel: &Cancel,
+) -> Result<Vec<CellSummary>, EngineError> {
+    let mut running = JoinSet::new();
+    let mut ended = Vec::new();
+    loop {
+        while running.len() < jobs
+            && let Some(cell) = waiting.pop_front()
+        {
+            running.spawn(cell.run(cancel.clone()));
+        }
+        match running.join_next().await {
+            None => return Ok(ended),
+            Some(Ok(summary)) => ended.push(summary?),
+            Some(Err(error)) => {
+                return Err(EngineError::Panicked {
+                    cell: "?".to_owned(),
+                    message: error.to_string(),
+                });
+            }
+        }
+    }
+}
+
+fn verdict(cells: &[CellSummary], cancel: &Cancel) -> Verdict {
+    if cells.iter().any(|cell| cell.verdict == Verdict::Failed) {
+        Verdict::Failed
+    } else if cancel.reason().is_some()
+        || cells
+            .iter()
+            .any(|cell| cell.verdict == Verdict::Interrupted)
+    {
+        Verdict::Interrupted
+    } else {
+        Verdict::Passed
+    }
+}
+
+/// Deletes what is still there and waits until it is gone; counts what stays.
+async fn look_for_leaks(clients: &BTreeMap<String, Client>, phase: Phase) -> Leaks {
+    let mut leaks = Leaks::default();
+    for (namespace, client) in clients {
+        if let Err(error) = sweep(client, phase, &mut leaks).await {
+            leaks.unknown = Some(format!("namespace {namespace}: {error}"));
+        }
+        client.close().await;
+        let open = client.open_connections() + client.open_tunnels();
+        leaks.connections += open as u64;
+    }
+    leaks
+}
+
+async fn sweep(
+    client: &Client,
+    phase: Phase,
+    leaks: &mut Leaks,
+) -> Result<(), crate::client::DeleteError> {
+    let deadline = Instant::now() + GONE_LIMIT;
+    if phase == Phase::Aborting {
+        client.delete_claims_of_run().await?;
+        // A create that was cancelled on its way may still arrive; it is deleted below.
+        tokio::time::sleep(GONE_POLL).await;
+    }
+    loop {
+        let left = client.leftovers().await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            leaks.claims += left.claims as u64;
+            leaks.sandboxes += left.sandboxes as u64;
+            leaks.pods += left.pods as u64;
+            return Ok(());
+        }
+        if left.claims > 0 {
+            client.delete_claims_of_run().await?;
+        }
+        tokio::time::sleep(GONE_POLL).await;
+    }
+}
+
+fn warnings(cells: &[CellSummary], aggregates: &[SharedAggregate]) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if cfg!(debug_assertions) {
+        warnings.push(Warning::DebugBuild);
+    }
+    let few: Vec<&CellSummary> = cells
+        .iter()
+        .filter(|cell| cell.iterations_passed + cell.iterations_failed < FEW)
+        .collect();
+    let fewest = few
+        .iter()
+        .map(|cell| cell.iterations_passed + cell.iterations_failed)
+        .min();
+    if let Some(samples) = fewest {
+        let cells = few.iter().map(|cell| cell.cell.clone()).collect();
+        warnings.push(Warning::FewSamples { cells, samples });
+    }
+    let clamped = aggregates
+        .iter()
+        .map(|aggregate| aggregate.lock().clamped())
+        .sum();
+    if clamped > 0 {
+        warnings.push(Warning::Clamped { samples: clamped });
+    }
+    for cell in cells {
+        let delay = cell
+            .metrics
+            .iter()
+            .find(|metric| metric.metric == "iteration_start_delay" && metric.step.is_none())
+            .and_then(|metric| metric.statistics.as_ref());
+        if let Some(delay) = delay.filter(|delay| u128::from(delay.p99_ns) > LATE.as_nanos()) {
+            warnings.push(Warning::StartedLate {
+                cell: cell.cell.clone(),
+                p99_ns: delay.p99_ns,
+            });
+        }
+    }
+    warnings
+}

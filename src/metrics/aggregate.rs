@@ -1,0 +1,120 @@
+//! [`Aggregate`]: the histograms and counters of one cell.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use super::histogram::Histogram;
+use super::metric::{Kind, Metric};
+use super::recorder::{Sample, StepIndex, Value};
+use super::summary::{MetricSummary, Statistics};
+
+/// How the iterations of a cell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CellCounts {
+    /// Every step did what was expected.
+    pub passed: u64,
+    /// A step or an expectation failed.
+    pub failed: u64,
+    /// Stopped before their end.
+    pub interrupted: u64,
+}
+
+/// The series of one cell.
+#[derive(Debug, Default)]
+pub struct Aggregate {
+    trends: BTreeMap<(Metric, Option<StepIndex>), Histogram>,
+    counters: BTreeMap<(Metric, Option<StepIndex>), u64>,
+}
+
+/// An [`Aggregate`] that the VUs of a cell share. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct SharedAggregate(Arc<Mutex<Aggregate>>);
+
+impl SharedAggregate {
+    /// Waits for the aggregate; for the end of a cell.
+    pub fn lock(&self) -> MutexGuard<'_, Aggregate> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Aggregate>> {
+        match self.0.try_lock() {
+            Ok(aggregate) => Some(aggregate),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+impl Aggregate {
+    pub(super) fn take(&mut self, samples: &mut Vec<Sample>) {
+        for sample in samples.drain(..) {
+            let series = (sample.metric, sample.step);
+            match sample.value {
+                Value::Time(duration) => self.trends.entry(series).or_default().record(duration),
+                Value::Count(count) => *self.counters.entry(series).or_default() += count,
+            }
+        }
+    }
+
+    /// A distribution over all steps.
+    pub fn trend(&self, metric: Metric) -> Histogram {
+        let mut all = Histogram::default();
+        for (_, histogram) in self
+            .trends
+            .range((metric, None)..)
+            .take_while(|((m, _), _)| *m == metric)
+        {
+            all.merge(histogram);
+        }
+        all
+    }
+
+    /// A sum over all steps.
+    pub fn counter(&self, metric: Metric) -> u64 {
+        let range = self.counters.range((metric, None)..);
+        range
+            .take_while(|((found, _), _)| *found == metric)
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// How many durations beyond the histograms' range there were.
+    pub fn clamped(&self) -> u64 {
+        self.trends.values().map(Histogram::clamped).sum()
+    }
+
+    /// Every series: first over all steps, then per step. `names` are the steps' names.
+    pub fn metrics(&self, names: &[String]) -> Vec<MetricSummary> {
+        let mut all = Vec::new();
+        for metric in Metric::ALL.iter().copied() {
+            match metric.kind() {
+                Kind::Counter => {
+                    let value = self.counter(metric);
+                    if self.counters.keys().any(|(found, _)| *found == metric) {
+                        all.push(MetricSummary::counter(metric, value));
+                    }
+                }
+                Kind::Trend => {
+                    let whole = self.trend(metric);
+                    if whole.count() == 0 {
+                        continue;
+                    }
+                    all.push(MetricSummary::trend(metric, None, &Statistics::of(&whole)));
+                    let steps = self.trends.iter().filter_map(|((found, step), histogram)| {
+                        step.filter(|_| *found == metric)
+                            .map(|step| (step, histogram))
+                    });
+                    for (StepIndex(step), histogram) in steps {
+                        let name = names.get(usize::from(step)).cloned();
+                        all.push(MetricSummary::trend(
+                            metric,
+                            name,
+                            &Statistics::of(histogram),
+                        ));
+                    }
+                }
+            }
+        }
+        all
+    }
+}

@@ -1,0 +1,179 @@
+//! [`Histogram`]: an HDR histogram of durations.
+//!
+//! Whole nanoseconds, three significant digits, from 1 ns to 1 h; a longer duration is counted as
+//! 1 h and the counting of that is kept. Serialized as HdrHistogram V2, deflate, base64, which the
+//! HdrHistogram libraries of other languages read.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram as Hdr;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+
+/// The longest duration that is told apart.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// A distribution of durations.
+#[derive(Debug, Clone)]
+pub struct Histogram {
+    hdr: Hdr<u64>,
+    clamped: u64,
+}
+
+/// A text that is not a histogram.
+#[derive(Debug, thiserror::Error)]
+#[error("read a histogram: {0}")]
+pub struct HistogramError(String);
+
+impl Default for Histogram {
+    fn default() -> Self {
+        let mut hdr = Hdr::new(3).expect("3 significant digits are valid");
+        hdr.auto(true);
+        Self { hdr, clamped: 0 }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Histogram {
+    /// Counts a duration.
+    pub fn record(&mut self, duration: Duration) {
+        if duration > LONGEST {
+            self.clamped += 1;
+        }
+        let value = nanos(duration.min(LONGEST)).max(1);
+        self.hdr
+            .record(value)
+            .expect("the histogram grows up to its longest value");
+    }
+
+    /// Adds all values of another one.
+    pub fn merge(&mut self, other: &Self) {
+        self.hdr
+            .add(&other.hdr)
+            .expect("the histogram grows up to its longest value");
+        self.clamped += other.clamped;
+    }
+
+    /// How many durations were counted.
+    pub fn count(&self) -> u64 {
+        self.hdr.len()
+    }
+
+    /// How many were longer than 1 h.
+    pub fn clamped(&self) -> u64 {
+        self.clamped
+    }
+
+    /// The duration at a quantile from 0.0 to 1.0; zero when empty.
+    pub fn quantile(&self, quantile: f64) -> Duration {
+        Duration::from_nanos(self.hdr.value_at_quantile(quantile).min(self.hdr.max()))
+    }
+
+    /// The shortest; zero when empty.
+    pub fn min(&self) -> Duration {
+        if self.hdr.is_empty() {
+            Duration::ZERO
+        } else {
+            Duration::from_nanos(self.hdr.min())
+        }
+    }
+
+    /// The longest; zero when empty.
+    pub fn max(&self) -> Duration {
+        Duration::from_nanos(self.hdr.max())
+    }
+
+    /// The mean; zero when empty.
+    pub fn mean(&self) -> Duration {
+        Duration::try_from_secs_f64(self.hdr.mean() / 1e9).unwrap_or_default()
+    }
+
+    /// HdrHistogram V2, deflate, base64.
+    pub fn encode(&self) -> String {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new()
+            .serialize(&self.hdr, &mut bytes)
+            .expect("writing to memory cannot fail");
+        STANDARD.encode(bytes)
+    }
+
+    /// Reads what [`Histogram::encode`] wrote.
+    ///
+    /// # Errors
+    /// When the text is not base64 of an HdrHistogram V2.
+    pub fn decode(text: &str) -> Result<Self, HistogramError> {
+        let bytes = STANDARD
+            .decode(text)
+            .map_err(|error| HistogramError(error.to_string()))?;
+        let mut hdr: Hdr<u64> = Deserializer::new()
+            .deserialize(&mut bytes.as_slice())
+            .map_err(|error| HistogramError(error.to_string()))?;
+        hdr.auto(true);
+        Ok(Self { hdr, clamped: 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(micros: &[u64]) -> Histogram {
+        let mut histogram = Histogram::default();
+        micros
+            .iter()
+            .for_each(|value| histogram.record(Duration::from_micros(*value)));
+        histogram
+    }
+
+    fn shape(histogram: &Histogram) -> Vec<Duration> {
+        [0.0, 0.5, 0.9, 0.95, 0.99, 1.0]
+            .map(|q| histogram.quantile(q))
+            .to_vec()
+    }
+
+    #[test]
+    fn an_empty_histogram_is_all_zero() {
+        let empty = Histogram::default();
+        assert_eq!(
+            (empty.count(), empty.max(), empty.mean()),
+            (0, Duration::ZERO, Duration::ZERO)
+        );
+    }
+
+    #[test]
+    fn what_is_longer_than_an_hour_is_counted_and_told() {
+        let mut histogram = Histogram::default();
+        histogram.record(Duration::from_secs(10_000));
+        histogram.record(Duration::MAX);
+        assert_eq!((histogram.count(), histogram.clamped()), (2, 2));
+    }
+
+    proptest! {
+        #[test]
+        fn merging_parts_gives_the_whole(
+            a in proptest::collection::vec(0_u64..10_000_000, 0..60),
+            b in proptest::collection::vec(0_u64..10_000_000, 0..60),
+        ) {
+            let mut merged = of(&a);
+            merged.merge(&of(&b));
+            let whole = of(&[a, b].concat());
+            prop_assert_eq!(merged.count(), whole.count());
+            prop_assert_eq!(shape(&merged), shape(&whole));
+        }
+
+        #[test]
+        fn writing_and_reading_keeps_the_quantiles(
+            values in proptest::collection::vec(0_u64..10_000_000, 1..80),
+        ) {
+            let histogram = of(&values);
+            let read = Histogram::decode(&histogram.encode()).unwrap();
+            prop_assert_eq!(shape(&read), shape(&histogram));
+        }
+    }
+}

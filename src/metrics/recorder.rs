@@ -1,0 +1,141 @@
+//! [`Recorder`]: where one VU writes its samples.
+//!
+//! A buffer of fixed size: recording is a write to memory. [`Recorder::hand_over`], called between
+//! iterations, empties it into the cell's [`Aggregate`]; when that is busy the VU does not wait but
+//! keeps its samples, until the buffer is full.
+
+use std::time::Duration;
+
+use super::aggregate::SharedAggregate;
+use super::metric::Metric;
+
+/// The place of a step among the cell's steps, groups and their steps counted in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StepIndex(pub u16);
+
+/// One measured value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    pub(super) metric: Metric,
+    pub(super) step: Option<StepIndex>,
+    pub(super) value: Value,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Value {
+    Time(Duration),
+    Count(u64),
+}
+
+/// How many samples are kept before they must be handed over: a few iterations' worth.
+const CAPACITY: usize = 512;
+
+/// The samples of one VU.
+#[derive(Debug)]
+pub struct Recorder {
+    buffer: Vec<Sample>,
+    aggregate: SharedAggregate,
+}
+
+impl Recorder {
+    /// A recorder for a cell.
+    pub fn new(aggregate: SharedAggregate) -> Self {
+        Self {
+            buffer: Vec::with_capacity(CAPACITY),
+            aggregate,
+        }
+    }
+
+    /// Records a duration.
+    pub fn time(&mut self, metric: Metric, step: Option<StepIndex>, duration: Duration) {
+        self.push(Sample {
+            metric,
+            step,
+            value: Value::Time(duration),
+        });
+    }
+
+    /// Adds to a counter.
+    pub fn count(&mut self, metric: Metric, step: Option<StepIndex>, count: u64) {
+        self.push(Sample {
+            metric,
+            step,
+            value: Value::Count(count),
+        });
+    }
+
+    fn push(&mut self, sample: Sample) {
+        if self.buffer.len() == CAPACITY {
+            self.flush();
+        }
+        self.buffer.push(sample);
+    }
+
+    /// Empties the buffer into the cell's histograms, unless another VU is doing so just now and
+    /// there is still room.
+    pub fn hand_over(&mut self) {
+        let must = self.buffer.len() > CAPACITY / 2;
+        if let Some(mut aggregate) = self.aggregate.try_lock() {
+            aggregate.take(&mut self.buffer);
+        } else if must {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.aggregate.lock().take(&mut self.buffer);
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_sample_is_lost_however_full_the_buffer() {
+        let aggregate = SharedAggregate::default();
+        let mut recorder = Recorder::new(aggregate.clone());
+        for index in 0..2_000_u64 {
+            recorder.time(
+                Metric::ExecDuration,
+                Some(StepIndex(1)),
+                Duration::from_micros(index),
+            );
+            recorder.count(Metric::Iterations, None, 1);
+        }
+        drop(recorder);
+        let aggregate = aggregate.lock();
+        assert_eq!(aggregate.trend(Metric::ExecDuration).count(), 2_000);
+        assert_eq!(aggregate.counter(Metric::Iterations), 2_000);
+    }
+
+    #[test]
+    fn a_busy_aggregate_is_not_waited_for_while_there_is_room() {
+        let aggregate = SharedAggregate::default();
+        let mut recorder = Recorder::new(aggregate.clone());
+        let busy = aggregate.lock();
+        recorder.count(Metric::Iterations, None, 1);
+        recorder.hand_over();
+        assert_eq!(busy.counter(Metric::Iterations), 0);
+        drop(busy);
+        recorder.hand_over();
+        assert_eq!(aggregate.lock().counter(Metric::Iterations), 1);
+    }
+
+    #[test]
+    fn recording_does_not_allocate() {
+        let mut recorder = Recorder::new(SharedAggregate::default());
+        let before = recorder.buffer.capacity();
+        for _ in 0..10_000 {
+            recorder.time(Metric::StepDuration, None, Duration::from_millis(1));
+        }
+        assert_eq!(recorder.buffer.capacity(), before);
+    }
+}

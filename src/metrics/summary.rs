@@ -1,0 +1,318 @@
+//! [`Summary`]: everything that a run found out. The JSON result is this, serialized.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::aggregate::CellCounts;
+use super::histogram::Histogram;
+use super::metric::{Kind, Metric, Unit};
+use super::warning::Warning;
+
+/// The version of the result's format; raised when a field changes its meaning.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Everything that a run found out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Summary {
+    /// Version of this format.
+    pub format_version: u32,
+    /// The whole run's verdict.
+    pub verdict: Verdict,
+    /// Facts of the run.
+    pub run: RunInfo,
+    /// One entry per cell, in the order of the file.
+    pub cells: Vec<CellSummary>,
+    /// Failures by place and cause, most frequent first.
+    pub failures: Vec<FailureGroup>,
+    /// What was left behind.
+    pub leaks: Leaks,
+    /// Reasons to doubt the figures.
+    pub warnings: Vec<Warning>,
+}
+
+/// How a run or a cell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything was as expected.
+    Passed,
+    /// A step or an expectation failed.
+    Failed,
+    /// It was stopped before its end.
+    Interrupted,
+}
+
+/// Facts of a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// The run's id; also the label `sandbench.dev/run-id` on everything that it created.
+    pub id: String,
+    /// Name of the scenario file as it names itself.
+    pub name: String,
+    /// Its path as given.
+    pub file: String,
+    /// SHA-256 of its text.
+    pub file_sha256: String,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Version of sandbench.
+    pub version: String,
+    /// When the run started (RFC 3339, UTC).
+    pub started_at: String,
+    /// How long it took, clean-up included, in milliseconds.
+    pub duration_ms: u64,
+    /// `loopback`, `current` or `context:NAME`.
+    pub cluster: String,
+    /// The Agent Sandbox API version that was spoken.
+    pub api_version: String,
+    /// The namespace.
+    pub namespace: String,
+    /// Operating system and architecture of the generator.
+    pub machine: String,
+    /// Cores that the generator may use.
+    pub cores: usize,
+    /// The values of the scenario's variables at the start.
+    pub vars: BTreeMap<String, String>,
+}
+
+/// What one cell found out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CellSummary {
+    /// Its scenario.
+    pub scenario: String,
+    /// `scenario[axis=value]`.
+    pub cell: String,
+    /// Its combination of the matrix.
+    pub matrix: BTreeMap<String, String>,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Virtual users.
+    pub vus: u32,
+    /// Iterations that were asked for; absent when a duration was.
+    pub iterations_planned: Option<u64>,
+    /// Iterations that passed.
+    pub iterations_passed: u64,
+    /// Iterations that failed.
+    pub iterations_failed: u64,
+    /// Iterations that were stopped before their end.
+    pub iterations_interrupted: u64,
+    /// From the first iteration's start to the last one's end, in milliseconds.
+    pub duration_ms: u64,
+    /// Every series.
+    pub metrics: Vec<MetricSummary>,
+}
+
+impl CellSummary {
+    /// Takes over how the iterations ended, and the verdict that follows.
+    pub fn set_counts(&mut self, counts: CellCounts) {
+        self.iterations_passed = counts.passed;
+        self.iterations_failed = counts.failed;
+        self.iterations_interrupted = counts.interrupted;
+        let all = counts.passed + counts.failed;
+        let missing = self.iterations_planned.is_some_and(|planned| all < planned);
+        self.verdict = if counts.failed > 0 {
+            Verdict::Failed
+        } else if counts.interrupted > 0 || missing {
+            Verdict::Interrupted
+        } else {
+            Verdict::Passed
+        };
+    }
+}
+
+/// One series of a cell.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MetricSummary {
+    /// Name of the metric.
+    pub metric: String,
+    /// Distribution or sum.
+    pub kind: Kind,
+    /// Unit of its values.
+    pub unit: Unit,
+    /// The step that it is about; absent: all steps together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The sum of a counter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<u64>,
+    /// The figures of a trend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<Statistics>,
+}
+
+impl MetricSummary {
+    pub(super) fn counter(metric: Metric, value: u64) -> Self {
+        Self {
+            metric: metric.name().to_owned(),
+            kind: metric.kind(),
+            unit: metric.unit(),
+            step: None,
+            value: Some(value),
+            statistics: None,
+        }
+    }
+
+    pub(super) fn trend(metric: Metric, step: Option<String>, statistics: &Statistics) -> Self {
+        Self {
+            metric: metric.name().to_owned(),
+            kind: metric.kind(),
+            unit: metric.unit(),
+            step,
+            value: None,
+            statistics: Some(statistics.clone()),
+        }
+    }
+}
+
+/// The figures of a distribution. Durations in whole nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statistics {
+    /// Number of samples.
+    pub n: u64,
+    /// The shortest.
+    pub min_ns: u64,
+    /// The mean.
+    pub mean_ns: u64,
+    /// Median.
+    pub p50_ns: u64,
+    /// 90th percentile.
+    pub p90_ns: u64,
+    /// 95th percentile.
+    pub p95_ns: u64,
+    /// 99th percentile.
+    pub p99_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+    /// All of it: HdrHistogram V2, deflate, base64.
+    pub histogram: String,
+}
+
+impl Statistics {
+    /// The figures of a histogram.
+    pub fn of(histogram: &Histogram) -> Self {
+        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let quantile = |share: f64| ns(histogram.quantile(share));
+        Self {
+            n: histogram.count(),
+            min_ns: ns(histogram.min()),
+            mean_ns: ns(histogram.mean()),
+            p50_ns: quantile(0.5),
+            p90_ns: quantile(0.9),
+            p95_ns: quantile(0.95),
+            p99_ns: quantile(0.99),
+            max_ns: ns(histogram.max()),
+            histogram: histogram.encode(),
+        }
+    }
+}
+
+/// A place in the scenario file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// The file as given.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// The snippet with the caret, plain text.
+    pub snippet: String,
+}
+
+/// Failures of one cause at one place.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FailureGroup {
+    /// The cell.
+    pub cell: String,
+    /// The step's name.
+    pub step: String,
+    /// A short name of the cause: the output that differed, or the kind of error.
+    pub cause: String,
+    /// Where in the file.
+    pub place: Place,
+    /// The first of them in full.
+    pub message: String,
+    /// What to do, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// `namespace/claim` of the first, if it had a sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
+    /// How to run just this cell again.
+    pub rerun: String,
+    /// How often it happened.
+    pub count: u64,
+}
+
+/// What was left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaks {
+    /// Claims of the run that still exist.
+    pub claims: u64,
+    /// Sandboxes of the run that still exist.
+    pub sandboxes: u64,
+    /// Pods of the run that still exist.
+    pub pods: u64,
+    /// Port-forwards and data connections that are still open.
+    pub connections: u64,
+    /// What the loopback cluster could not remove from this machine.
+    pub local: u64,
+    /// Why it could not be found out, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
+}
+
+impl Leaks {
+    /// Whether nothing was left, as far as is known.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Three significant digits and a unit: `812µs`, `1.24ms`, `3.10s`.
+pub(crate) fn humanise(nanos: u64) -> String {
+    let value = nanos as f64;
+    let (scaled, unit) = match nanos {
+        0 => return "0".to_owned(),
+        1..1_000 => return format!("{nanos}ns"),
+        1_000..1_000_000 => (value / 1e3, "µs"),
+        1_000_000..1_000_000_000 => (value / 1e6, "ms"),
+        1_000_000_000..60_000_000_000 => (value / 1e9, "s"),
+        60_000_000_000..3_600_000_000_000 => (value / 60e9, "m"),
+        _ => (value / 3600e9, "h"),
+    };
+    if scaled >= 99.95 {
+        format!("{scaled:.0}{unit}")
+    } else if scaled >= 9.995 {
+        format!("{scaled:.1}{unit}")
+    } else {
+        format!("{scaled:.2}{unit}")
+    }
+}
+
+/// The same for milliseconds.
+pub(crate) fn humanise_millis(millis: u64) -> String {
+    humanise(millis.saturating_mul(1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_shown_with_three_digits() {
+        for (nanos, text) in [
+            (0, "0"),
+            (812, "812ns"),
+            (812_000, "812µs"),
+            (1_240_000, "1.24ms"),
+            (38_100_000, "38.1ms"),
+            (3_100_000_000, "3.10s"),
+            (90_000_000_000, "1.50m"),
+        ] {
+            assert_eq!(humanise(nanos), text);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Every default value of a run, each with its reason.
+
+use std::time::Duration;
+
+/// One iteration: the ready limit (180 s) plus time for the steps after it.
+pub const ITERATION_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Time to live of every claim beyond the longest planned iteration, the dead man's switch of a
+/// killed run: long enough never to hit a live iteration, short enough not to be paid for long.
+pub const TIME_TO_LIVE_MARGIN: Duration = Duration::from_secs(600);
+
+/// The namespace: what the SDKs and `kubectl` use.
+pub const NAMESPACE: &str = "default";
+
+/// How long a sandbox may take to be ready: as in the SDKs.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// One exec or file call: as in the SDKs.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// `finally` steps run even after an abort; they must not hold a clean-up back for long.
+pub const FINALLY_LIMIT: Duration = Duration::from_secs(30);
+
+/// Cells without `load` that run side by side.
+pub const JOBS: u32 = 8;
+
+/// Port of the runtime in a sandbox: that of upstream's python-runtime.
+pub const SERVER_PORT: u16 = 8888;

@@ -1,0 +1,301 @@
+//! Scenario and overrides to [`Plan`].
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::seed::Seed;
+use super::target::Layers;
+use super::{Cell, Exclusive, Plan, defaults, select};
+use crate::expr::{Bindings, Value};
+use crate::load::LoadModel;
+use crate::scenario::{Scenario, ScenarioFile};
+use crate::source::{Code, Diagnostic, Problems, SourceFile};
+
+/// What the command line and the environment say beside the file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Label value on everything that the run creates.
+    pub run_id: String,
+    /// The seed.
+    pub seed: u64,
+    /// `--only`.
+    pub only: Vec<String>,
+    /// `--var`, which wins over `SANDBENCH_VAR_…`, which wins over the file.
+    pub vars: BTreeMap<String, String>,
+    /// The environment, for `${{ env.X }}`.
+    pub environment: BTreeMap<String, String>,
+    /// `--jobs`.
+    pub jobs: u32,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// Every problem: a variable that the file does not have, an expression without a value.
+pub fn resolve(
+    document: &ScenarioFile,
+    file: &Arc<SourceFile>,
+    overrides: &Overrides,
+) -> Result<Plan, Problems> {
+    let mut problems = Problems::new();
+    let mut bindings = Bindings::new();
+    bindings.set("run", "id", overrides.run_id.as_str());
+    bindings.set(
+        "run",
+        "seed",
+        i64::try_from(overrides.seed).unwrap_or(i64::MAX),
+    );
+    for (name, value) in &overrides.environment {
+        bindings.set("env", name.as_str(), value.as_str());
+    }
+    let vars = variables(document, overrides, &mut bindings, &mut problems);
+    let bindings = Arc::new(bindings);
+    let mut cells = Vec::new();
+    for scenario in &document.scenarios {
+        for matrix in combinations(scenario) {
+            cells.extend(cell(
+                document,
+                scenario,
+                (&matrix, &bindings),
+                overrides,
+                &mut problems,
+            ));
+        }
+    }
+    if problems.has_errors() {
+        problems.sort();
+        return Err(problems);
+    }
+    Ok(Plan {
+        name: document.name.value.clone(),
+        file: Arc::clone(file),
+        file_sha256: sha256(file.text()),
+        run_id: overrides.run_id.clone(),
+        seed: Seed(overrides.seed),
+        vars,
+        cells,
+        jobs: overrides.jobs.max(1),
+    })
+}
+
+fn sha256(text: &str) -> String {
+    let mut digits = String::with_capacity(64);
+    for byte in Sha256::digest(text.as_bytes()) {
+        write!(digits, "{byte:02x}").expect("writing to a string cannot fail");
+    }
+    digits
+}
+
+fn variables(
+    document: &ScenarioFile,
+    overrides: &Overrides,
+    bindings: &mut Bindings,
+    problems: &mut Problems,
+) -> BTreeMap<String, String> {
+    let names: Vec<&str> = document.vars.iter().map(|(name, _)| &*name.value).collect();
+    for unknown in overrides
+        .vars
+        .keys()
+        .filter(|name| !names.contains(&name.as_str()))
+    {
+        let near = crate::source::suggest(unknown, &names);
+        let label = near.map_or_else(String::new, |near| format!("did you mean `{near}`?"));
+        problems.push(
+            Diagnostic::error(
+                Code::UnknownReference,
+                document.name.span,
+                format!("`--var {unknown}=…`: the file has no variable `{unknown}`"),
+            )
+            .label(label)
+            .help("a variable is declared under `vars`"),
+        );
+    }
+    let mut shown = BTreeMap::new();
+    for (name, operand) in &document.vars {
+        let variable = format!("SANDBENCH_VAR_{}", name.value);
+        let given = overrides
+            .vars
+            .get(&*name.value)
+            .or_else(|| overrides.environment.get(&variable));
+        let value = match given {
+            Some(text) => Ok(typed(text)),
+            None => operand.evaluate(bindings),
+        };
+        match value {
+            Ok(value) => {
+                let text = value
+                    .to_text()
+                    .unwrap_or_else(|| Arc::from(value.type_name()));
+                shown.insert(name.value.to_string(), text.to_string());
+                bindings.set("vars", Arc::clone(&name.value), value);
+            }
+            Err(error) => {
+                problems.push(Diagnostic::error(
+                    Code::Expression,
+                    name.span,
+                    error.to_string(),
+                ));
+            }
+        }
+    }
+    shown
+}
+
+/// A value from the command line, read as YAML reads a plain scalar.
+fn typed(text: &str) -> Value {
+    match (text, text.parse::<i64>(), text.parse::<f64>()) {
+        ("true", ..) => Value::Bool(true),
+        ("false", ..) => Value::Bool(false),
+        (_, Ok(number), _) if number.to_string() == text => Value::Int(number),
+        (_, _, Ok(number)) if number.is_finite() && text.contains('.') => Value::Float(number),
+        _ => Value::text(text),
+    }
+}
+
+type Combination = Vec<(Arc<str>, Value)>;
+
+/// Every combination of a scenario's axes, the last axis fastest.
+fn combinations(scenario: &Scenario) -> Vec<Combination> {
+    let mut all = vec![Vec::new()];
+    for axis in &scenario.matrix {
+        all = all
+            .into_iter()
+            .flat_map(|combination: Combination| {
+                axis.values.iter().map(move |value| {
+                    let mut longer = combination.clone();
+                    longer.push((Arc::clone(&axis.name.value), value.value.clone()));
+                    longer
+                })
+            })
+            .collect();
+    }
+    all
+}
+
+fn cell(
+    document: &ScenarioFile,
+    scenario: &Scenario,
+    (combination, bindings): (&Combination, &Arc<Bindings>),
+    overrides: &Overrides,
+    problems: &mut Problems,
+) -> Option<Cell> {
+    let mut bindings = bindings.child();
+    let mut matrix = BTreeMap::new();
+    let mut axes = Vec::new();
+    for (name, value) in combination {
+        let text = value
+            .to_text()
+            .unwrap_or_else(|| Arc::from(value.type_name()));
+        axes.push(format!("{name}={text}"));
+        matrix.insert(name.to_string(), text.to_string());
+        bindings.set("matrix", Arc::clone(name), value.clone());
+    }
+    let id = scenario.id.value.to_string();
+    if !select::is_selected(&overrides.only, &id, &matrix) {
+        return None;
+    }
+    let name = if axes.is_empty() {
+        id.clone()
+    } else {
+        format!("{id}[{}]", axes.join(","))
+    };
+    bindings.set("scenario", "name", id.as_str());
+    let layers = Layers {
+        scenario: &scenario.target,
+        file: &document.target,
+    };
+    let timeout = scenario.timeout.unwrap_or(defaults::ITERATION_TIMEOUT);
+    let Some(word) = layers.mode_word(matrix.get("mode").map(String::as_str)) else {
+        problems.push(
+            Diagnostic::error(Code::MissingField, scenario.id.span, "no connection mode")
+                .help("add `mode` to the matrix or to `target`"),
+        );
+        return None;
+    };
+    let place = (word.as_str(), scenario.id.span);
+    let target = layers.step_target(place, timeout, &bindings, problems)?;
+    Some(Cell {
+        namespace: layers.namespace(&bindings, problems),
+        scenario: id,
+        name,
+        matrix,
+        target: Arc::new(target),
+        steps: scenario.steps.clone().into(),
+        finally: scenario.finally.clone().into(),
+        exclusive: if scenario.load.is_some() {
+            Exclusive::Yes
+        } else {
+            Exclusive::No
+        },
+        load: scenario.load.clone().unwrap_or_else(LoadModel::once),
+        timeout,
+        bindings: Arc::new(bindings),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::parse;
+
+    const FILE: &str = "version: 1\nname: t\nvars: { n: 1, text: 'n is ${{ vars.n }}' }\n\
+        target: { warmPool: p, gateway: { name: g } }\n\
+        scenarios:\n  a:\n    matrix: { mode: [gateway, tunnel], size: [1KiB, 2KiB] }\n    steps:\n\
+        \x20     - create: {}\n      - exec: echo ${{ vars.text }} ${{ matrix.size }}\n";
+
+    fn plan(overrides: &Overrides) -> Result<Plan, Vec<String>> {
+        let file = Arc::new(SourceFile::from_text("t.yaml", FILE));
+        let (document, problems) = parse(&file);
+        let told = |problems: &Problems| problems.iter().map(|p| p.message.clone()).collect();
+        let document = document.ok_or_else(|| told(&problems))?;
+        resolve(&document, &file, overrides).map_err(|problems| told(&problems))
+    }
+
+    #[test]
+    fn every_combination_is_a_cell_with_its_own_mode() {
+        let plan = plan(&Overrides::default()).unwrap();
+        let names: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "a[mode=gateway,size=1KiB]",
+                "a[mode=gateway,size=2KiB]",
+                "a[mode=tunnel,size=1KiB]",
+                "a[mode=tunnel,size=2KiB]"
+            ]
+        );
+        assert_eq!(plan.cells[0].target.mode.word(), "gateway");
+        assert_eq!(plan.cells[3].namespace, "default");
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let shown = |overrides: &Overrides| plan(overrides).unwrap().vars["text"].clone();
+        let mut overrides = Overrides::default();
+        assert_eq!(shown(&overrides), "n is 1");
+        overrides
+            .environment
+            .insert("SANDBENCH_VAR_n".to_owned(), "2".to_owned());
+        assert_eq!(shown(&overrides), "n is 2");
+        overrides.vars.insert("n".to_owned(), "3".to_owned());
+        assert_eq!(shown(&overrides), "n is 3");
+    }
+
+    #[test]
+    fn an_unknown_variable_is_a_problem_and_a_selection_selects() {
+        let mut overrides = Overrides::default();
+        overrides.vars.insert("m".to_owned(), "3".to_owned());
+        let problems = plan(&overrides).unwrap_err();
+        assert_eq!(problems, ["`--var m=…`: the file has no variable `m`"]);
+        let only = vec!["a[mode=tunnel]".to_owned()];
+        let selected = plan(&Overrides {
+            only,
+            ..Overrides::default()
+        })
+        .unwrap();
+        assert_eq!(selected.cells.len(), 2);
+    }
+}

@@ -1,0 +1,236 @@
+//! `text`: verdict, doubts, failures, then a table per cell.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::Colour;
+use crate::metrics::{CellSummary, FailureGroup, Summary, Verdict};
+use crate::metrics::{MetricSummary, Statistics};
+
+/// The metrics that the table shows, in this order, where there are samples.
+const ROWS: [(&str, &str); 16] = [
+    ("sandbox_create_ack_duration", "create: acknowledged"),
+    ("sandbox_bound_duration", "create: bound"),
+    ("sandbox_ready_duration", "create: ready"),
+    ("connect_duration", "connect"),
+    ("time_to_first_exec", "time to first exec"),
+    ("exec_duration", "exec"),
+    ("write_duration", "write"),
+    ("read_duration", "read"),
+    ("list_duration", "list"),
+    ("exists_duration", "exists"),
+    ("sandbox_delete_duration", "delete"),
+    ("wait_duration", "wait"),
+    ("group_duration", "group"),
+    ("iteration_duration", "iteration"),
+    ("iteration_start_delay", "start delay"),
+    ("cleanup_duration", "clean-up"),
+];
+
+const BOLD: &str = "1";
+const RED: &str = "1;31";
+const GREEN: &str = "1;32";
+const YELLOW: &str = "33";
+
+impl Colour {
+    fn paint(self, code: &str, text: &str) -> String {
+        match self {
+            Self::Off => text.to_owned(),
+            Self::On => format!("\x1b[{code}m{text}\x1b[0m"),
+        }
+    }
+}
+
+pub(super) fn render(summary: &Summary, colour: Colour) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _infallible = write_all(&mut out, summary, colour);
+    out
+}
+
+fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::Result {
+    head(out, summary, colour)?;
+    for warning in &summary.warnings {
+        writeln!(out, "{} {warning}", colour.paint(YELLOW, "note:"))?;
+    }
+    for failure in &summary.failures {
+        writeln!(out)?;
+        failure_block(out, failure, colour)?;
+    }
+    for cell in &summary.cells {
+        writeln!(out)?;
+        table(out, cell, colour)?;
+    }
+    totals(out, summary)
+}
+
+fn verdict(verdict: Verdict, colour: Colour) -> String {
+    match verdict {
+        Verdict::Passed => colour.paint(GREEN, "PASS"),
+        Verdict::Failed => colour.paint(RED, "FAIL"),
+        Verdict::Interrupted => colour.paint(YELLOW, "STOPPED"),
+    }
+}
+
+fn head(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::Result {
+    let run = &summary.run;
+    let passed = summary
+        .cells
+        .iter()
+        .filter(|cell| cell.verdict == Verdict::Passed)
+        .count();
+    writeln!(
+        out,
+        "{} {}  {passed} of {} cells passed  {} on {}  run {}  seed {}",
+        verdict(summary.verdict, colour),
+        colour.paint(BOLD, &run.name),
+        summary.cells.len(),
+        seconds(run.duration_ms),
+        run.cluster,
+        run.id,
+        run.seed,
+    )?;
+    let leaks = &summary.leaks;
+    if !leaks.is_empty() {
+        let label = colour.paint(RED, "LEAK");
+        match &leaks.unknown {
+            Some(reason) => writeln!(out, "{label} could not look for what was left: {reason}")?,
+            None => writeln!(
+                out,
+                "{label} {} claims, {} sandboxes, {} pods, {} connections, {} local things were left",
+                leaks.claims, leaks.sandboxes, leaks.pods, leaks.connections, leaks.local
+            )?,
+        }
+        writeln!(
+            out,
+            "     = help  kubectl delete sandboxclaims -n {} -l sandbench.dev/run-id={}",
+            run.namespace, run.id
+        )?;
+    }
+    Ok(())
+}
+
+fn seconds(millis: u64) -> String {
+    crate::metrics::humanise_millis(millis)
+}
+
+fn failure_block(out: &mut String, failure: &FailureGroup, colour: Colour) -> std::fmt::Result {
+    let times = if failure.count > 1 {
+        format!("  ({} times)", failure.count)
+    } else {
+        String::new()
+    };
+    writeln!(
+        out,
+        "{} {}  {}{times}",
+        colour.paint(RED, "FAIL"),
+        failure.cell,
+        colour.paint(BOLD, &failure.step)
+    )?;
+    for line in failure.place.snippet.lines() {
+        writeln!(out, "{line}")?;
+    }
+    let pad = failure.place.line.to_string().len();
+    let mut fact = |name: &str, value: &str| {
+        let mut lines = value.lines();
+        let first = lines.next().unwrap_or_default();
+        writeln!(out, "{:pad$} = {name:<7} {first}", "")?;
+        lines.try_for_each(|line| writeln!(out, "{:pad$}   {:<7} {line}", "", ""))
+    };
+    fact("cause", &failure.message)?;
+    if let Some(help) = &failure.help {
+        fact("help", help)?;
+    }
+    if let Some(sandbox) = &failure.sandbox {
+        fact("sandbox", sandbox)?;
+    }
+    fact("rerun", &failure.rerun)
+}
+
+fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Result {
+    let counts = format!(
+        "{} passed{}{}",
+        cell.iterations_passed,
+        some(cell.iterations_failed, "failed"),
+        some(cell.iterations_interrupted, "stopped"),
+    );
+    writeln!(
+        out,
+        "{} {}  {} VU{}  iterations: {counts}  {}",
+        verdict(cell.verdict, colour),
+        colour.paint(BOLD, &cell.cell),
+        cell.vus,
+        if cell.vus == 1 { "" } else { "s" },
+        seconds(cell.duration_ms),
+    )?;
+    let whole: BTreeMap<&str, &Statistics> = cell
+        .metrics
+        .iter()
+        .filter(|metric| metric.step.is_none())
+        .filter_map(|metric| Some((metric.metric.as_str(), metric.statistics.as_ref()?)))
+        .collect();
+    if whole.is_empty() {
+        return writeln!(out, "  no samples");
+    }
+    writeln!(
+        out,
+        "  {:<22} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "", "n", "p50", "p90", "p95", "p99", "max"
+    )?;
+    for (metric, name) in ROWS {
+        let Some(figures) = whole.get(metric) else {
+            continue;
+        };
+        let shown = [
+            figures.p50_ns,
+            figures.p90_ns,
+            figures.p95_ns,
+            figures.p99_ns,
+            figures.max_ns,
+        ]
+        .map(crate::metrics::humanise);
+        let [p50, p90, p95, p99, max] = shown;
+        writeln!(
+            out,
+            "  {name:<22} {:>7} {p50:>9} {p90:>9} {p95:>9} {p99:>9} {max:>9}",
+            figures.n
+        )?;
+    }
+    let counter = |name: &str| {
+        let found = |metric: &&MetricSummary| metric.metric == name;
+        cell.metrics
+            .iter()
+            .find(found)
+            .and_then(|metric| metric.value)
+            .unwrap_or(0)
+    };
+    let (warm, cold) = (counter("warm_hits"), counter("cold_starts"));
+    if warm + cold > 0 {
+        writeln!(out, "  sandboxes: {warm} warm, {cold} cold")?;
+    }
+    Ok(())
+}
+
+fn some(count: u64, what: &str) -> String {
+    if count == 0 {
+        String::new()
+    } else {
+        format!(", {count} {what}")
+    }
+}
+
+fn totals(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    let sum = |of: fn(&CellSummary) -> u64| summary.cells.iter().map(of).sum::<u64>();
+    let left = if summary.leaks.is_empty() {
+        "nothing left behind"
+    } else {
+        "see LEAK above"
+    };
+    writeln!(
+        out,
+        "\n{} iterations passed, {} failed, {} stopped; {left}",
+        sum(|cell| cell.iterations_passed),
+        sum(|cell| cell.iterations_failed),
+        sum(|cell| cell.iterations_interrupted),
+    )
+}

@@ -1,0 +1,17 @@
+//! All checks of a file, one after the other; each is independent of what the others found.
+
+use super::tree::entries;
+use super::{names, references, sandbox, target};
+use crate::scenario::document::ScenarioFile;
+use crate::source::Problems;
+use crate::source::yaml::Node;
+
+/// Reports everything that is wrong with the file as a whole.
+pub(in crate::scenario) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
+    names::check(root, problems);
+    references::check(root, problems);
+    target::check(root, file, problems);
+    for (_, scenario) in entries(root.get("scenarios")) {
+        sandbox::check(scenario, file, problems);
+    }
+}

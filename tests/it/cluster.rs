@@ -1,0 +1,66 @@
+//! A loopback cluster in the test's own process, with a pool to take sandboxes from.
+
+use std::path::PathBuf;
+
+use kube::api::{Api, DynamicObject, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, GroupVersionKind};
+use sandbench::loopback::{Cluster, ClusterConfig};
+use serde_json::{Value, json};
+
+use crate::program::Place;
+
+/// A running cluster and a client for its API.
+pub struct Running {
+    pub cluster: Cluster,
+    pub kube: kube::Client,
+    pub kubeconfig: PathBuf,
+}
+
+impl Running {
+    /// Starts a cluster and writes its kubeconfig into the place.
+    pub async fn start(place: &Place) -> Self {
+        let cluster = Cluster::start(ClusterConfig::default()).await.unwrap();
+        let kubeconfig = place.file("kubeconfig", &cluster.kubeconfig());
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let config = kube::Config::from_custom_kubeconfig(
+            Kubeconfig::from_yaml(&cluster.kubeconfig()).unwrap(),
+            &KubeConfigOptions::default(),
+        )
+        .await
+        .unwrap();
+        let kube = kube::Client::try_from(config).unwrap();
+        Self {
+            cluster,
+            kube,
+            kubeconfig,
+        }
+    }
+
+    pub fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+        let gvk = GroupVersionKind::gvk(group, version, kind);
+        Api::default_namespaced_with(self.kube.clone(), &ApiResource::from_gvk(&gvk))
+    }
+
+    pub async fn create(&self, kind: &str, name: &str, spec: Value) {
+        let group = "extensions.agents.x-k8s.io";
+        let gvk = GroupVersionKind::gvk(group, "v1beta1", kind);
+        let object =
+            DynamicObject::new(name, &ApiResource::from_gvk(&gvk)).data(json!({ "spec": spec }));
+        self.api(group, "v1beta1", kind)
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
+    }
+
+    /// A template whose pods have these annotations, and a pool of it.
+    pub async fn pool(&self, name: &str, replicas: u32, annotations: Value) {
+        let template = format!("{name}-template");
+        let pod = json!({ "metadata": { "annotations": annotations }, "spec": { "containers": [
+            { "name": "c", "image": "i", "ports": [{ "containerPort": 8888 }] }] } });
+        self.create("SandboxTemplate", &template, json!({ "podTemplate": pod }))
+            .await;
+        let spec = json!({ "replicas": replicas, "sandboxTemplateRef": { "name": template } });
+        self.create("SandboxWarmPool", name, spec).await;
+    }
+}

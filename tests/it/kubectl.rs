@@ -1,0 +1,167 @@
+//! The real `kubectl` against the loopback cluster. `.ci/run` makes sure that there is one.
+
+use std::process::{Output, Stdio};
+
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::cluster::Running;
+use crate::program::Place;
+
+const OBJECTS: &str = "apiVersion: extensions.agents.x-k8s.io/v1beta1\nkind: SandboxTemplate\n\
+metadata: {name: t}\nspec: {podTemplate: {spec: {containers: [{name: c, image: i}]}}}\n---\n\
+apiVersion: extensions.agents.x-k8s.io/v1beta1\nkind: SandboxWarmPool\nmetadata: {name: p}\n\
+spec: {replicas: 2, sandboxTemplateRef: {name: t}}\n---\n\
+apiVersion: extensions.agents.x-k8s.io/v1beta1\nkind: SandboxClaim\nmetadata: {name: c1}\n\
+spec: {warmPoolRef: {name: p}}\n";
+
+struct Kubectl<'a> {
+    place: &'a Place,
+    running: &'a Running,
+}
+
+impl Kubectl<'_> {
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new("kubectl");
+        command
+            .arg("--cache-dir")
+            .arg(self.place.path("cache"))
+            .args(arguments.split_whitespace())
+            .env("KUBECONFIG", &self.running.kubeconfig)
+            .env("NO_PROXY", "127.0.0.0/8")
+            .stdin(Stdio::null());
+        command
+    }
+
+    async fn output(&self, arguments: &str) -> Output {
+        self.command(arguments).output().await.unwrap()
+    }
+
+    /// The output of a command that must succeed.
+    async fn says(&self, arguments: &str) -> String {
+        let output = self.output(arguments).await;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "kubectl {arguments}: {stderr}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+async fn has_kubectl() -> bool {
+    let output = Command::new("kubectl")
+        .args(["version", "--client"])
+        .output()
+        .await;
+    output.is_ok_and(|output| output.status.success())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_applies_waits_shows_and_deletes() {
+    if !has_kubectl().await {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs a kubectl on the PATH"
+        );
+        return;
+    }
+    let place = Place::new();
+    let running = Running::start(&place).await;
+    let kubectl = Kubectl {
+        place: &place,
+        running: &running,
+    };
+    let file = place.file("objects.yaml", OBJECTS);
+    let file = file.to_str().unwrap();
+    let applied = kubectl.says(&format!("apply -f {file}")).await;
+    assert_eq!(
+        applied
+            .lines()
+            .filter(|line| line.ends_with("created"))
+            .count(),
+        3,
+        "{applied}"
+    );
+    kubectl
+        .says("wait --for=condition=Ready sandboxclaim/c1 --timeout=20s")
+        .await;
+    let again = kubectl.says(&format!("apply -f {file}")).await;
+    assert_eq!(
+        again
+            .lines()
+            .filter(|line| line.ends_with("unchanged"))
+            .count(),
+        3,
+        "{again}"
+    );
+    let claims = kubectl.says("get sandboxclaims -A").await;
+    assert!(
+        claims.contains("READY") && claims.contains("DependenciesReady"),
+        "{claims}"
+    );
+    assert!(
+        kubectl
+            .says("get sandboxes -o wide")
+            .await
+            .contains("POD IP")
+    );
+    let described = kubectl.says("describe sandboxclaim c1").await;
+    assert!(described.contains("SandboxAdopted"), "{described}");
+    assert!(kubectl.says("get pods").await.contains("1/1"));
+    kubectl.says("label sandboxclaim c1 team=a").await;
+    assert!(
+        kubectl
+            .says("get sandboxclaims -l team=a -o name")
+            .await
+            .contains("c1")
+    );
+    kubectl.says("scale swp p --replicas=3").await;
+    assert_eq!(
+        kubectl.says("get swp p -o jsonpath={.spec.replicas}").await,
+        "3"
+    );
+    assert!(
+        kubectl
+            .says("api-resources")
+            .await
+            .contains("sandboxwarmpools")
+    );
+    kubectl.says("delete sandboxclaim c1 --timeout=20s").await;
+    let missing = kubectl.output("get sandboxclaim c1").await;
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("NotFound"));
+    assert!(running.cluster.shutdown().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_watches_sandboxes_come() {
+    if !has_kubectl().await {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs a kubectl on the PATH"
+        );
+        return;
+    }
+    let place = Place::new();
+    let running = Running::start(&place).await;
+    let kubectl = Kubectl {
+        place: &place,
+        running: &running,
+    };
+    let mut watching = kubectl
+        .command("get sandboxes -o wide -w")
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    running.pool("p", 1, json!({})).await;
+    let stdout = watching.stdout.take().unwrap();
+    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(stdout));
+    let mut seen = String::new();
+    while !seen.contains("DependenciesReady") {
+        seen += &lines
+            .next_line()
+            .await
+            .unwrap()
+            .unwrap_or_else(|| panic!("ended: {seen}"));
+    }
+    watching.kill().await.unwrap();
+    assert!(running.cluster.shutdown().await.is_empty());
+}
