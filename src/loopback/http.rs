@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
-use std::io;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -35,12 +35,30 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    /// A lifetime that ends with this one, or before.
-    pub(super) fn child(&self) -> Self {
+    /// A lifetime that ends with this one, or before; joined by whoever made it.
+    pub(super) fn own(&self) -> Self {
         Self {
             stop: self.stop.child_token(),
-            tasks: self.tasks.clone(),
+            tasks: TaskTracker::new(),
         }
+    }
+
+    /// Starts a task that is dropped when the lifetime ends.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(work).await;
+        });
+    }
+
+    /// Ends all tasks and waits until they are gone, their sockets closed.
+    ///
+    /// # Cancel safety
+    /// The tasks end even if this is dropped.
+    pub(super) async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 
@@ -86,7 +104,8 @@ pub(super) async fn read_body(body: Incoming, limit: usize) -> Result<Bytes, Bod
     }
 }
 
-/// Accepts connections until the lifetime ends, answering each request with `handler`.
+/// Accepts connections until the lifetime ends, answering each request with `handler`. The peer's
+/// [`SocketAddr`] is an extension of the request.
 pub(super) fn serve<H, F>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -105,13 +124,13 @@ pub(super) fn serve<H, F>(
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let (handler, tls) = (handler.clone(), tls.clone());
                     let stop = stop.clone();
                     tasks.spawn(async move {
                         tokio::select! {
                             () = stop.cancelled() => {}
-                            result = connection(stream, tls, handler) => {
+                            result = connection(stream, tls, from(peer, handler)) => {
                                 if let Err(error) = result {
                                     tracing::debug!(%error, "connection ended");
                                 }
@@ -127,6 +146,20 @@ pub(super) fn serve<H, F>(
             }
         }
     });
+}
+
+/// Adds the peer to each request.
+fn from<H, F>(
+    peer: SocketAddr,
+    handler: H,
+) -> impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+{
+    move |mut request| {
+        request.extensions_mut().insert(peer);
+        handler(request)
+    }
 }
 
 async fn connection<H, F>(
@@ -156,7 +189,8 @@ where
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new());
+    // No limit on reading a head: it would also close idle connections that a pool still trusts.
+    builder.http1().header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -164,13 +198,4 @@ where
     builder
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
         .await
-}
-
-/// Copies bytes both ways until both sides have ended, or one breaks.
-pub(super) async fn pump<A, B>(mut a: A, mut b: B) -> io::Result<(u64, u64)>
-where
-    A: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
-{
-    tokio::io::copy_bidirectional(&mut a, &mut b).await
 }

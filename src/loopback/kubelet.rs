@@ -1,298 +1,290 @@
 //! Scheduler and kubelet: gives each pod a node, an address, a directory and a runtime.
 //!
-//! A pod is Ready only when its runtime accepts connections. On deletion its commands are killed, its
-//! sockets closed, its directory removed and its address given back; only then the object goes.
+//! Each pod has one task that walks through its life: bind, start, run, end. A pod is Ready only
+//! when its runtime accepts connections; its object goes only when its commands are dead, its
+//! sockets closed, its directory removed and its address given back.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use super::address::AddressPlan;
-use super::config::Delay;
-use super::controller::{NODE, STATIC};
+use super::address::{PodAddress, PodAddresses};
+use super::config::DelaySource;
+use super::controller::STATIC;
 use super::http::Lifetime;
-use super::runtime::Runtime;
-use super::store::{Event, EventKind, Object, Part, Store, StoreError, kind, now_seconds};
+use super::pod_status::{self, Phase};
+use super::runtime::{PodRuntime, PodSettings};
+use super::store::{Event, EventKind, Object, Part, Store, StoreError, kind};
 
 /// On a pod: `never` keeps it from becoming ready.
-const NEVER_READY: &str = "loopback.sandbench.dev/ready";
-/// On a pod: the phase in which it ends instead of running.
+const READY: &str = "loopback.sandbench.dev/ready";
+/// On a pod: the phase in which it ends instead of running, `Failed` or `Succeeded`.
 const PHASE: &str = "loopback.sandbench.dev/phase";
+/// Longest time that commands get between SIGTERM and SIGKILL, whatever the grace period: nothing
+/// in a pod has work to finish here.
+const MAX_GRACE: Duration = Duration::from_millis(500);
 
-/// The kubelet's memory of its pods.
-#[derive(Debug, Clone)]
-pub(super) struct Kubelet {
-    inner: Arc<Inner>,
+/// What the kubelet needs to start.
+#[derive(Debug)]
+pub(super) struct KubeletSettings {
+    pub(super) store: Store,
+    pub(super) addresses: PodAddresses,
+    /// Port of the runtimes.
+    pub(super) port: u16,
+    /// Where the pods' directories are made.
+    pub(super) directory: PathBuf,
+    /// From the binding of a pod until its runtime starts.
+    pub(super) start_delay: DelaySource,
 }
+
+/// The kubelet and its pods. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Kubelet(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    store: Store,
-    plan: AddressPlan,
-    directory: PathBuf,
-    start_delay: Delay,
-    pods: Mutex<HashMap<String, Running>>,
+    settings: KubeletSettings,
+    pods: Mutex<HashMap<String, Pod>>,
     lifetime: Lifetime,
 }
 
-#[derive(Debug)]
-struct Running {
-    address: Ipv4Addr,
-    directory: PathBuf,
-    runtime: Runtime,
+/// A pod that is starting, running or ending.
+#[derive(Debug, Default)]
+struct Pod {
+    deleted: CancellationToken,
+    runtime: Option<Arc<PodRuntime>>,
+}
+
+/// A pod's runtime and its address, which is given back when this is dropped.
+struct Launched {
+    runtime: Arc<PodRuntime>,
+    address: PodAddress,
 }
 
 impl Kubelet {
     /// Follows the pods until the lifetime ends.
-    pub(super) fn start(
-        store: &Store,
-        plan: AddressPlan,
-        directory: &Path,
-        start_delay: Delay,
-        lifetime: &Lifetime,
-    ) -> Self {
-        let kubelet = Self {
-            inner: Arc::new(Inner {
-                store: store.clone(),
-                plan,
-                directory: directory.to_owned(),
-                start_delay,
-                pods: Mutex::default(),
-                lifetime: lifetime.child(),
-            }),
-        };
-        if let Ok(mut events) = store.watch(kind("Pod"), 0) {
-            let (follower, stop) = (kubelet.clone(), lifetime.stop.clone());
-            lifetime.tasks.spawn(async move {
-                loop {
-                    let batch = tokio::select! {
-                        () = stop.cancelled() => return,
-                        batch = events.next() => batch,
-                    };
-                    let Ok(batch) = batch else { return };
-                    for event in batch {
-                        follower.follow(event);
-                    }
+    pub(super) fn start(settings: KubeletSettings, lifetime: &Lifetime) -> Self {
+        let kubelet = Self(Arc::new(Inner {
+            settings,
+            pods: Mutex::default(),
+            lifetime: lifetime.own(),
+        }));
+        if let Ok(mut events) = kubelet.0.settings.store.watch(kind("Pod"), 0) {
+            let follower = kubelet.clone();
+            lifetime.spawn(async move {
+                while let Ok(batch) = events.next().await {
+                    follower.follow_all(batch);
+                    tokio::task::yield_now().await;
                 }
             });
         }
         kubelet
     }
 
+    fn follow_all(&self, batch: Vec<Event>) {
+        for event in batch {
+            self.follow(event);
+        }
+    }
+
     fn follow(&self, event: Event) {
         let pod = event.object;
         if pod.annotation(STATIC).is_some() {
             if pod.is_deleting() && event.kind != EventKind::Deleted {
-                self.inner
-                    .store
-                    .remove(kind("Pod"), (pod.namespace(), pod.name()), pod.uid());
+                let place = (pod.namespace(), pod.name());
+                self.0.settings.store.remove(kind("Pod"), place, pod.uid());
             }
             return;
         }
-        let inner = Arc::clone(&self.inner);
-        let stop = inner.lifetime.stop.clone();
-        let starts = event.kind == EventKind::Added && !pod.is_deleting();
-        let begins_to_end = event.kind == EventKind::Deleted
-            || (pod.is_deleting() && event.previous.is_none_or(|before| !before.is_deleting()));
-        if starts {
-            self.inner.lifetime.tasks.spawn(async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = inner.bring_up(&pod) => {}
-                }
-            });
-        } else if begins_to_end {
-            self.inner
-                .lifetime
-                .tasks
-                .spawn(async move { inner.take_down(&pod).await });
+        let mut pods = self.0.pods();
+        if event.kind == EventKind::Deleted || pod.is_deleting() {
+            if let Some(known) = pods.get(pod.uid()) {
+                known.deleted.cancel();
+            }
+        } else if event.kind == EventKind::Added {
+            let deleted = CancellationToken::new();
+            let known = Pod {
+                deleted: deleted.clone(),
+                runtime: None,
+            };
+            pods.insert(pod.uid().to_owned(), known);
+            let inner = Arc::clone(&self.0);
+            let tasks = &self.0.lifetime.tasks;
+            tasks.spawn(async move { inner.live(pod, deleted).await });
         }
     }
 
-    /// How many runtimes run and how many process groups live in them.
+    /// Pods whose runtime runs, and process groups in them that may be alive.
     pub(super) fn counts(&self) -> (usize, usize) {
-        let pods = self
-            .inner
-            .pods
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        (
-            pods.len(),
-            pods.values().map(|pod| pod.runtime.live_processes()).sum(),
-        )
+        let pods = self.0.pods();
+        let runtimes = pods.values().filter_map(|pod| pod.runtime.as_ref());
+        runtimes.fold((0, 0), |(pods, processes), runtime| {
+            (pods + 1, processes + runtime.processes())
+        })
     }
 
-    /// Kills every command in every pod and closes their sockets.
-    pub(super) fn stop_all(&self) {
-        let pods = self
-            .inner
-            .pods
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        pods.values().for_each(|pod| pod.runtime.stop());
+    /// Kills every command at once, without waiting for anything: for a cluster that is dropped.
+    pub(super) fn kill(&self) {
+        self.0.lifetime.stop.cancel();
+        for pod in self.0.pods().values() {
+            if let Some(runtime) = &pod.runtime {
+                runtime.kill();
+            }
+        }
+    }
+
+    /// Ends every pod: commands, sockets, directories.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: pods that have not ended yet go on ending, with nobody waiting.
+    pub(super) async fn end(&self) {
+        self.0.lifetime.end().await;
     }
 }
 
 impl Inner {
-    async fn bring_up(&self, pod: &Object) {
-        match self.steps_up(pod).await {
-            Ok(()) | Err(StoreError::NotFound) => {}
-            Err(error) => tracing::warn!(%error, pod = pod.name(), "could not start a pod"),
+    fn pods(&self) -> MutexGuard<'_, HashMap<String, Pod>> {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The whole life of a pod.
+    async fn live(&self, pod: Arc<Object>, deleted: CancellationToken) {
+        let launched = match self.bring_up(&pod, &deleted).await {
+            Ok(launched) => launched,
+            Err(error) => {
+                tracing::debug!(%error, pod = pod.name(), "the pod went before it ran");
+                None
+            }
+        };
+        self.over(&deleted).await;
+        let stopped = self.lifetime.stop.is_cancelled();
+        if let Some(Launched { runtime, address }) = launched {
+            let grace = if stopped {
+                Duration::ZERO
+            } else {
+                self.grace(&pod)
+            };
+            runtime.end(grace).await;
+            drop(address);
+        }
+        self.pods().remove(pod.uid());
+        if !stopped {
+            let place = (pod.namespace(), pod.name());
+            self.settings.store.remove(kind("Pod"), place, pod.uid());
         }
     }
 
-    async fn steps_up(&self, pod: &Object) -> Result<(), StoreError> {
-        let pods = kind("Pod");
-        let place = (pod.namespace(), pod.name());
-        self.store.update(pods, place, Part::Main, |value| {
-            value["spec"]["nodeName"] = json!(NODE);
+    /// Waits until the pod is deleted or the cluster ends.
+    async fn over(&self, deleted: &CancellationToken) {
+        tokio::select! {
+            () = self.lifetime.stop.cancelled() => {}
+            () = deleted.cancelled() => {}
+        }
+    }
+
+    /// What the deletion grants, cut to [`MAX_GRACE`].
+    fn grace(&self, pod: &Object) -> Duration {
+        self.settings
+            .store
+            .get(kind("Pod"), pod.namespace(), pod.name())
+            .filter(|now| now.uid() == pod.uid())
+            .and_then(|now| now.value["metadata"]["deletionGracePeriodSeconds"].as_u64())
+            .map_or(MAX_GRACE, |seconds| {
+                Duration::from_secs(seconds).min(MAX_GRACE)
+            })
+    }
+
+    /// Brings the pod to its first state; `None` if it has no runtime in it.
+    async fn bring_up(
+        &self,
+        pod: &Object,
+        deleted: &CancellationToken,
+    ) -> Result<Option<Launched>, StoreError> {
+        let store = &self.settings.store;
+        store.update(kind("Pod"), place(pod), Part::Main, |value| {
+            same(value, pod)?;
+            pod_status::bind(value);
             Ok(())
         })?;
-        self.write(pod, |status| {
-            status["phase"] = json!("Pending");
-            status["startTime"] = json!(now_seconds());
-            status["conditions"] = json!([met("PodScheduled")]);
-        })?;
-        self.start_delay.wait().await;
-        if let Some(phase) = pod.annotation(PHASE) {
-            let phase = phase.to_owned();
-            return self.write(pod, move |status| status["phase"] = json!(phase));
-        }
-        let started = match self.launch(pod).await {
-            Ok(started) => started,
-            Err(reason) => {
-                return self.write(pod, move |status| {
-                    status["phase"] = json!("Failed");
-                    status["message"] = json!(reason);
-                });
-            }
-        };
-        let ready = pod.annotation(NEVER_READY) != Some("never");
-        let (address, uid) = (started.address.to_string(), pod.uid().to_owned());
-        {
-            let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
-            pods.insert(uid, started);
-        }
-        let written = self.write(pod, move |status| {
-            status["phase"] = json!("Running");
-            status["hostIP"] = json!("127.0.0.1");
-            status["podIP"] = json!(address);
-            status["podIPs"] = json!([{ "ip": address }]);
-            let mut conditions = vec![met("PodScheduled"), met("Initialized")];
-            for name in ["ContainersReady", "Ready"] {
-                conditions.push(if ready {
-                    met(name)
-                } else {
-                    json!({ "type": name, "status": "False", "reason": "ContainersNotReady",
-                        "lastTransitionTime": now_seconds() })
-                });
-            }
-            status["conditions"] = json!(conditions);
-        });
-        // The pod may have been deleted while its runtime started.
-        let gone = self
-            .store
-            .get(pods, place.0, place.1)
-            .is_none_or(|now| now.uid() != pod.uid() || now.is_deleting());
-        if gone {
-            self.take_down(pod).await;
-        }
-        written
-    }
-
-    async fn launch(&self, pod: &Object) -> Result<Running, String> {
-        let address = self
-            .plan
-            .take_pod()
-            .ok_or_else(|| "no address is left for a pod".to_owned())?;
-        let directory = self.directory.join(pod.uid());
-        let made = tokio::fs::create_dir(&directory)
-            .await
-            .map_err(|error| error.to_string());
-        let started = match made {
-            Ok(()) => Runtime::start(address, pod.name(), directory.clone(), &self.lifetime)
+        self.write(pod, Phase::Starting)?;
+        let delay = self.settings.start_delay.next();
+        if !delay.is_zero()
+            && tokio::time::timeout(delay, self.over(deleted))
                 .await
-                .map_err(|error| format!("listen on {address}: {error}")),
-            Err(error) => Err(format!("create the pod's directory: {error}")),
-        };
-        match started {
-            Ok(runtime) => Ok(Running {
-                address,
-                directory,
-                runtime,
-            }),
-            Err(reason) => {
-                self.plan.release_pod(address);
-                remove(&directory).await;
-                Err(reason)
-            }
+                .is_ok()
+        {
+            return Ok(None);
         }
+        let ends = match pod.annotation(PHASE) {
+            Some("Failed") => Some(Phase::Failed("the pod's annotation asks for it")),
+            Some("Succeeded") => Some(Phase::Succeeded),
+            _ => None,
+        };
+        if let Some(phase) = ends {
+            return self.write(pod, phase).map(|()| None);
+        }
+        let launched = match self.launch(pod).await {
+            Ok(launched) => launched,
+            Err(reason) => return self.write(pod, Phase::Failed(&reason)).map(|()| None),
+        };
+        if let Some(known) = self.pods().get_mut(pod.uid()) {
+            known.runtime = Some(Arc::clone(&launched.runtime));
+        }
+        let ip = launched.address.ip();
+        let phase = if pod.annotation(READY) == Some("never") {
+            Phase::Running(ip)
+        } else {
+            Phase::Ready(ip)
+        };
+        if let Err(error) = self.write(pod, phase) {
+            tracing::debug!(%error, pod = pod.name(), "the pod went while it started");
+        }
+        Ok(Some(launched))
     }
 
-    async fn take_down(&self, pod: &Object) {
-        let running = {
-            let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
-            pods.remove(pod.uid())
+    async fn launch(&self, pod: &Object) -> Result<Launched, String> {
+        let Some(address) = self.settings.addresses.take() else {
+            return Err("no address is left for a pod".to_owned());
         };
-        if let Some(running) = running {
-            running.runtime.stop();
-            remove(&running.directory).await;
-            self.plan.release_pod(running.address);
+        let settings = PodSettings {
+            name: pod.name().to_owned(),
+            address: SocketAddr::from((address.ip(), self.settings.port)),
+            directory: self.settings.directory.join(pod.uid()),
+        };
+        let listen = settings.address;
+        match PodRuntime::start(settings).await {
+            Ok(runtime) => Ok(Launched {
+                runtime: Arc::new(runtime),
+                address,
+            }),
+            Err(error) => Err(format!("start the runtime on {listen}: {error}")),
         }
-        self.store
-            .remove(kind("Pod"), (pod.namespace(), pod.name()), pod.uid());
     }
 
     /// Writes the status of a pod that still is the same one.
-    fn write(&self, pod: &Object, change: impl FnOnce(&mut Value)) -> Result<(), StoreError> {
-        let place = (pod.namespace(), pod.name());
-        self.store
-            .update(kind("Pod"), place, Part::Status, |value| {
-                if value["metadata"]["uid"] != pod.uid() {
-                    return Err(StoreError::NotFound);
-                }
-                change(&mut value["status"]);
-                let phase = value["status"]["phase"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned();
-                value["status"]["containerStatuses"] = containers(value, &phase);
-                Ok(())
-            })?;
+    fn write(&self, pod: &Object, phase: Phase<'_>) -> Result<(), StoreError> {
+        let store = &self.settings.store;
+        store.update(kind("Pod"), place(pod), Part::Status, |value| {
+            same(value, pod)?;
+            pod_status::set(value, phase);
+            Ok(())
+        })?;
         Ok(())
     }
 }
 
-fn met(name: &str) -> Value {
-    json!({ "type": name, "status": "True", "lastTransitionTime": now_seconds() })
+fn place(pod: &Object) -> (&str, &str) {
+    (pod.namespace(), pod.name())
 }
 
-fn containers(pod: &Value, phase: &str) -> Value {
-    let ready = super::controller::is_true(pod, "ContainersReady");
-    let state = match phase {
-        "Running" => json!({ "running": { "startedAt": now_seconds() } }),
-        "Failed" => json!({ "terminated": { "exitCode": 1, "reason": "Error" } }),
-        "Succeeded" => json!({ "terminated": { "exitCode": 0, "reason": "Completed" } }),
-        _ => json!({ "waiting": { "reason": "ContainerCreating" } }),
-    };
-    let all = pod["spec"]["containers"].as_array().into_iter().flatten();
-    all.map(|container| {
-        json!({
-            "name": container["name"], "image": container["image"], "imageID": "",
-            "ready": ready, "started": phase == "Running", "restartCount": 0, "state": state,
-        })
-    })
-    .collect()
-}
-
-async fn remove(directory: &Path) {
-    // A command that dies only now may still write; what it leaves goes with the cluster's directory.
-    if let Err(error) = tokio::fs::remove_dir_all(directory).await
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::debug!(%error, directory = %directory.display(), "could not remove a pod's directory");
+fn same(value: &serde_json::Value, pod: &Object) -> Result<(), StoreError> {
+    if value["metadata"]["uid"] == pod.uid() {
+        Ok(())
+    } else {
+        Err(StoreError::NotFound)
     }
 }

@@ -1,303 +1,268 @@
-//! The sandbox router: one door to all sandboxes, chosen by `X-Sandbox-*` headers.
+//! The sandbox router: the `X-Sandbox-*` contract, resolution, forwarding, error bodies.
 //!
-//! Validation, error bodies and header rewriting as in upstream's routers: targets are found by the
-//! Pod-IP header, else by the pod of the sandbox's name, else by DNS. Loopback pod addresses are
-//! allowed, as with the Go router's `--allow-loopback-pod-ip`.
+//! It follows the upstream Go router (pod address header, pod cache, then name; three more attempts
+//! to dial after 200, 400 and 800 ms; bodies end with a newline) with loopback pod addresses
+//! allowed, and the upstream Python router where that one alone has a rule: `X-Sandbox-Timeout`,
+//! 504 for a timeout, and the path forwarded as it came.
 
-use std::error::Error;
+use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
-use http_body_util::BodyExt;
+use http::header::{AUTHORIZATION, HOST, ORIGIN, UPGRADE};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
-use tower::Service;
+use serde::Serialize;
+use tokio::net::TcpListener;
 
-use super::http::{Body, BoxError, Lifetime, json as answer, serve};
-use super::store::{Store, kind};
+use super::http::{Body, Lifetime, serve, with_type};
+use super::upstream::{Dial, Lookup, Upstream};
 use crate::api::{RUNTIME_PORT, header};
 
-/// The longest that a request may take.
-const LIMIT: Duration = Duration::from_secs(180);
-/// The waits before a further attempt to connect, as in the Go router.
-const DIAL_WAITS: [Duration; 3] = [
+/// Longest time a call may take, and the default.
+const TIMEOUT: Duration = Duration::from_secs(180);
+const DIAL_PAUSES: [Duration; 3] = [
     Duration::from_millis(200),
     Duration::from_millis(400),
     Duration::from_millis(800),
 ];
-/// What a hop keeps to itself.
-const HOP_BY_HOP: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailers",
-    "transfer-encoding",
-    "upgrade",
-];
+/// Suffix of the names that the router looks up.
+const SERVICE_DOMAIN: &str = "svc.cluster.local";
 
-type Upstream = Client<Dial, Incoming>;
+/// A running router.
+#[derive(Debug)]
+pub(crate) struct Router {
+    lifetime: Lifetime,
+}
 
-/// Where a request goes.
+impl Router {
+    /// Listens until it is stopped or `lifetime` ends; `lookup` resolves
+    /// `<sandbox>.<namespace>.svc.cluster.local`.
+    ///
+    /// # Errors
+    /// The system's error if the address cannot be bound.
+    pub(crate) async fn start(
+        address: SocketAddr,
+        lookup: Lookup,
+        lifetime: &Lifetime,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let lifetime = lifetime.own();
+        let dial = Dial {
+            lookup,
+            pauses: &DIAL_PAUSES,
+        };
+        let routing = Routing {
+            upstream: Upstream::new(dial, lifetime.clone()),
+        };
+        let handler = move |request| {
+            let routing = routing.clone();
+            async move { routing.handle(request).await }
+        };
+        serve(listener, None, handler, &lifetime);
+        Ok(Self { lifetime })
+    }
+
+    /// Closes the listener and all connections, in the middle of calls too.
+    pub(crate) async fn stop(self) {
+        self.lifetime.end().await;
+    }
+}
+
+#[derive(Clone)]
+struct Routing {
+    upstream: Upstream,
+}
+
+impl Routing {
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        if request.uri().path() == "/healthz" {
+            return json(StatusCode::OK, "{\"status\":\"ok\"}\n".to_owned());
+        }
+        let target = match Target::read(request.headers()) {
+            Ok(target) => target,
+            Err(refusal) => return refuse(StatusCode::BAD_REQUEST, refusal.text()),
+        };
+        let upgrade = request.headers().contains_key(UPGRADE);
+        let Some(request) = target.address(request) else {
+            return refuse(StatusCode::BAD_REQUEST, Refusal::Id.text());
+        };
+        let sending = self.upstream.send(request);
+        let answer = if upgrade {
+            Ok(sending.await)
+        } else {
+            tokio::time::timeout(target.timeout, sending).await
+        };
+        match answer {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                tracing::debug!(sandbox = %target.id, %error, "the sandbox gave no answer");
+                let text = format!("Could not connect to the backend sandbox: {}", target.id);
+                refuse(StatusCode::BAD_GATEWAY, &text)
+            }
+            Err(_) => {
+                let text = format!("Timed out waiting for the backend sandbox: {}", target.id);
+                refuse(StatusCode::GATEWAY_TIMEOUT, &text)
+            }
+        }
+    }
+}
+
+/// Why a request is not routed, in the order of the checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    NoId,
+    Id,
+    Namespace,
+    Port,
+    Address,
+}
+
+impl Refusal {
+    fn text(self) -> &'static str {
+        match self {
+            Self::NoId => "X-Sandbox-ID header is required.",
+            Self::Id => "Invalid sandbox ID format.",
+            Self::Namespace => "Invalid namespace format.",
+            Self::Port => "Invalid port format.",
+            Self::Address => "Invalid target IP address.",
+        }
+    }
+}
+
+/// Where a request is to go.
+#[derive(Debug, PartialEq)]
 struct Target {
     id: String,
-    address: SocketAddr,
+    namespace: String,
+    port: u16,
+    ip: Option<IpAddr>,
+    timeout: Duration,
 }
 
-/// Serves the router on `listener`.
-pub(super) fn start(listener: TcpListener, store: Store, lifetime: &Lifetime) {
-    let upstream = upstream(Patience::Retry);
-    let handler = move |request| {
-        let (store, upstream) = (store.clone(), upstream.clone());
-        async move { route(&store, &upstream, request).await }
-    };
-    serve(listener, None, handler, lifetime);
-}
-
-/// Whether a refused connection is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// Three times more: a pod may be about to listen.
-    Retry,
-    /// No.
-    Once,
-}
-
-/// Opens the connections of a pool.
-#[derive(Debug, Clone)]
-pub(super) struct Dial {
-    connector: HttpConnector,
-    patience: Patience,
-}
-
-impl Service<Uri> for Dial {
-    type Response = TokioIo<TcpStream>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.connector.poll_ready(context).map_err(Into::into)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let mut connector = self.connector.clone();
-        let waits: &'static [Duration] = if self.patience == Patience::Retry {
-            &DIAL_WAITS
-        } else {
-            &[]
+impl Target {
+    fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let text = |name: &str| {
+            headers
+                .get(name)
+                .map(|value| value.to_str().unwrap_or("\u{0}"))
         };
-        Box::pin(async move {
-            let mut waits = waits.iter();
-            loop {
-                match connector.call(uri.clone()).await {
-                    Ok(stream) => return Ok(stream),
-                    Err(error) => match waits.next() {
-                        Some(wait) if is_refused(&error) => tokio::time::sleep(*wait).await,
-                        _ => return Err(error.into()),
-                    },
-                }
-            }
-        })
-    }
-}
-
-fn is_refused(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return error.kind() == std::io::ErrorKind::ConnectionRefused;
+        let id = text(header::SANDBOX_ID)
+            .filter(|id| !id.is_empty())
+            .ok_or(Refusal::NoId)?;
+        if !is_label(id) {
+            return Err(Refusal::Id);
         }
-        cause = error.source();
-    }
-    false
-}
-
-/// A pool of connections to pods or, for a gateway, to the router.
-pub(super) fn upstream(patience: Patience) -> Upstream {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(Duration::from_secs(5)));
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_secs(90))
-        .retry_canceled_requests(false)
-        .build(Dial {
-            connector,
-            patience,
-        })
-}
-
-fn detail(status: StatusCode, text: impl Into<String>) -> Response<Body> {
-    answer(status, &json!({ "detail": text.into() }))
-}
-
-async fn route(store: &Store, upstream: &Upstream, request: Request<Incoming>) -> Response<Body> {
-    if request.uri().path() == "/healthz" {
-        return answer(StatusCode::OK, &json!({ "status": "ok" }));
-    }
-    let target = match target(store, request.headers()) {
-        Ok(target) => target,
-        Err(refusal) => return *refusal,
-    };
-    let limit = text(request.headers(), header::SANDBOX_TIMEOUT)
-        .and_then(|seconds| seconds.parse::<f64>().ok())
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|limit| !limit.is_zero())
-        .map_or(LIMIT, |limit| limit.min(LIMIT));
-    let deadline = Instant::now() + limit;
-    let could_not_connect = || {
-        let text = format!("Could not connect to the backend sandbox: {}", target.id);
-        detail(StatusCode::BAD_GATEWAY, text)
-    };
-    let Some(request) = rewritten(request, target.address) else {
-        return detail(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "An internal error occurred in the proxy.",
-        );
-    };
-    match tokio::time::timeout_at(deadline, upstream.request(request)).await {
-        Err(_) => {
-            let text = format!("Timed out waiting for the backend sandbox: {}", target.id);
-            detail(StatusCode::GATEWAY_TIMEOUT, text)
+        let namespace = text(header::SANDBOX_NAMESPACE)
+            .filter(|namespace| !namespace.is_empty())
+            .unwrap_or("default");
+        if !is_label(namespace) {
+            return Err(Refusal::Namespace);
         }
-        Ok(Err(error)) => {
-            tracing::debug!(%error, sandbox = target.id, "upstream failed");
-            could_not_connect()
-        }
-        Ok(Ok(response)) => relayed(response),
-    }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-fn is_label(text: &str) -> bool {
-    let edge = |c: Option<u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    (1..=63).contains(&text.len())
-        && edge(text.bytes().next())
-        && edge(text.bytes().last())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-fn target(store: &Store, headers: &HeaderMap) -> Result<Target, Box<Response<Body>>> {
-    let refuse = |text: &str| Box::new(detail(StatusCode::BAD_REQUEST, text));
-    let id = text(headers, header::SANDBOX_ID).unwrap_or_default();
-    if id.is_empty() {
-        return Err(refuse("X-Sandbox-ID header is required."));
-    }
-    if !is_label(id) {
-        return Err(refuse("Invalid sandbox ID format."));
-    }
-    let namespace = match text(headers, header::SANDBOX_NAMESPACE) {
-        None | Some("") => "default",
-        Some(namespace) => namespace,
-    };
-    if !is_label(namespace) {
-        return Err(refuse("Invalid namespace format."));
-    }
-    let port = match text(headers, header::SANDBOX_PORT) {
-        None => RUNTIME_PORT,
-        Some(port) => match port.parse::<u16>() {
-            Ok(port) if port > 0 => port,
-            _ => return Err(refuse("Invalid port format.")),
-        },
-    };
-    let ip = match headers.get(header::SANDBOX_POD_IP) {
-        Some(value) => Some(
-            value
-                .to_str()
+        let port = match text(header::SANDBOX_PORT).filter(|port| !port.is_empty()) {
+            None => RUNTIME_PORT,
+            Some(port) => port
+                .parse()
                 .ok()
-                .and_then(|ip| ip.parse::<IpAddr>().ok())
-                .filter(|ip| !ip.is_multicast() && !ip.is_unspecified())
-                .ok_or_else(|| refuse("Invalid target IP address."))?,
-        ),
-        None => pod_address(store, namespace, id),
+                .filter(|port| *port != 0)
+                .ok_or(Refusal::Port)?,
+        };
+        let ip = text(header::SANDBOX_POD_IP)
+            .filter(|ip| !ip.is_empty())
+            .map(|ip| ip.parse().ok().filter(is_routable).ok_or(Refusal::Address))
+            .transpose()?;
+        let timeout = text(header::SANDBOX_TIMEOUT)
+            .and_then(|seconds| seconds.trim().parse::<f64>().ok())
+            .filter(|seconds| *seconds > 0.0)
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .map_or(TIMEOUT, |timeout| timeout.min(TIMEOUT));
+        Ok(Self {
+            id: id.to_owned(),
+            namespace: namespace.to_owned(),
+            port,
+            ip,
+            timeout,
+        })
+    }
+
+    /// Points the request at the target and rewrites its headers.
+    fn address(&self, mut request: Request<Incoming>) -> Option<Request<Incoming>> {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        let authority = Authority::try_from(self.to_string()).ok()?;
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(authority);
+        parts
+            .path_and_query
+            .get_or_insert_with(|| PathAndQuery::from_static("/"));
+        *request.uri_mut() = Uri::from_parts(parts).ok()?;
+        let peer = request.extensions().get::<SocketAddr>().copied();
+        let headers = request.headers_mut();
+        let host = headers.remove(HOST);
+        headers.remove(AUTHORIZATION);
+        if headers.contains_key(UPGRADE) {
+            headers.remove(ORIGIN);
+        }
+        let mut set = |name: &'static str, value: Option<HeaderValue>| {
+            if let Some(value) = value {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        };
+        set("x-forwarded-host", host);
+        set("x-forwarded-proto", Some(HeaderValue::from_static("http")));
+        set(
+            "x-forwarded-for",
+            peer.and_then(|peer| HeaderValue::from_str(&peer.ip().to_string()).ok()),
+        );
+        Some(request)
+    }
+}
+
+/// Host and port, by address if it is known, else by the name of the Sandbox's Service.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.port;
+        match self.ip {
+            Some(ip) => SocketAddr::new(ip, port).fmt(f),
+            None => write!(f, "{}.{}.{SERVICE_DOMAIN}:{port}", self.id, self.namespace),
+        }
+    }
+}
+
+/// A DNS label (RFC 1123): 1 to 63 of `a-z`, `0-9` and inner hyphens.
+fn is_label(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Not unspecified, multicast or link-local. Loopback is where all pods of this cluster are.
+fn is_routable(ip: &IpAddr) -> bool {
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
-    let Some(ip) = ip else {
-        let text = format!("Could not connect to the backend sandbox: {id}");
-        return Err(Box::new(detail(StatusCode::BAD_GATEWAY, text)));
-    };
-    // Only addresses of this machine's loopback range have sandboxes behind them.
-    if !ip.is_loopback() {
-        return Err(refuse("Invalid target IP address."));
-    }
-    Ok(Target {
-        id: id.to_owned(),
-        address: SocketAddr::new(ip, port),
-    })
+    !(ip.is_unspecified() || ip.is_multicast() || link_local)
 }
 
-fn pod_address(store: &Store, namespace: &str, id: &str) -> Option<IpAddr> {
-    if let Some(pod) = store.get(kind("Pod"), namespace, id)
-        && super::controller::is_true(&pod.value, "Ready")
-    {
-        return pod.value["status"]["podIP"].as_str()?.parse().ok();
+fn refuse(status: StatusCode, text: &str) -> Response<Body> {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        detail: &'a str,
     }
-    let name = format!("{id}.{namespace}.svc.cluster.local");
-    super::dns::addresses(store, &name)?
-        .first()
-        .copied()
-        .map(IpAddr::V4)
+    // a struct of one string always serialises
+    let mut body = serde_json::to_string(&Detail { detail: text }).unwrap_or_default();
+    body.push('\n');
+    json(status, body)
 }
 
-/// The request as it goes to `address`: same path and query, without this hop's headers.
-pub(super) fn rewritten(
-    request: Request<Incoming>,
-    address: SocketAddr,
-) -> Option<Request<Incoming>> {
-    let (mut parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let host = address.to_string();
-    parts.uri = Uri::builder()
-        .scheme("http")
-        .authority(host.as_str())
-        .path_and_query(path)
-        .build()
-        .ok()?;
-    parts.version = http::Version::HTTP_11;
-    strip_hop_by_hop(&mut parts.headers);
-    parts.headers.remove(HOST);
-    parts.headers.remove(AUTHORIZATION);
-    Some(Request::from_parts(parts, body))
+fn json(status: StatusCode, body: String) -> Response<Body> {
+    with_type(status, "application/json", body)
 }
 
-/// The answer as it goes back, streamed.
-pub(super) fn relayed(response: Response<Incoming>) -> Response<Body> {
-    let (mut parts, body) = response.into_parts();
-    strip_hop_by_hop(&mut parts.headers);
-    Response::from_parts(
-        parts,
-        body.map_err(|error| -> BoxError { Box::new(error) })
-            .boxed_unsync(),
-    )
-}
-
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-    debug_assert!(!headers.contains_key(UPGRADE) && !headers.contains_key(TRANSFER_ENCODING));
-}
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;

@@ -1,20 +1,23 @@
-//! The warm queue: sandboxes that wait in a pool to be adopted, oldest first.
+//! The warm queue: Sandboxes that wait in a pool to be adopted, oldest first; and the adoption.
+//!
+//! The queue is fed by the Sandboxes' events and sorted by what they can be used for, so that
+//! picking one takes the same time in a pool of ten and of ten thousand.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::store::{Event, EventKind, Object, Part, Store, StoreError, kind};
-use super::{Note, Value, is_true, owned_by, record, sandboxes};
+use super::{Note, is_true, owned_by, record, sandboxes};
 use crate::api::{annotation, label};
 
 /// A pool: namespace and hash of its name.
-type Pool = (String, String);
+pub(super) type Pool = (String, String);
 
 /// What the queue has for a claim.
 pub(super) enum Candidate {
-    /// A sandbox to adopt.
+    /// A Sandbox to adopt.
     Found(Arc<Object>),
     /// None that can be used yet, but some that may soon: they have no address.
     Soon,
@@ -22,85 +25,135 @@ pub(super) enum Candidate {
     None,
 }
 
-/// The sandboxes of all pools, oldest first, fed by their events.
+/// How far a pooled Sandbox is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    Ready,
+    HasAddress,
+    New,
+}
+
+/// Where a member stands in its pool's queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    pool: Pool,
+    progress: Progress,
+    /// Version at which it was first seen: its age.
+    since: u64,
+}
+
+/// The Sandboxes of all pools.
 #[derive(Debug, Default)]
 pub(super) struct WarmQueue {
-    pools: HashMap<Pool, VecDeque<String>>,
-    members: HashSet<(String, String)>,
+    pools: HashMap<Pool, BTreeMap<(Progress, u64), String>>,
+    members: HashMap<(String, String), Place>,
 }
 
 impl WarmQueue {
-    /// Learns from a sandbox's event.
-    pub(super) fn learn(&mut self, event: &Event) {
+    /// Learns from a Sandbox's event; returns the pool if the Sandbox has become more useful.
+    pub(super) fn learn(&mut self, event: &Event) -> Option<Pool> {
         let sandbox = &event.object;
         let member = (sandbox.namespace().to_owned(), sandbox.name().to_owned());
-        let pooled = sandbox.label(label::WARM_POOL_SANDBOX).filter(|_| {
-            event.kind != EventKind::Deleted
-                && !sandbox.is_deleting()
-                && sandbox
-                    .controller()
-                    .is_some_and(|owner| owner["kind"] == "SandboxWarmPool")
-        });
-        match pooled {
-            Some(hash) if self.members.insert(member.clone()) => {
-                let pool = (member.0, hash.to_owned());
-                self.pools.entry(pool).or_default().push_back(member.1);
-            }
-            Some(_) => {}
-            None => {
-                self.members.remove(&member);
+        let old = self.members.remove(&member);
+        if let Some(old) = &old {
+            self.take_out(old);
+        }
+        let pooled = event.kind != EventKind::Deleted
+            && !sandbox.is_deleting()
+            && sandbox.label(label::TEMPLATE_REF_HASH).is_some()
+            && sandbox
+                .controller()
+                .is_some_and(|owner| owner["kind"] == "SandboxWarmPool");
+        let hash = sandbox.label(label::WARM_POOL_SANDBOX).filter(|_| pooled)?;
+        let place = Place {
+            pool: (member.0.clone(), hash.to_owned()),
+            progress: progress(sandbox),
+            since: old.as_ref().map_or(sandbox.version, |old| old.since),
+        };
+        let queue = self.pools.entry(place.pool.clone()).or_default();
+        queue.insert((place.progress, place.since), member.1.clone());
+        let before = old.map_or(Progress::New, |old| old.progress);
+        let improved = place.progress < before;
+        let pool = improved.then(|| place.pool.clone());
+        self.members.insert(member, place);
+        pool
+    }
+
+    /// Takes a Sandbox out of the queue: it was adopted.
+    pub(super) fn forget(&mut self, sandbox: &Object) {
+        let member = (sandbox.namespace().to_owned(), sandbox.name().to_owned());
+        if let Some(old) = self.members.remove(&member) {
+            self.take_out(&old);
+        }
+    }
+
+    fn take_out(&mut self, place: &Place) {
+        if let Some(queue) = self.pools.get_mut(&place.pool) {
+            queue.remove(&(place.progress, place.since));
+            if queue.is_empty() {
+                self.pools.remove(&place.pool);
             }
         }
     }
 
-    /// The sandbox to adopt: the oldest ready one, else the oldest with an address.
-    pub(super) fn pick(&mut self, store: &Store, namespace: &str, pool_hash: &str) -> Candidate {
-        let pool = (namespace.to_owned(), pool_hash.to_owned());
-        let Some(queue) = self.pools.get_mut(&pool) else {
+    /// The Sandbox to adopt: the oldest ready one, else the oldest with an address.
+    pub(super) fn pick(&mut self, store: &Store, pool: &Pool) -> Candidate {
+        let Some(queue) = self.pools.get(pool) else {
             return Candidate::None;
         };
-        let members = &self.members;
-        queue.retain(|name| members.contains(&(pool.0.clone(), name.clone())));
-        let mut with_address = None;
-        let mut soon = false;
-        for name in queue.iter() {
-            let Some(sandbox) = store.get(sandboxes(), namespace, name) else {
-                continue;
-            };
-            if sandbox.is_deleting() || sandbox.label(label::WARM_POOL_SANDBOX) != Some(pool_hash) {
-                continue;
+        for ((progress, _), name) in queue {
+            if *progress == Progress::New {
+                return Candidate::Soon;
             }
-            if sandbox.value["status"]["podIPs"]
-                .as_array()
-                .is_none_or(Vec::is_empty)
-            {
-                soon = true;
-            } else if is_true(&sandbox.value, "Ready") {
+            let usable = store.get(sandboxes(), &pool.0, name).filter(|sandbox| {
+                !sandbox.is_deleting()
+                    && sandbox.label(label::WARM_POOL_SANDBOX) == Some(pool.1.as_str())
+                    && progress_allows(sandbox)
+            });
+            if let Some(sandbox) = usable {
                 return Candidate::Found(sandbox);
-            } else {
-                with_address.get_or_insert(sandbox);
             }
         }
-        match (with_address, soon) {
-            (Some(sandbox), _) => Candidate::Found(sandbox),
-            (None, true) => Candidate::Soon,
-            (None, false) => Candidate::None,
-        }
+        Candidate::None
     }
 }
 
-/// Makes a pool's sandbox the claim's, in upstream's order of writes.
+fn progress(sandbox: &Object) -> Progress {
+    if !progress_allows(sandbox) {
+        Progress::New
+    } else if is_true(&sandbox.value, "Ready") {
+        Progress::Ready
+    } else {
+        Progress::HasAddress
+    }
+}
+
+fn progress_allows(sandbox: &Object) -> bool {
+    let ips = sandbox.value["status"]["podIPs"].as_array();
+    ips.is_some_and(|ips| !ips.is_empty())
+}
+
+/// Names the Sandbox on the claim, before the Sandbox is touched.
+pub(super) fn announce(store: &Store, claim: &Object, sandbox: &Object) -> Result<(), StoreError> {
+    let place = (claim.namespace(), claim.name());
+    store.update(kind("SandboxClaim"), place, Part::Main, |value| {
+        value["metadata"]["annotations"][annotation::SANDBOX_NAME] = json!(sandbox.name());
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Makes a pool's Sandbox the claim's, if it still is at the version that was picked.
+///
+/// # Errors
+/// [`StoreError::Conflict`] if somebody wrote in between, [`StoreError::NotFound`] if it is gone.
 pub(super) fn adopt(
     store: &Store,
     claim: &Object,
     sandbox: &Object,
     template: &Object,
 ) -> Result<Arc<Object>, StoreError> {
-    let place = (claim.namespace(), claim.name());
-    store.update(kind("SandboxClaim"), place, Part::Main, |value| {
-        value["metadata"]["annotations"][annotation::SANDBOX_NAME] = json!(sandbox.name());
-        Ok(())
-    })?;
+    announce(store, claim, sandbox)?;
     let sandbox_place = (sandbox.namespace(), sandbox.name());
     let adopted = store.update(sandboxes(), sandbox_place, Part::Main, |value| {
         value["metadata"]["resourceVersion"] = json!(sandbox.version.to_string());
@@ -117,11 +170,8 @@ pub(super) fn adopt(
         value["metadata"]["ownerReferences"] = owned_by(claim);
         value["metadata"]["annotations"][annotation::POD_NAME] = json!(sandbox.name());
         let reference = value["metadata"]["labels"][label::TEMPLATE_REF_HASH].clone();
-        let mut metadata = template.value["spec"]["podTemplate"]["metadata"].clone();
-        metadata["labels"][label::CLAIM_UID] = json!(claim.uid());
-        metadata["labels"][label::TEMPLATE_REF_HASH] = reference;
-        add_pod_metadata(&mut metadata, claim);
-        value["spec"]["podTemplate"]["metadata"] = metadata;
+        let metadata = &template.value["spec"]["podTemplate"]["metadata"];
+        value["spec"]["podTemplate"]["metadata"] = pod_metadata(metadata, claim, reference);
         Ok(())
     })?;
     record(
@@ -137,7 +187,7 @@ pub(super) fn adopt(
     Ok(adopted)
 }
 
-/// The labels and the trace context that a claim's sandbox carries.
+/// The labels and the trace context that a claim's Sandbox carries.
 pub(super) fn mark(sandbox: &mut Value, claim: &Object, launch_type: &str) {
     let labels = &mut sandbox["metadata"]["labels"];
     labels[label::LAUNCH_TYPE] = json!(launch_type);
@@ -155,12 +205,20 @@ pub(super) fn mark(sandbox: &mut Value, claim: &Object, launch_type: &str) {
     }
 }
 
-/// Adds the pod labels and annotations that the claim asks for.
-pub(super) fn add_pod_metadata(metadata: &mut Value, claim: &Object) {
+/// The pod template's metadata for a claim: the template's, the controller's labels, and what the
+/// claim asks for.
+pub(super) fn pod_metadata(template: &Value, claim: &Object, reference: Value) -> Value {
+    let mut metadata = template.clone();
+    metadata["labels"][label::CLAIM_UID] = json!(claim.uid());
+    metadata["labels"][label::TEMPLATE_REF_HASH] = reference;
+    if let Some(created_by) = claim.label(label::CREATED_BY) {
+        metadata["labels"][label::CREATED_BY] = json!(created_by);
+    }
     for part in ["labels", "annotations"] {
         let wanted = claim.value["spec"]["additionalPodMetadata"][part].as_object();
         for (key, value) in wanted.into_iter().flatten() {
             metadata[part][key.as_str()] = value.clone();
         }
     }
+    metadata
 }

@@ -100,7 +100,7 @@ async fn linger(store: &Store, owner: &Orphaned) {
     });
     match finished {
         Ok(object) if owner_kind.kind == "Pod" => {
-            tracing::debug!(pod = object.name(), "pod lingers")
+            tracing::debug!(pod = object.name(), "pod lingers");
         }
         Ok(_) | Err(StoreError::NotFound) => {}
         Err(error) => tracing::warn!(%error, "could not finish a foreground deletion"),

@@ -1,31 +1,39 @@
-//! The controllers: claims, warm pools, sandboxes, garbage collection.
+//! The controllers: claims, warm pools, sandboxes, templates, endpoints, garbage collection.
 //!
 //! Each is one task that follows the events of some kinds and brings objects, one after the other,
 //! from the state that is to the state that should be. Being one task each, none needs locks, and no
 //! warm sandbox can be adopted twice. Conditions, reasons and messages are upstream's.
 
 mod adoption;
+mod agenda;
 mod claim;
+mod claim_expiry;
+mod claim_rules;
+mod claim_status;
 mod collector;
+mod endpoints;
 mod fixed;
+mod pod;
 mod sandbox;
 mod sandbox_status;
+mod template;
 mod warm_pool;
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use futures::FutureExt;
 use futures::future::select_all;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::config::Delay;
+use super::config::DelaySource;
 use super::http::Lifetime;
 use super::store::{Event, Key, Kind, Object, Orphaned, Store, kind, now_micros, now_seconds};
-use crate::api::{ApiVersion, EXTENSIONS_GROUP, GROUP};
 
 pub(super) use fixed::{NODE, STATIC, publish};
+
+use agenda::Agenda;
 
 /// Brings objects to the state that they should have.
 trait Reconciler: Send + 'static {
@@ -36,78 +44,41 @@ trait Reconciler: Send + 'static {
     fn keys(&mut self, event: &Event) -> Vec<Key>;
 
     /// Looks at one object.
-    fn reconcile(&mut self, key: &Key, later: &Later);
-}
-
-/// Puts keys back into a controller's queue after a time.
-struct Later {
-    queue: mpsc::UnboundedSender<Key>,
-    lifetime: Lifetime,
-}
-
-impl Later {
-    fn after(&self, delay: Duration, key: &Key) {
-        let (queue, key, stop) = (self.queue.clone(), key.clone(), self.lifetime.stop.clone());
-        self.lifetime.tasks.spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(delay) => {
-                    // A controller that has ended needs no more looks.
-                    let _ended = queue.send(key).is_err();
-                }
-            }
-        });
-    }
+    fn reconcile(&mut self, key: &Key, agenda: &mut Agenda);
 }
 
 /// Starts every controller.
 pub(super) fn start(
     store: &Store,
-    adoption_delay: Delay,
+    adoption_delay: DelaySource,
     orphans: mpsc::UnboundedReceiver<Orphaned>,
+    router: SocketAddr,
     lifetime: &Lifetime,
 ) {
-    run(
-        store,
-        sandbox::SandboxController::new(store.clone()),
-        lifetime,
-    );
-    run(
-        store,
-        warm_pool::WarmPoolController::new(store.clone()),
-        lifetime,
-    );
-    run(
-        store,
-        claim::ClaimController::new(store.clone(), adoption_delay),
-        lifetime,
-    );
-    run(
-        store,
-        fixed::NamespaceController::new(store.clone()),
-        lifetime,
-    );
-    collector::start(store.clone(), orphans, lifetime);
+    let own = || store.clone();
+    run(store, sandbox::SandboxController::new(own()), lifetime);
+    run(store, warm_pool::WarmPoolController::new(own()), lifetime);
+    let claims = claim::ClaimController::new(own(), adoption_delay);
+    run(store, claims, lifetime);
+    run(store, template::TemplateController::new(own()), lifetime);
+    run(store, endpoints::EndpointController::new(own()), lifetime);
+    let namespaces = fixed::NamespaceController::new(own(), router);
+    run(store, namespaces, lifetime);
+    collector::start(own(), orphans, lifetime);
 }
 
 fn run<R: Reconciler>(store: &Store, mut reconciler: R, lifetime: &Lifetime) {
-    let (queue, mut delayed) = mpsc::unbounded_channel();
-    let later = Later {
-        queue,
-        lifetime: lifetime.clone(),
-    };
     let watchers: Result<Vec<_>, _> = R::KINDS
         .iter()
         .map(|name| store.watch(kind(name), 0))
         .collect();
     let Ok(mut watchers) = watchers else { return };
-    let stop = lifetime.stop.clone();
-    lifetime.tasks.spawn(async move {
+    lifetime.spawn(async move {
+        let mut agenda = Agenda::default();
         loop {
             let events = select_all(watchers.iter_mut().map(|watcher| watcher.next().boxed()));
             let keys = tokio::select! {
-                () = stop.cancelled() => return,
-                Some(key) = delayed.recv() => vec![key],
+                keys = agenda.due() => keys,
                 (events, _, _) = events => match events {
                     Ok(events) => distinct(events.iter().flat_map(|event| reconciler.keys(event))),
                     Err(expired) => {
@@ -117,8 +88,10 @@ fn run<R: Reconciler>(store: &Store, mut reconciler: R, lifetime: &Lifetime) {
                 },
             };
             for key in keys {
-                reconciler.reconcile(&key, &later);
+                reconciler.reconcile(&key, &mut agenda);
             }
+            // A long history is no reason to keep a worker from everybody else.
+            tokio::task::yield_now().await;
         }
     });
 }
@@ -220,15 +193,13 @@ fn record(store: &Store, object: &Object, note: &Note<'_>) {
     }
 }
 
+fn claims() -> &'static Kind {
+    kind("SandboxClaim")
+}
+
 fn sandboxes() -> &'static Kind {
     kind("Sandbox")
 }
 
-/// `agents.x-k8s.io/v1beta1`, with or without `extensions.`, as the controllers store it.
-pub(super) fn is_sandbox_api(api_version: &str) -> bool {
-    let Some((group, version)) = api_version.split_once('/') else {
-        return false;
-    };
-    (group == GROUP || group == EXTENSIONS_GROUP)
-        && [ApiVersion::V1Beta1.as_str(), ApiVersion::V1Alpha1.as_str()].contains(&version)
-}
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,21 @@
-//! The sandbox controller: volumes, pod, service, status; suspension and expiry.
+//! The Sandbox controller: volumes, pod, Service, status; suspension and expiry.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::super::store::{
-    DeleteOptions, Event, EventKind, Key, Object, Part, Store, StoreError, kind,
-};
-use super::sandbox_status::{Observed, write_status};
-use super::{Later, Reconciler, key_of, owned_by, owner_key, sandboxes};
+use super::super::store::{DeleteOptions, Event, Key, Object, Part, Store, StoreError, kind};
+use super::pod::{differs, pod_for, sync_metadata, volume_claim_templates};
+use super::sandbox_status::{Observed, State, write_status};
+use super::{Agenda, Reconciler, condition, key_of, owned_by, owner_key, sandboxes};
 use crate::api::{annotation, label, name_hash};
+
+/// The soonest that an expiry is looked at after it was seen, as upstream.
+const SOONEST_EXPIRY: Duration = Duration::from_secs(2);
+/// Between the two passes of an expiry.
+const SECOND_PASS: Duration = Duration::from_millis(1);
+/// Until the next look while an object of the same name is about to go.
+const NAME_TAKEN_PAUSE: Duration = Duration::from_millis(5);
 
 pub(super) struct SandboxController {
     store: Store,
@@ -20,65 +26,88 @@ impl SandboxController {
         Self { store }
     }
 
-    fn bring_about(&self, sandbox: &Object, later: &Later) -> Result<(), StoreError> {
+    fn bring_about(&self, sandbox: &Object, agenda: &mut Agenda) -> Result<(), StoreError> {
         let place = (sandbox.namespace(), sandbox.name());
-        let pod = self.store.get(kind("Pod"), place.0, place.1);
         if let Some(left) = time_left(&sandbox.value["spec"]["shutdownTime"]) {
             if left.is_zero() {
-                return self.expire(sandbox, pod.as_deref());
+                return self.expire(sandbox, agenda);
             }
-            later.after(left, &key_of(sandbox));
+            agenda.after(left.max(SOONEST_EXPIRY), &key_of(sandbox));
         }
         self.ensure_volumes(sandbox)?;
-        let suspended = sandbox.value["spec"]["operatingMode"] == "Suspended";
-        let mut observed = Observed {
-            suspended,
-            ..Observed::default()
-        };
-        match &pod {
-            Some(pod) if !pod.is_controlled_by(sandbox.uid()) => {
-                observed.error = Some(format!(
-                    "pod \"{}\" is controlled by another object",
-                    pod.name()
-                ));
-            }
-            Some(pod) if suspended && !pod.is_deleting() => {
-                self.store
-                    .delete(kind("Pod"), place, &DeleteOptions::default())?;
-            }
-            Some(pod) if !suspended => self.sync_pod(sandbox, pod)?,
-            None if !suspended => {
-                self.store.create(kind("Pod"), place.0, pod_for(sandbox))?;
-            }
-            Some(_) | None => {}
-        }
-        self.ensure_service(sandbox)?;
-        observed.service = self.store.get(kind("Service"), place.0, place.1).is_some();
+        let state = self.ensure_pod(sandbox)?;
+        let service = self.ensure_service(sandbox)?;
         let pod = self.store.get(kind("Pod"), place.0, place.1);
+        let pod = pod.filter(|pod| pod.is_controlled_by(sandbox.uid()));
         self.annotate_pod_name(sandbox, pod.as_deref())?;
+        let observed = Observed { state, service };
         write_status(&self.store, sandbox, pod.as_deref(), &observed)
     }
 
+    /// Makes, keeps or deletes the pod.
+    fn ensure_pod(&self, sandbox: &Object) -> Result<State, StoreError> {
+        let place = (sandbox.namespace(), sandbox.name());
+        let suspended = sandbox.value["spec"]["operatingMode"] == "Suspended";
+        let state = if suspended {
+            State::Suspended
+        } else {
+            State::Running
+        };
+        let Some(pod) = self.store.get(kind("Pod"), place.0, place.1) else {
+            if !suspended {
+                self.store.create(kind("Pod"), place.0, pod_for(sandbox))?;
+            }
+            return Ok(state);
+        };
+        if !pod.is_controlled_by(sandbox.uid()) {
+            if pod.controller().is_none() && may_adopt(&pod, sandbox) {
+                self.store.update(kind("Pod"), place, Part::Main, |value| {
+                    value["metadata"]["ownerReferences"] = owned_by(sandbox);
+                    Ok(())
+                })?;
+                return Ok(state);
+            }
+            // a pod of the same name whose old Sandbox is gone is about to go too
+            return Ok(if suspended {
+                State::PodNotOwned
+            } else if pod.is_deleting() {
+                return Err(StoreError::AlreadyExists);
+            } else {
+                let name = pod.name();
+                State::Error(format!("pod \"{name}\" is controlled by another object"))
+            });
+        }
+        if suspended && !pod.is_deleting() {
+            self.store
+                .delete(kind("Pod"), place, &DeleteOptions::default())?;
+        } else if !suspended && !pod.is_deleting() && differs(&pod, sandbox) {
+            self.store.update(kind("Pod"), place, Part::Main, |value| {
+                sync_metadata(&mut value["metadata"], sandbox);
+                Ok(())
+            })?;
+        }
+        Ok(state)
+    }
+
     fn ensure_volumes(&self, sandbox: &Object) -> Result<(), StoreError> {
-        for template in sandbox.value["spec"]["volumeClaimTemplates"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
+        for template in volume_claim_templates(sandbox) {
             let name = template["metadata"]["name"].as_str().unwrap_or_default();
-            let value = json!({
+            let mut value = json!({
                 "metadata": {
                     "name": format!("{name}-{}", sandbox.name()),
-                    "labels": { label::SANDBOX_NAME_HASH: name_hash(sandbox.name()) },
+                    "labels": template["metadata"]["labels"],
+                    "annotations": template["metadata"]["annotations"],
                     "ownerReferences": owned_by(sandbox),
                 },
                 "spec": template["spec"],
             });
-            let claims = kind("PersistentVolumeClaim");
-            match self.store.create(claims, sandbox.namespace(), value) {
-                Ok(claim) => {
-                    let place = (claim.namespace(), claim.name());
-                    self.store.update(claims, place, Part::Status, |value| {
+            value["metadata"]["labels"][label::SANDBOX_NAME_HASH] =
+                json!(name_hash(sandbox.name()));
+            let volumes = kind("PersistentVolumeClaim");
+            match self.store.create(volumes, sandbox.namespace(), value) {
+                Ok(volume) => {
+                    let place = (volume.namespace(), volume.name());
+                    self.store.update(volumes, place, Part::Status, |value| {
                         value["status"] = json!({ "phase": "Bound" });
                         Ok(())
                     })?;
@@ -90,81 +119,79 @@ impl SandboxController {
         Ok(())
     }
 
-    /// Brings labels and annotations of an existing pod in line; adoption changes them.
-    fn sync_pod(&self, sandbox: &Object, pod: &Object) -> Result<(), StoreError> {
-        let wanted = pod_for(sandbox);
-        let place = (pod.namespace(), pod.name());
-        self.store.update(kind("Pod"), place, Part::Main, |value| {
-            value["metadata"]["labels"] = wanted["metadata"]["labels"].clone();
-            value["metadata"]["annotations"] = wanted["metadata"]["annotations"].clone();
-            Ok(())
-        })?;
-        Ok(())
-    }
-
-    fn ensure_service(&self, sandbox: &Object) -> Result<(), StoreError> {
+    /// Makes, keeps or deletes the Service; tells whether the Sandbox has one.
+    fn ensure_service(&self, sandbox: &Object) -> Result<bool, StoreError> {
         let place = (sandbox.namespace(), sandbox.name());
-        match sandbox.value["spec"]["service"].as_bool() {
-            Some(true) => {
+        let owned = self
+            .store
+            .get(kind("Service"), place.0, place.1)
+            .filter(|service| service.is_controlled_by(sandbox.uid()));
+        match (sandbox.value["spec"]["service"].as_bool(), owned) {
+            (Some(true) | None, Some(_)) => Ok(true),
+            (Some(false) | None, None) => Ok(false),
+            (Some(true), None) => {
                 let hash = name_hash(sandbox.name());
                 let value = json!({
                     "metadata": { "name": sandbox.name(),
                         "labels": { label::SANDBOX_NAME_HASH: hash },
                         "ownerReferences": owned_by(sandbox) },
-                    "spec": { "type": "ClusterIP", "clusterIP": "None",
+                    "spec": { "type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"],
                         "selector": { label::SANDBOX_NAME_HASH: hash },
                         "ports": service_ports(sandbox) },
                 });
-                match self.store.create(kind("Service"), place.0, value) {
-                    Ok(_) | Err(StoreError::AlreadyExists) => Ok(()),
-                    Err(error) => Err(error),
-                }
+                self.store.create(kind("Service"), place.0, value)?;
+                Ok(true)
             }
-            Some(false) => {
-                match self
-                    .store
-                    .delete(kind("Service"), place, &DeleteOptions::default())
-                {
-                    Ok(_) | Err(StoreError::NotFound) => Ok(()),
-                    Err(error) => Err(error),
-                }
+            (Some(false), Some(_)) => {
+                self.store
+                    .delete(kind("Service"), place, &DeleteOptions::default())?;
+                Ok(false)
             }
-            None => Ok(()),
         }
     }
 
     fn annotate_pod_name(&self, sandbox: &Object, pod: Option<&Object>) -> Result<(), StoreError> {
+        let name = pod.map(Object::name);
+        if sandbox.annotation(annotation::POD_NAME) == name {
+            return Ok(());
+        }
         let place = (sandbox.namespace(), sandbox.name());
-        let name = pod.map(|pod| json!(pod.name()));
         self.store.update(sandboxes(), place, Part::Main, |value| {
             let annotations = &mut value["metadata"]["annotations"];
-            match name {
-                Some(name) => annotations[annotation::POD_NAME] = name,
-                None => {
-                    annotations
-                        .as_object_mut()
-                        .map(|all| all.remove(annotation::POD_NAME));
-                }
+            if let Some(name) = name {
+                annotations[annotation::POD_NAME] = json!(name);
+            } else if let Some(all) = annotations.as_object_mut() {
+                all.remove(annotation::POD_NAME);
             }
             Ok(())
         })?;
         Ok(())
     }
 
-    fn expire(&self, sandbox: &Object, pod: Option<&Object>) -> Result<(), StoreError> {
+    /// First pass: says so. Second pass, a millisecond later: deletes.
+    fn expire(&self, sandbox: &Object, agenda: &mut Agenda) -> Result<(), StoreError> {
         let place = (sandbox.namespace(), sandbox.name());
+        let ready = condition(&sandbox.value, "Ready");
+        let said = ready.is_some_and(|ready| ready["reason"] == "SandboxExpired");
+        let pod = self.store.get(kind("Pod"), place.0, place.1);
+        let pod = pod.filter(|pod| pod.is_controlled_by(sandbox.uid()));
         let observed = Observed {
-            expired: true,
-            ..Observed::default()
+            state: State::Expired,
+            service: false,
         };
-        write_status(&self.store, sandbox, pod, &observed)?;
+        write_status(&self.store, sandbox, pod.as_deref(), &observed)?;
+        if !said {
+            agenda.after(SECOND_PASS, &key_of(sandbox));
+            return Ok(());
+        }
         for name in ["Pod", "Service"] {
-            match self
+            let owned = self
                 .store
-                .delete(kind(name), place, &DeleteOptions::default())
-            {
-                Ok(_) | Err(StoreError::NotFound) => {}
-                Err(error) => return Err(error),
+                .get(kind(name), place.0, place.1)
+                .filter(|object| object.is_controlled_by(sandbox.uid()) && !object.is_deleting());
+            if owned.is_some() {
+                self.store
+                    .delete(kind(name), place, &DeleteOptions::default())?;
             }
         }
         if sandbox.value["spec"]["shutdownPolicy"] == "Delete" {
@@ -180,33 +207,45 @@ impl Reconciler for SandboxController {
 
     fn keys(&mut self, event: &Event) -> Vec<Key> {
         if event.object.kind.kind == "Sandbox" {
-            (event.kind != EventKind::Deleted)
-                .then(|| key_of(&event.object))
-                .into_iter()
-                .collect()
+            vec![key_of(&event.object)]
         } else {
             owner_key(&event.object, "Sandbox").into_iter().collect()
         }
     }
 
-    fn reconcile(&mut self, key: &Key, later: &Later) {
-        let Some(sandbox) = self.store.get(sandboxes(), &key.namespace, &key.name) else {
+    fn reconcile(&mut self, key: &Key, agenda: &mut Agenda) {
+        let sandbox = self.store.get(sandboxes(), &key.namespace, &key.name);
+        let Some(sandbox) = sandbox.filter(|sandbox| !sandbox.is_deleting()) else {
+            agenda.forget(key);
             return;
         };
-        if sandbox.is_deleting() {
-            return;
-        }
-        match self.bring_about(&sandbox, later) {
-            Ok(()) | Err(StoreError::NotFound) => {}
-            Err(StoreError::AlreadyExists) => {
-                // A pod of the same name that is about to go: look again when it has gone.
-                later.after(Duration::from_millis(5), key);
+        match self.bring_about(&sandbox, agenda) {
+            Ok(()) | Err(StoreError::NotFound | StoreError::NoNamespace(_)) => {}
+            Err(StoreError::AlreadyExists | StoreError::Conflict) => {
+                agenda.after(NAME_TAKEN_PAUSE, key);
             }
-            Err(error) => {
-                tracing::warn!(%error, sandbox = key.name, "could not bring a sandbox about")
-            }
+            Err(error) => self.report(&sandbox, &error),
         }
     }
+}
+
+impl SandboxController {
+    /// Shows an error that no retry mends, a pod that the API would refuse for instance.
+    fn report(&self, sandbox: &Object, error: &StoreError) {
+        let observed = Observed {
+            state: State::Error(error.to_string()),
+            service: false,
+        };
+        if let Err(error) = write_status(&self.store, sandbox, None, &observed) {
+            tracing::debug!(%error, sandbox = sandbox.name(), "the sandbox went meanwhile");
+        }
+    }
+}
+
+/// Whether an object without a controller may become the Sandbox's.
+fn may_adopt(object: &Object, sandbox: &Object) -> bool {
+    object.label("agents.x-k8s.io/adoptable") == Some("true")
+        || object.label(label::SANDBOX_NAME_HASH) == Some(&name_hash(sandbox.name()))
 }
 
 /// The time until an RFC 3339 time; zero when it has passed; `None` when there is none.
@@ -216,11 +255,12 @@ pub(super) fn time_left(time: &Value) -> Option<Duration> {
     Some(Duration::try_from(left).unwrap_or(Duration::ZERO))
 }
 
-/// The parts of a template's spec that a sandbox takes over, with upstream's secure default.
+/// The parts of a template's spec that a Sandbox takes over, with upstream's secure defaults.
 pub(super) fn template_fields(template: &Object) -> Value {
+    let given = &template.value["spec"];
     let mut spec = Map::new();
     for field in ["podTemplate", "volumeClaimTemplates", "service"] {
-        if let Some(value) = template.value["spec"].get(field) {
+        if let Some(value) = given.get(field) {
             spec.insert(field.to_owned(), value.clone());
         }
     }
@@ -229,65 +269,20 @@ pub(super) fn template_fields(template: &Object) -> Value {
     if pod["automountServiceAccountToken"].is_null() {
         pod["automountServiceAccountToken"] = json!(false);
     }
+    let managed = given["networkPolicyManagement"] != "Unmanaged";
+    let dns_is_open = pod["dnsPolicy"].as_str().is_none_or(str::is_empty);
+    if managed && given["networkPolicy"].is_null() && dns_is_open {
+        pod["dnsPolicy"] = json!("None");
+        pod["dnsConfig"] = json!({ "nameservers": ["8.8.8.8", "1.1.1.1"] });
+    }
     spec["operatingMode"] = json!("Running");
     spec["shutdownPolicy"] = json!("Retain");
     spec
 }
 
-fn is_reserved(key: &str) -> bool {
-    key.starts_with("agents.x-k8s.io/") || key.starts_with("extensions.agents.x-k8s.io/")
-}
-
-fn unreserved(values: &Value) -> Map<String, Value> {
-    let entries = values.as_object().into_iter().flatten();
-    entries
-        .filter(|(key, _)| !is_reserved(key))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect()
-}
-
-/// The pod of a sandbox, as upstream's controller builds it.
-fn pod_for(sandbox: &Object) -> Value {
-    let template = &sandbox.value["spec"]["podTemplate"];
-    let mut labels = unreserved(&template["metadata"]["labels"]);
-    let annotations = unreserved(&template["metadata"]["annotations"]);
-    labels.insert(
-        label::SANDBOX_NAME_HASH.to_owned(),
-        json!(name_hash(sandbox.name())),
-    );
-    for key in [label::TEMPLATE_REF_HASH, label::WARM_POOL_SANDBOX] {
-        if let Some(value) = sandbox.label(key) {
-            labels.insert(key.to_owned(), json!(value));
-        }
-    }
-    if let Some(created_by) = sandbox.label(label::CREATED_BY) {
-        let known = ["python-client", "go-client", "controller"].contains(&created_by);
-        let value = if known { created_by } else { "unknown" };
-        labels.insert(label::CREATED_BY.to_owned(), json!(value));
-    }
-    let mut spec = template["spec"].clone();
-    for volume in sandbox.value["spec"]["volumeClaimTemplates"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
-        let name = volume["metadata"]["name"].as_str().unwrap_or_default();
-        let mut volumes = spec["volumes"].as_array().cloned().unwrap_or_default();
-        volumes.retain(|known| known["name"] != name);
-        volumes.push(json!({ "name": name, "persistentVolumeClaim": {
-            "claimName": format!("{name}-{}", sandbox.name()) } }));
-        spec["volumes"] = json!(volumes);
-    }
-    json!({
-        "metadata": { "name": sandbox.name(), "labels": labels, "annotations": annotations,
-            "ownerReferences": owned_by(sandbox) },
-        "spec": spec,
-    })
-}
-
 fn service_ports(sandbox: &Object) -> Value {
     let containers = sandbox.value["spec"]["podTemplate"]["spec"]["containers"].as_array();
-    let mut ports: Vec<(u64, String)> = containers
+    let mut ports: Vec<(u64, &str, String)> = containers
         .into_iter()
         .flatten()
         .flat_map(|container| container["ports"].as_array().into_iter().flatten())
@@ -298,11 +293,15 @@ fn service_ports(sandbox: &Object) -> Value {
                 || format!("p-{number}-{}", protocol.to_lowercase()),
                 str::to_owned,
             );
-            Some((number, name))
+            Some((number, protocol, name))
         })
         .collect();
     ports.sort();
-    ports.dedup_by_key(|(number, _)| *number);
-    let port = |(number, name): (u64, String)| json!({ "name": name, "port": number, "targetPort": number, "protocol": "TCP" });
-    ports.into_iter().map(port).collect()
+    ports.dedup_by(|a, b| (a.0, a.1) == (b.0, b.1));
+    ports
+        .into_iter()
+        .map(|(number, protocol, name)| {
+            json!({ "name": name, "port": number, "targetPort": number, "protocol": protocol })
+        })
+        .collect()
 }

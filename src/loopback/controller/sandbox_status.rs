@@ -1,65 +1,87 @@
-//! The status of a sandbox: conditions with upstream's reasons and messages, pod addresses, service.
+//! The status of a Sandbox: conditions with upstream's reasons and messages, pod addresses, Service.
+//!
+//! The conditions stand in upstream's order of first appearance: `Suspended`, `Finished` if the pod
+//! has ended, `PodScheduled` while there is a pod, `Ready`.
 
 use serde_json::{Value, json};
 
 use super::super::store::{Object, Part, Store, StoreError};
-use super::{Condition, condition, generation, is_true, sandboxes, set_condition};
+use super::{Condition, condition, is_true, sandboxes, set_condition};
 use crate::api::{label, name_hash};
 
-/// What was seen beside the pod.
-#[derive(Debug, Default)]
-pub(super) struct Observed {
-    pub(super) suspended: bool,
-    pub(super) expired: bool,
-    pub(super) service: bool,
-    pub(super) error: Option<String>,
+/// What the Sandbox is meant to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    Running,
+    Suspended,
+    Expired,
+    /// Meant to be suspended, but the pod of its name is somebody else's.
+    PodNotOwned,
+    /// The controller cannot go on.
+    Error(String),
 }
 
-/// Writes the status, if it differs.
+/// What was seen beside the pod.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) state: State,
+    /// Whether the Sandbox has a Service.
+    pub(super) service: bool,
+}
+
+/// Writes the status, if it differs. `pod` is the Sandbox's own.
 pub(super) fn write_status(
     store: &Store,
     sandbox: &Object,
     pod: Option<&Object>,
     observed: &Observed,
 ) -> Result<(), StoreError> {
+    if sandbox.value["status"] == status(&sandbox.value, pod, observed) {
+        return Ok(());
+    }
     let place = (sandbox.namespace(), sandbox.name());
     store.update(sandboxes(), place, Part::Status, |value| {
-        let generation = value["metadata"]["generation"]
-            .as_u64()
-            .unwrap_or(generation(sandbox));
-        let old = value["status"]["conditions"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        let conditions = conditions(old, pod, observed, generation);
-        let mut status = json!({
-            "selector": format!("{}={}", label::SANDBOX_NAME_HASH, name_hash(sandbox.name())),
-            "conditions": conditions,
-        });
-        if observed.service {
-            status["service"] = json!(sandbox.name());
-            status["serviceFQDN"] = json!(format!(
-                "{}.{}.svc.cluster.local",
-                sandbox.name(),
-                sandbox.namespace()
-            ));
+        if value["metadata"]["uid"] != sandbox.uid() {
+            return Err(StoreError::NotFound);
         }
-        if let Some(pod) = pod.filter(|_| !observed.expired) {
-            let ips: Vec<Value> = pod.value["status"]["podIPs"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|entry| entry["ip"].clone())
-                .collect();
-            if !ips.is_empty() {
-                status["podIPs"] = json!(ips);
-                status["nodeName"] = pod.value["spec"]["nodeName"].clone();
-            }
-        }
-        value["status"] = status;
+        value["status"] = status(value, pod, observed);
         Ok(())
     })?;
     Ok(())
+}
+
+fn status(sandbox: &Value, pod: Option<&Object>, observed: &Observed) -> Value {
+    let generation = sandbox["metadata"]["generation"].as_u64().unwrap_or(1);
+    let old = sandbox["status"]["conditions"].as_array();
+    let old = old.cloned().unwrap_or_default();
+    let mut status = json!({});
+    if observed.state != State::Expired {
+        let hash = name_hash(sandbox["metadata"]["name"].as_str().unwrap_or_default());
+        status["selector"] = json!(format!("{}={hash}", label::SANDBOX_NAME_HASH));
+        add_places(&mut status, &sandbox["metadata"], pod, observed);
+    }
+    status["conditions"] = json!(conditions(old, pod, observed, generation));
+    status
+}
+
+fn add_places(status: &mut Value, metadata: &Value, pod: Option<&Object>, observed: &Observed) {
+    if observed.service {
+        let text = |field: &str| metadata[field].as_str().unwrap_or_default();
+        let (name, namespace) = (text("name"), text("namespace"));
+        status["service"] = json!(name);
+        status["serviceFQDN"] = json!(format!("{name}.{namespace}.svc.cluster.local"));
+    }
+    let Some(pod) = pod else { return };
+    let entries = pod.value["status"]["podIPs"].as_array();
+    let ips: Vec<&Value> = entries
+        .into_iter()
+        .flatten()
+        .map(|entry| &entry["ip"])
+        .collect();
+    if !ips.is_empty() {
+        status["podIPs"] = json!(ips);
+        status["nodeName"] = pod.value["spec"]["nodeName"].clone();
+    }
 }
 
 fn conditions(
@@ -68,126 +90,121 @@ fn conditions(
     observed: &Observed,
     generation: u64,
 ) -> Vec<Value> {
-    let suspended = match (observed.suspended, pod) {
-        (false, _) => Condition(
-            "Suspended",
+    let phase = pod.and_then(|pod| pod.value["status"]["phase"].as_str());
+    let finished = match phase {
+        Some("Succeeded") => Some(("PodSucceeded", "Pod completed successfully")),
+        Some("Failed") => Some(("PodFailed", "Pod failed")),
+        _ => None,
+    };
+    let expired = observed.state == State::Expired;
+    if let Some(suspended) = suspended(&observed.state, pod) {
+        set_condition(&mut all, &suspended, generation);
+    }
+    if let Some((reason, message)) = finished {
+        let finished = Condition("Finished", "True", reason, message);
+        set_condition(&mut all, &finished, generation);
+    } else if !expired {
+        all.retain(|found| found["type"] != "Finished");
+    }
+    match pod.filter(|_| !expired) {
+        None => all.retain(|found| found["type"] != "PodScheduled"),
+        Some(pod) => set_scheduled(&mut all, pod, generation),
+    }
+    let (status, reason, message) = ready(pod, finished, observed);
+    let ready = Condition("Ready", status, reason, &message);
+    set_condition(&mut all, &ready, generation);
+    all
+}
+
+/// `None` leaves the condition as it is.
+fn suspended(state: &State, pod: Option<&Object>) -> Option<Condition<'static>> {
+    let (status, reason, message) = match (state, pod) {
+        (State::Expired, _) => return None,
+        (State::Running | State::Error(_), _) => {
+            ("False", "NotSuspended", "Sandbox is not suspended")
+        }
+        (State::PodNotOwned, _) => (
             "False",
-            "NotSuspended",
-            "Sandbox is not suspended",
+            "PodNotOwned",
+            "Refused to delete pod because it is not owned by this sandbox",
         ),
-        (true, Some(_)) => Condition(
-            "Suspended",
+        (State::Suspended, Some(_)) => (
             "False",
             "PodTerminating",
             "Pod is terminating. Sandbox is suspending",
         ),
-        (true, None) => Condition(
-            "Suspended",
+        (State::Suspended, None) => (
             "True",
             "PodTerminated",
             "Pod has been terminated. Sandbox is suspended",
         ),
     };
-    set_condition(&mut all, &suspended, generation);
-    all.retain(|found| found["type"] != "Finished");
-    let phase = pod
-        .and_then(|pod| pod.value["status"]["phase"].as_str())
-        .unwrap_or("Pending");
-    let finished = match phase {
-        "Succeeded" => Some(("PodSucceeded", "Pod completed successfully")),
-        "Failed" => Some(("PodFailed", "Pod failed")),
-        _ => None,
+    Some(Condition("Suspended", status, reason, message))
+}
+
+fn set_scheduled(all: &mut Vec<Value>, pod: &Object, generation: u64) {
+    let found = condition(&pod.value, "PodScheduled");
+    let text = |field: &str| {
+        found
+            .and_then(|found| found[field].as_str())
+            .unwrap_or_default()
     };
-    if let Some((reason, message)) = finished {
-        set_condition(
-            &mut all,
-            &Condition("Finished", "True", reason, message),
-            generation,
-        );
-    }
-    match pod.filter(|_| !observed.expired) {
-        None => all.retain(|found| found["type"] != "PodScheduled"),
-        Some(pod) => {
-            let scheduled = condition(&pod.value, "PodScheduled");
-            let text = |field: &str| {
-                scheduled
-                    .and_then(|found| found[field].as_str())
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            let (status, reason, message) = match text("status").as_str() {
-                "" => (
-                    "Unknown".to_owned(),
-                    "PodSchedulingUnknown".to_owned(),
-                    "Pod has not reported a PodScheduled condition yet".to_owned(),
-                ),
-                status => {
-                    let reason = match text("reason") {
-                        reason if reason.is_empty() && status == "True" => {
-                            "PodScheduled".to_owned()
-                        }
-                        reason if reason.is_empty() => "PodSchedulingUnknown".to_owned(),
-                        reason => reason,
-                    };
-                    (status.to_owned(), reason, text("message"))
-                }
-            };
-            let scheduled = Condition("PodScheduled", &status, &reason, &message);
-            set_condition(&mut all, &scheduled, generation);
-        }
-    }
-    let (status, reason, message) = ready(pod, phase, finished, observed);
-    set_condition(
-        &mut all,
-        &Condition("Ready", status, reason, &message),
-        generation,
-    );
-    all
+    let (status, reason, message) = match (text("status"), text("reason")) {
+        ("", _) => (
+            "Unknown",
+            "PodSchedulingUnknown",
+            "Pod has not reported a PodScheduled condition yet",
+        ),
+        ("True", "") => ("True", "PodScheduled", text("message")),
+        (status, "") => (status, "PodSchedulingUnknown", text("message")),
+        (status, reason) => (status, reason, text("message")),
+    };
+    let scheduled = Condition("PodScheduled", status, reason, message);
+    set_condition(all, &scheduled, generation);
 }
 
 fn ready(
     pod: Option<&Object>,
-    phase: &str,
     finished: Option<(&'static str, &'static str)>,
     observed: &Observed,
 ) -> (&'static str, &'static str, String) {
-    if observed.expired {
-        return ("False", "SandboxExpired", "Sandbox has expired".to_owned());
-    }
-    if let Some(error) = &observed.error {
-        return ("False", "ReconcilerError", format!("Error seen: {error}"));
-    }
-    if observed.suspended {
-        let text = if pod.is_some() {
-            "Sandbox is suspending"
-        } else {
-            "Sandbox is suspended"
-        };
-        return ("False", "SandboxSuspended", text.to_owned());
-    }
-    if let Some((reason, message)) = finished {
-        return ("False", reason, message.to_owned());
+    match (&observed.state, finished) {
+        (State::Expired, _) => {
+            return ("False", "SandboxExpired", "Sandbox has expired".to_owned());
+        }
+        (State::Error(error), _) => {
+            return ("False", "ReconcilerError", format!("Error seen: {error}"));
+        }
+        (State::Suspended | State::PodNotOwned, _) => {
+            let there = pod.is_some() || observed.state == State::PodNotOwned;
+            let text = if there {
+                "Sandbox is suspending"
+            } else {
+                "Sandbox is suspended"
+            };
+            return ("False", "SandboxSuspended", text.to_owned());
+        }
+        (State::Running, Some((reason, message))) => return ("False", reason, message.to_owned()),
+        (State::Running, None) => {}
     }
     let suffix = if observed.service {
         "; Service Exists"
     } else {
         ""
     };
-    let not_ready = |text: String| ("False", "DependenciesNotReady", format!("{text}{suffix}"));
+    let not_ready = |text: &str| ("False", "DependenciesNotReady", format!("{text}{suffix}"));
     let Some(pod) = pod else {
-        return not_ready("Pod does not exist".to_owned());
+        return not_ready("Pod does not exist");
     };
+    let phase = pod.value["status"]["phase"].as_str().unwrap_or("Pending");
+    let ips = pod.value["status"]["podIPs"].as_array();
     if phase != "Running" {
-        return not_ready(format!("Pod exists with phase: {phase}"));
+        not_ready(&format!("Pod exists with phase: {phase}"))
+    } else if !is_true(&pod.value, "Ready") {
+        not_ready("Pod is Running but not Ready")
+    } else if ips.is_none_or(Vec::is_empty) {
+        not_ready("Pod is Ready but has no podIPs yet")
+    } else {
+        ("True", "DependenciesReady", format!("Pod is Ready{suffix}"))
     }
-    if !is_true(&pod.value, "Ready") {
-        return not_ready("Pod is Running but not Ready".to_owned());
-    }
-    if pod.value["status"]["podIPs"]
-        .as_array()
-        .is_none_or(Vec::is_empty)
-    {
-        return not_ready("Pod is Ready but has no podIPs yet".to_owned());
-    }
-    ("True", "DependenciesReady", format!("Pod is Ready{suffix}"))
 }

@@ -1,42 +1,132 @@
-//! The warm-pool controller: keeps `spec.replicas` sandboxes ready to be adopted.
+//! The warm-pool controller: keeps `spec.replicas` Sandboxes ready to be adopted.
+//!
+//! It counts members from their events instead of listing them, so that a look at a pool costs the
+//! same whatever its size. What it creates or deletes it counts at once: a later event that tells
+//! the same changes nothing.
+
+use std::collections::HashMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::super::store::{
-    DeleteOptions, Event, Key, Object, Part, Selector, Store, StoreError, kind,
+    DeleteOptions, Event, EventKind, Key, Object, Part, Selector, Store, StoreError, kind,
 };
 use super::sandbox::template_fields;
-use super::{Later, Reconciler, is_true, key_of, owned_by, owner_key, sandboxes};
+use super::{Agenda, Reconciler, generation, is_true, key_of, owned_by, owner_key, sandboxes};
 use crate::api::{annotation, label, name_hash};
 
-/// The most sandboxes that one look at a pool creates, as upstream's batch limit.
+/// The most Sandboxes that one look at a pool creates, as upstream.
 const BATCH: usize = 300;
+/// Between two batches.
+const BATCH_PAUSE: Duration = Duration::from_millis(1);
+/// How long a member may stay not ready before it is replaced, as upstream.
+const READY_LIMIT: Duration = Duration::from_secs(300);
+/// Between two searches for members that are late.
+const LATE_SEARCH: Duration = Duration::from_secs(30);
+const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+
+/// A Sandbox of a pool.
+#[derive(Debug, Clone)]
+struct Member {
+    ready: bool,
+    /// When it was first counted; for newest first.
+    since: Instant,
+    /// Hash of the template's blueprint at its creation.
+    blueprint: String,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    by_name: HashMap<String, Member>,
+    ready: usize,
+}
+
+impl Members {
+    fn set(&mut self, sandbox: &Object) {
+        let ready = is_true(&sandbox.value, "Ready");
+        let blueprint = sandbox.label(label::TEMPLATE_HASH).unwrap_or_default();
+        let old = self.remove(sandbox.name());
+        self.ready += usize::from(ready);
+        let member = Member {
+            ready,
+            since: old.map_or_else(Instant::now, |old| old.since),
+            blueprint: blueprint.to_owned(),
+        };
+        self.by_name.insert(sandbox.name().to_owned(), member);
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Member> {
+        let old = self.by_name.remove(name)?;
+        self.ready -= usize::from(old.ready);
+        Some(old)
+    }
+}
 
 pub(super) struct WarmPoolController {
     store: Store,
+    /// Members by the UID of their pool.
+    pools: HashMap<String, Members>,
+    /// Which pool each pooled Sandbox was counted in.
+    pool_of: HashMap<(String, String), String>,
 }
 
 impl WarmPoolController {
     pub(super) fn new(store: Store) -> Self {
-        Self { store }
+        Self {
+            store,
+            pools: HashMap::new(),
+            pool_of: HashMap::new(),
+        }
     }
 
-    fn member(&self, pool: &Object, template: &Object) -> Value {
-        let hash = name_hash(pool.name());
+    /// Counts a Sandbox in its pool, or no longer.
+    fn count(&mut self, sandbox: &Object, change: EventKind) {
+        let name = (sandbox.namespace().to_owned(), sandbox.name().to_owned());
+        let pool = sandbox
+            .controller()
+            .filter(|owner| {
+                change != EventKind::Deleted
+                    && owner["kind"] == "SandboxWarmPool"
+                    && !sandbox.is_deleting()
+            })
+            .and_then(|owner| owner["uid"].as_str());
+        let before = self.pool_of.get(&name).map(String::as_str);
+        if before != pool
+            && let Some(before) = self.pool_of.remove(&name)
+        {
+            self.uncount(&before, &name.1);
+        }
+        if let Some(pool) = pool {
+            self.pools.entry(pool.to_owned()).or_default().set(sandbox);
+            self.pool_of.insert(name, pool.to_owned());
+        }
+    }
+
+    fn uncount(&mut self, pool: &str, name: &str) {
+        if let Some(members) = self.pools.get_mut(pool) {
+            members.remove(name);
+            if members.by_name.is_empty() {
+                self.pools.remove(pool);
+            }
+        }
+    }
+
+    fn member(pool: &Object, template: &Object) -> Value {
         let template_hash = name_hash(template.name());
         let mut spec = template_fields(template);
         let metadata = &mut spec["podTemplate"]["metadata"];
         metadata["labels"][label::TEMPLATE_REF_HASH] = json!(template_hash);
-        metadata["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] = json!("true");
+        metadata["annotations"][SAFE_TO_EVICT] = json!("true");
         let pod_template = template.value["spec"]["podTemplate"].to_string();
-        let blueprint = template.value["spec"].to_string();
         json!({
             "metadata": {
                 "generateName": format!("{}-", pool.name()),
                 "labels": {
-                    label::WARM_POOL_SANDBOX: hash,
+                    label::WARM_POOL_SANDBOX: name_hash(pool.name()),
                     label::TEMPLATE_REF_HASH: template_hash,
-                    label::TEMPLATE_HASH: name_hash(&blueprint),
+                    label::TEMPLATE_HASH: blueprint(template),
                     label::POD_TEMPLATE_HASH: name_hash(&pod_template),
                 },
                 "annotations": { annotation::TEMPLATE_REF: template.name() },
@@ -46,43 +136,129 @@ impl WarmPoolController {
         })
     }
 
-    /// Creates what is missing or deletes what is too much.
-    fn scale(&self, pool: &Object, members: &[&Object], later: &Later) -> Result<(), StoreError> {
-        let wanted = usize::try_from(pool.value["spec"]["replicas"].as_u64().unwrap_or(1))
-            .unwrap_or(usize::MAX);
-        if members.len() < wanted {
-            let template_name = pool.value["spec"]["sandboxTemplateRef"]["name"].as_str();
-            let Some(template) = self.store.get(
-                kind("SandboxTemplate"),
-                pool.namespace(),
-                template_name.unwrap_or_default(),
-            ) else {
-                return Ok(());
-            };
-            let missing = wanted - members.len();
-            for _ in 0..missing.min(BATCH) {
-                let member = self.member(pool, &template);
-                self.store.create(sandboxes(), pool.namespace(), member)?;
+    /// Creates what is missing, deletes what is too much, stale or late.
+    fn scale(&mut self, pool: &Object, agenda: &mut Agenda) -> Result<(), StoreError> {
+        let replicas = pool.value["spec"]["replicas"].as_u64().unwrap_or(1);
+        let wanted = usize::try_from(replicas).unwrap_or(usize::MAX);
+        let template = self.store.get(
+            kind("SandboxTemplate"),
+            pool.namespace(),
+            pool.value["spec"]["sandboxTemplateRef"]["name"]
+                .as_str()
+                .unwrap_or_default(),
+        );
+        let doomed = self.doomed(pool, template.as_deref(), wanted, agenda);
+        for name in doomed {
+            let place = (pool.namespace(), name.as_str());
+            match self
+                .store
+                .delete(sandboxes(), place, &DeleteOptions::default())
+            {
+                Ok(_) | Err(StoreError::NotFound) => {}
+                Err(error) => return Err(error),
             }
-            if missing > BATCH {
-                later.after(std::time::Duration::from_millis(1), &key_of(pool));
-            }
-        } else {
-            let mut surplus: Vec<&&Object> = members.iter().collect();
-            surplus.sort_by_key(|member| {
-                (
-                    is_true(&member.value, "Ready"),
-                    std::cmp::Reverse(member.version),
-                )
-            });
-            for member in surplus.into_iter().take(members.len() - wanted) {
-                let place = (member.namespace(), member.name());
-                self.store
-                    .delete(sandboxes(), place, &DeleteOptions::default())?;
-            }
+            self.pool_of
+                .remove(&(pool.namespace().to_owned(), name.clone()));
+            self.uncount(pool.uid(), &name);
+        }
+        let Some(template) = template else {
+            return Ok(());
+        };
+        let there = self
+            .pools
+            .get(pool.uid())
+            .map_or(0, |members| members.by_name.len());
+        let missing = wanted.saturating_sub(there);
+        for _ in 0..missing.min(BATCH) {
+            let member = Self::member(pool, &template);
+            let created = self.store.create(sandboxes(), pool.namespace(), member)?;
+            self.count(&created, EventKind::Added);
+        }
+        if missing > BATCH {
+            agenda.after(BATCH_PAUSE, &key_of(pool));
         }
         Ok(())
     }
+
+    /// Members to delete: of an old template under `Recreate`, not ready for too long, and
+    /// surplus, those that are not ready first, then the newest.
+    fn doomed(
+        &self,
+        pool: &Object,
+        template: Option<&Object>,
+        wanted: usize,
+        agenda: &mut Agenda,
+    ) -> Vec<String> {
+        let Some(members) = self.pools.get(pool.uid()) else {
+            return Vec::new();
+        };
+        let recreate = pool.value["spec"]["updateStrategy"]["type"] == "Recreate";
+        let current = template.filter(|_| recreate).map(blueprint);
+        let surplus = members.by_name.len().saturating_sub(wanted);
+        let some_late = members.ready < members.by_name.len();
+        if some_late {
+            agenda.after(LATE_SEARCH, &key_of(pool));
+        }
+        if current.is_none() && surplus == 0 && !some_late {
+            return Vec::new();
+        }
+        let now = Instant::now();
+        let is_bad = |member: &Member| {
+            let stale = current
+                .as_ref()
+                .is_some_and(|hash| *hash != member.blueprint);
+            stale || (!member.ready && now - member.since >= READY_LIMIT)
+        };
+        let (bad, mut good): (Vec<_>, Vec<_>) = members
+            .by_name
+            .iter()
+            .partition(|(_, member)| is_bad(member));
+        let surplus = surplus.saturating_sub(bad.len());
+        good.sort_by_key(|(_, member)| (member.ready, std::cmp::Reverse(member.since)));
+        let surplus = good.into_iter().take(surplus);
+        bad.into_iter()
+            .chain(surplus)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    fn tell(&self, pool: &Object) -> Result<(), StoreError> {
+        let (replicas, ready) = self
+            .pools
+            .get(pool.uid())
+            .map_or((0, 0), |members| (members.by_name.len(), members.ready));
+        let hash = name_hash(pool.name());
+        let status = json!({
+            "replicas": replicas, "readyReplicas": ready,
+            "selector": format!("{}={hash}", label::WARM_POOL_SANDBOX),
+            "observedGeneration": generation(pool),
+        });
+        if pool.value["status"] == status {
+            return Ok(());
+        }
+        let place = (pool.namespace(), pool.name());
+        self.store
+            .update(kind("SandboxWarmPool"), place, Part::Status, |value| {
+                value["status"] = status;
+                Ok(())
+            })?;
+        Ok(())
+    }
+
+    fn pools_of_template(&self, template: &Object) -> Vec<Key> {
+        let namespace = Some(template.namespace());
+        let all = Selector::default();
+        let (pools, _) = self.store.list(kind("SandboxWarmPool"), namespace, &all);
+        let uses = |pool: &&std::sync::Arc<Object>| {
+            pool.value["spec"]["sandboxTemplateRef"]["name"] == template.name()
+        };
+        pools.iter().filter(uses).map(|pool| key_of(pool)).collect()
+    }
+}
+
+/// Hash of what a template makes its Sandboxes of.
+fn blueprint(template: &Object) -> String {
+    name_hash(&template.value["spec"].to_string())
 }
 
 impl Reconciler for WarmPoolController {
@@ -91,66 +267,29 @@ impl Reconciler for WarmPoolController {
     fn keys(&mut self, event: &Event) -> Vec<Key> {
         match event.object.kind.kind {
             "SandboxWarmPool" => vec![key_of(&event.object)],
-            "Sandbox" => [Some(&event.object), event.previous.as_ref()]
-                .into_iter()
-                .flatten()
-                .filter_map(|sandbox| owner_key(sandbox, "SandboxWarmPool"))
-                .collect(),
-            _ => {
-                let namespace = event.object.namespace();
-                let (pools, _) = self.store.list(
-                    kind("SandboxWarmPool"),
-                    Some(namespace),
-                    &Selector::default(),
-                );
-                pools
-                    .iter()
-                    .filter(|pool| {
-                        pool.value["spec"]["sandboxTemplateRef"]["name"] == event.object.name()
-                    })
-                    .map(|pool| key_of(pool))
+            "Sandbox" => {
+                self.count(&event.object, event.kind);
+                let versions = [Some(&event.object), event.previous.as_ref()];
+                let known = versions.into_iter().flatten();
+                known
+                    .filter_map(|sandbox| owner_key(sandbox, "SandboxWarmPool"))
                     .collect()
             }
+            _ => self.pools_of_template(&event.object),
         }
     }
 
-    fn reconcile(&mut self, key: &Key, later: &Later) {
+    fn reconcile(&mut self, key: &Key, agenda: &mut Agenda) {
         let pools = kind("SandboxWarmPool");
-        let Some(pool) = self.store.get(pools, &key.namespace, &key.name) else {
+        let pool = self.store.get(pools, &key.namespace, &key.name);
+        let Some(pool) = pool.filter(|pool| !pool.is_deleting()) else {
+            agenda.forget(key);
             return;
         };
-        if pool.is_deleting() {
-            return;
-        }
-        let hash = name_hash(pool.name());
-        let selector = Selector::label(label::WARM_POOL_SANDBOX, &hash);
-        let (all, _) = self
-            .store
-            .list(sandboxes(), Some(&key.namespace), &selector);
-        let members: Vec<&Object> = all
-            .iter()
-            .map(AsRef::as_ref)
-            .filter(|member| !member.is_deleting() && member.is_controlled_by(pool.uid()))
-            .collect();
-        if let Err(error) = self.scale(&pool, &members, later) {
-            tracing::warn!(%error, pool = key.name, "could not scale a warm pool");
-        }
-        let ready = members
-            .iter()
-            .filter(|member| is_true(&member.value, "Ready"))
-            .count();
-        let written =
-            self.store
-                .update(pools, (&key.namespace, &key.name), Part::Status, |value| {
-                    value["status"] = json!({
-                        "replicas": members.len(), "readyReplicas": ready,
-                        "selector": format!("{}={hash}", label::WARM_POOL_SANDBOX),
-                        "observedGeneration": value["metadata"]["generation"],
-                    });
-                    Ok(())
-                });
-        if let Err(error) = written {
-            tracing::debug!(%error, pool = key.name, "the pool went while it was looked at");
+        let done = self.scale(&pool, agenda).and_then(|()| self.tell(&pool));
+        match done {
+            Ok(()) | Err(StoreError::NotFound | StoreError::NoNamespace(_)) => {}
+            Err(error) => tracing::warn!(%error, pool = key.name, "could not keep a warm pool"),
         }
     }
 }

@@ -1,235 +1,188 @@
-//! `POST /execute`: runs a command and answers when it has ended.
+//! `POST /execute`: runs a command without a shell and answers when it has ended.
 //!
-//! Source: upstream's python-runtime. The command is split as a POSIX shell does, without running
-//! one; a failure to start it is an ordinary answer with `exit_code` 1.
+//! The answer is 200 for every command, also for one that could not be started. The limit is
+//! 300 seconds or the request's `timeout_seconds`; a command that hits it is killed with its whole
+//! process group and its output is lost.
 
 use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
-use rustix::fs::Access;
-use rustix::io::Errno;
-use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
-use super::super::http::{Body, json as answer, read_body};
-use super::{Pod, Processes};
+use super::super::http::Body;
+use super::process::{self, Groups, Place, RunError};
+use super::reply::{Fault, detail, json_reply};
+use super::words;
 
-/// The server's own limit on a command.
+/// How long a command may take if the request does not say.
 const LIMIT: Duration = Duration::from_secs(300);
-/// The largest request.
-const BODY_LIMIT: usize = 8 << 20;
-/// Variables that a command inherits; nothing else of the cluster's environment reaches it.
-const INHERITED: [&str; 3] = ["PATH", "LANG", "TZ"];
 
-pub(super) async fn execute(pod: &Pod, request: Request<Incoming>) -> Response<Body> {
-    let body = read_body(request.into_body(), BODY_LIMIT)
-        .await
-        .unwrap_or_default();
-    let parsed: Value = match serde_json::from_slice(&body) {
-        Ok(value) => value,
-        Err(error) => {
-            return unprocessable(&json!([{
-                "type": "json_invalid", "loc": ["body", error.column()],
-                "msg": "JSON decode error", "input": {}, "ctx": { "error": error.to_string() },
-            }]));
+/// A decoded request.
+#[derive(Debug, PartialEq)]
+pub(super) struct Execute {
+    command: String,
+    timeout: Option<Duration>,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    stdout: String,
+    stderr: String,
+    exit_code: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timed_out: Option<bool>,
+}
+
+impl Answer {
+    fn failure(text: impl std::fmt::Display) -> Self {
+        Self {
+            stdout: String::new(),
+            stderr: format!("Failed to execute command: {text}"),
+            exit_code: 1,
+            timed_out: None,
         }
-    };
-    let Some(command) = parsed["command"].as_str() else {
-        let (kind, message) = if parsed.get("command").is_none() {
-            ("missing", "Field required")
-        } else {
-            ("string_type", "Input should be a valid string")
+    }
+}
+
+impl Execute {
+    /// Decodes a request body.
+    pub(super) fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Self, Box<Fault>> {
+        if body.is_empty() {
+            return Err(Fault::new("missing", None, "Field required"));
+        }
+        let not_a_model = || {
+            Fault::new(
+                "model_attributes_type",
+                None,
+                "Input should be a valid dictionary or object to extract fields from",
+            )
         };
-        return unprocessable(&json!([{
-            "type": kind, "loc": ["body", "command"], "msg": message, "input": parsed,
-        }]));
-    };
-    let limit = parsed["timeout_seconds"]
-        .as_f64()
-        .filter(|seconds| *seconds > 0.0)
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .unwrap_or(LIMIT);
-    answer(StatusCode::OK, &run(pod, command, limit).await)
-}
-
-fn unprocessable(detail: &Value) -> Response<Body> {
-    answer(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        &json!({ "detail": detail }),
-    )
-}
-
-fn failed(reason: &str) -> Value {
-    json!({
-        "stdout": "", "stderr": format!("Failed to execute command: {reason}"), "exit_code": 1,
-    })
-}
-
-async fn run(pod: &Pod, command: &str, limit: Duration) -> Value {
-    let Some(arguments) = shlex::split(command) else {
-        return failed("No closing quotation");
-    };
-    let Some((program, rest)) = arguments.split_first() else {
-        return failed("list index out of range");
-    };
-    let mut child = match spawn(pod, program, rest) {
-        Ok(child) => child,
-        Err(error) => return failed(&python_error(&error, program)),
-    };
-    let group = child.id().unwrap_or_default();
-    pod.processes.started(group);
-    let guard = Group {
-        processes: &pod.processes,
-        group,
-    };
-    let outcome = tokio::time::timeout(limit, finish(&mut child)).await;
-    let Ok(outcome) = outcome else {
-        pod.processes.kill(group);
-        // Reaped here, so that no zombie keeps the group's number.
-        let _killed = child.wait().await.is_ok();
-        drop(guard);
-        let seconds = limit.as_secs_f64();
-        let argv: Vec<String> = arguments
-            .iter()
-            .map(|argument| python_quoted(argument))
-            .collect();
-        let mut result = failed(&format!(
-            "Command '[{}]' timed out after {seconds:?} seconds",
-            argv.join(", ")
-        ));
-        result["timed_out"] = json!(true);
-        return result;
-    };
-    drop(guard);
-    match outcome {
-        Err(error) => failed(&error.to_string()),
-        Ok((status, stdout, stderr)) => match (decode(stdout), decode(stderr)) {
-            (Ok(stdout), Ok(stderr)) => {
-                json!({ "stdout": stdout, "stderr": stderr, "exit_code": exit_code(status) })
+        if !is_json(headers) {
+            return Err(not_a_model().input(String::from_utf8_lossy(body).into()));
+        }
+        let value: Value = serde_json::from_slice(body)
+            .map_err(|error| Fault::invalid_json(position(body, &error), "Expecting value"))?;
+        let Value::Object(fields) = &value else {
+            return Err(not_a_model().input(value));
+        };
+        let command = match fields.get("command") {
+            Some(Value::String(command)) => command.clone(),
+            None => {
+                return Err(Fault::new("missing", Some("command"), "Field required").input(value));
             }
-            (Err(reason), _) | (_, Err(reason)) => failed(&reason),
+            Some(other) => {
+                let fault = Fault::new(
+                    "string_type",
+                    Some("command"),
+                    "Input should be a valid string",
+                );
+                return Err(fault.input(other.clone()));
+            }
+        };
+        let timeout = fields
+            .get("timeout_seconds")
+            .and_then(Value::as_f64)
+            .filter(|seconds| *seconds > 0.0)
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(Self { command, timeout })
+    }
+
+    /// Runs the command to its end.
+    pub(super) async fn run(
+        self,
+        place: Place,
+        groups: Groups,
+        stop: CancellationToken,
+    ) -> Response<Body> {
+        let argv = match words::split(&self.command) {
+            Ok(argv) if argv.is_empty() => return ok(&Answer::failure("list index out of range")),
+            Ok(argv) => argv,
+            Err(error) => return ok(&Answer::failure(error)),
+        };
+        let limit = self.timeout.unwrap_or(LIMIT);
+        match process::run(&argv, &place, &groups, &stop, limit).await {
+            Ok(finished) => ok(&answer(finished)),
+            Err(RunError::Spawn(error)) => ok(&Answer::failure(python_error(&error, &argv[0]))),
+            Err(RunError::TimedOut) => ok(&Answer {
+                timed_out: self.timeout.map(|_| true),
+                ..Answer::failure(format_args!(
+                    "Command '{}' timed out after {:?} seconds",
+                    words::repr_list(&argv),
+                    limit.as_secs_f64()
+                ))
+            }),
+            Err(RunError::Stopped) => {
+                detail(StatusCode::SERVICE_UNAVAILABLE, "The pod is terminating.")
+            }
+        }
+    }
+}
+
+fn ok(answer: &Answer) -> Response<Body> {
+    json_reply(StatusCode::OK, answer)
+}
+
+fn answer(finished: process::Finished) -> Answer {
+    let decoded = words::decode(finished.stdout)
+        .and_then(|stdout| Ok((stdout, words::decode(finished.stderr)?)));
+    match decoded {
+        Ok((stdout, stderr)) => Answer {
+            stdout,
+            stderr,
+            exit_code: finished.exit_code,
+            timed_out: None,
         },
+        Err(message) => Answer::failure(message),
     }
 }
 
-/// Forgets the group when the command ends; kills it when the caller goes away before.
-struct Group<'a> {
-    processes: &'a Processes,
-    group: u32,
-}
-
-impl Drop for Group<'_> {
-    fn drop(&mut self) {
-        self.processes.ended(self.group);
-    }
-}
-
-fn spawn(pod: &Pod, program: &str, arguments: &[String]) -> io::Result<Child> {
-    // Found here and not by the system: a name that is looked up in a changed PATH costs a fork of
-    // this whole process, a path does not.
-    let mut command = Command::new(found(program)?);
-    command
-        .arg0(program)
-        .args(arguments)
-        .current_dir(&pod.directory)
-        .env_clear();
-    for name in INHERITED {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
-    command
-        .env("HOME", &pod.directory)
-        .env("HOSTNAME", &pod.name)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-}
-
-/// The path of a program: itself if it has a slash, else the first of its name in PATH.
-fn found(program: &str) -> io::Result<PathBuf> {
-    if program.contains('/') {
-        return Ok(PathBuf::from(program));
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|candidate| {
-            candidate.is_file() && rustix::fs::access(candidate, Access::EXEC_OK).is_ok()
-        })
-        .ok_or_else(|| io::Error::from_raw_os_error(Errno::NOENT.raw_os_error()))
-}
-
-async fn finish(child: &mut Child) -> io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (stdout, stderr, status) =
-        tokio::try_join!(read_all(stdout), read_all(stderr), child.wait())?;
-    Ok((status, stdout, stderr))
-}
-
-async fn read_all(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if let Some(mut stream) = stream {
-        stream.read_to_end(&mut bytes).await?;
-    }
-    Ok(bytes)
-}
-
-fn exit_code(status: ExitStatus) -> i32 {
-    status
-        .code()
-        .or_else(|| status.signal().map(|signal| -signal))
-        .unwrap_or(1)
-}
-
-fn decode(bytes: Vec<u8>) -> Result<String, String> {
-    match String::from_utf8(bytes) {
-        Ok(text) if text.contains('\r') => Ok(text.replace("\r\n", "\n").replace('\r', "\n")),
-        Ok(text) => Ok(text),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let byte = error.as_bytes().get(at).copied().unwrap_or_default();
-            let reason = if byte & 0b1100_0000 == 0b1000_0000 || byte >= 0xf5 {
-                "invalid start byte"
-            } else {
-                "invalid continuation byte"
-            };
-            Err(format!(
-                "'utf-8' codec can't decode byte {byte:#04x} in position {at}: {reason}"
-            ))
-        }
-    }
-}
-
+/// The text of Python's exception for a command that could not be started.
 fn python_error(error: &io::Error, program: &str) -> String {
-    let number = error.raw_os_error().unwrap_or_default();
-    let text = error.to_string();
-    let text = text
-        .split(" (os error")
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    format!("[Errno {number}] {text}: {}", python_quoted(program))
+    let text = match error.kind() {
+        io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
+            return "embedded null byte".to_owned();
+        }
+        io::ErrorKind::NotFound => "No such file or directory",
+        io::ErrorKind::PermissionDenied => "Permission denied",
+        io::ErrorKind::ArgumentListTooLong => "Argument list too long",
+        _ => return strip_code(error),
+    };
+    let code = error.raw_os_error().unwrap_or_default();
+    format!("[Errno {code}] {text}: {}", words::repr(program))
 }
 
-fn python_quoted(text: &str) -> String {
-    if text.contains('\'') && !text.contains('"') {
-        format!("\"{text}\"")
-    } else {
-        format!(
-            "'{}'",
-            text.replace('\\', "\\\\")
-                .replace('\'', "\\'")
-                .replace('\n', "\\n")
-        )
+/// `Exec format error (os error 8)` as `[Errno 8] Exec format error`.
+fn strip_code(error: &io::Error) -> String {
+    let text = error.to_string();
+    match (error.raw_os_error(), text.split_once(" (os error")) {
+        (Some(code), Some((text, _))) => format!("[Errno {code}] {text}"),
+        _ => text,
     }
+}
+
+/// No content type counts as JSON, as in the framework.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return true;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json") || essence.ends_with("+json")
+}
+
+/// Byte offset of a JSON error.
+fn position(body: &[u8], error: &serde_json::Error) -> usize {
+    let before: usize = body
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(error.line().saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
+    before + error.column().saturating_sub(1)
 }

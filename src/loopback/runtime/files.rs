@@ -1,234 +1,224 @@
-//! Upload, download, list and exists, confined to the pod's directory.
+//! Upload, list and exists, with the legacy runtime's answers.
 //!
-//! Source: upstream's python-runtime, which decodes a path twice (framework and handler) and treats
-//! an absolute path as relative to its base directory.
+//! File work runs on the blocking pool. An upload is held in memory and written in place, as
+//! upstream does it.
 
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyStream;
 use hyper::body::Incoming;
-use percent_encoding::percent_decode_str;
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::super::http::{Body, full, json as answer};
-use super::Pod;
+use super::super::http::Body;
+use super::path::{confine, decode};
+use super::reply::{Fault, detail, json_reply, message, unprocessable};
+use super::words;
 
-/// The largest upload: what the Go client allows.
-const UPLOAD_LIMIT: u64 = 256 << 20;
-
-fn message(status: StatusCode, text: impl Into<String>) -> Response<Body> {
-    answer(status, &json!({ "message": text.into() }))
-}
-
-fn denied() -> Response<Body> {
+pub(super) fn access_denied() -> Response<Body> {
     message(StatusCode::FORBIDDEN, "Access denied")
 }
 
-/// A path as it came in the URL, decoded twice.
-fn decoded(path: &str) -> String {
-    let once = percent_decode_str(path).decode_utf8_lossy().into_owned();
-    percent_decode_str(&once).decode_utf8_lossy().into_owned()
-}
-
-/// Where a path leads inside the pod's directory; `None` when it leads out of it.
-fn confine(base: &Path, path: &str) -> Option<PathBuf> {
-    if path.contains('\0') {
-        return None;
-    }
-    let mut lexical = PathBuf::new();
-    for component in Path::new(path.trim_start_matches('/')).components() {
-        match component {
-            Component::Normal(part) => lexical.push(part),
-            Component::ParentDir => {
-                if !lexical.pop() {
-                    return None;
-                }
-            }
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
-        }
-    }
-    let full = base.join(&lexical);
-    // The nearest ancestor that exists decides where symbolic links lead.
-    let existing = full
-        .ancestors()
-        .find(|ancestor| ancestor.symlink_metadata().is_ok())?;
-    let resolved = existing.canonicalize().ok()?;
-    let base = base.canonicalize().ok()?;
-    resolved
-        .starts_with(&base)
-        .then(|| match full.strip_prefix(existing) {
-            Ok(rest) if rest.as_os_str().is_empty() => resolved,
-            Ok(rest) => resolved.join(rest),
-            Err(_) => resolved,
-        })
-}
-
-/// Runs file work where it may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
-}
-
-pub(super) async fn upload(pod: &Pod, request: Request<Incoming>) -> Response<Body> {
-    let missing = || {
-        let detail = json!([{
-            "type": "missing", "loc": ["body", "file"], "msg": "Field required", "input": null,
-        }]);
-        answer(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            &json!({ "detail": detail }),
-        )
-    };
-    let content_type = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let Some(boundary) = content_type.and_then(|value| multer::parse_boundary(value).ok()) else {
-        return missing();
-    };
-    let limits = multer::SizeLimit::new().whole_stream(UPLOAD_LIMIT + (1 << 20));
-    let constraints = multer::Constraints::new().size_limit(limits);
-    let stream = request.into_body().into_data_stream();
-    let mut parts = multer::Multipart::with_constraints(stream, boundary, constraints);
-    while let Ok(Some(part)) = parts.next_field().await {
-        if part.name() != Some("file") {
-            continue;
-        }
-        let Some(name) = part.file_name().map(unescaped) else {
-            return missing();
-        };
-        let content = match part.bytes().await {
-            Ok(content) => content,
-            Err(error) => return upload_failed(&error.to_string()),
-        };
-        let Some(path) = confine(&pod.directory, &decoded(&name)) else {
-            return denied();
-        };
-        let written = blocking(move || {
-            if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            std::fs::write(&path, content)
-        })
-        .await;
-        return match written {
-            Ok(()) => message(
-                StatusCode::OK,
-                format!("File '{name}' uploaded successfully."),
-            ),
-            Err(error) => upload_failed(&error.to_string()),
-        };
-    }
-    missing()
-}
-
-/// Quotes and line ends of a file name, as browsers and `requests` escape them.
-fn unescaped(name: &str) -> String {
-    name.replace("%22", "\"")
-        .replace("%0D", "\r")
-        .replace("%0A", "\n")
-}
-
-fn upload_failed(reason: &str) -> Response<Body> {
-    message(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        format!("File upload failed: {reason}"),
+/// Python's `str()` of an `OSError` about a path.
+fn os_error(error: &io::Error, path: &Path) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let code = error.raw_os_error().unwrap_or_default();
+    format!(
+        "[Errno {code}] {text}: {}",
+        words::repr(&path.to_string_lossy())
     )
 }
 
-pub(super) async fn download(pod: &Pod, path: &str) -> Response<Body> {
-    let path = decoded(path);
-    let Some(target) = confine(&pod.directory, &path) else {
-        return denied();
+/// Runs file work where it may block. `None` only if the runtime is being shut down.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+pub(super) fn gone() -> Response<Body> {
+    detail(StatusCode::SERVICE_UNAVAILABLE, "The pod is terminating.")
+}
+
+/// What the multipart form held in its part `file`.
+enum Part {
+    File { name: String, content: Vec<Bytes> },
+    Text(String),
+    Absent,
+}
+
+/// `POST /upload`.
+pub(super) async fn upload(base: Arc<Path>, headers: &HeaderMap, body: Incoming) -> Response<Body> {
+    let missing = || unprocessable(Fault::new("missing", Some("file"), "Field required"));
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let Ok(boundary) = multer::parse_boundary(content_type) else {
+        return missing();
     };
-    match blocking(move || std::fs::read(target)).await {
-        Ok(content) => {
-            let mut response = Response::new(full(content));
-            let headers = response.headers_mut();
-            headers.insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/octet-stream"),
-            );
-            let name = path.replace(['"', '\r', '\n'], "_");
-            if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
-                headers.insert(CONTENT_DISPOSITION, value);
-            }
-            response
+    match read_part(boundary, body).await {
+        Err(error) => {
+            tracing::debug!(%error, "an upload could not be read");
+            detail(
+                StatusCode::BAD_REQUEST,
+                "There was an error parsing the body",
+            )
         }
-        Err(_) => message(StatusCode::NOT_FOUND, "File not found"),
+        Ok(Part::Absent) => missing(),
+        Ok(Part::Text(text)) => unprocessable(
+            Fault::new(
+                "value_error",
+                Some("file"),
+                "Value error, Expected UploadFile, received: <class 'str'>",
+            )
+            .input(text.into())
+            .context(serde_json::json!({ "error": {} })),
+        ),
+        Ok(Part::File { name, content }) => store(base, name, content).await,
     }
 }
 
-pub(super) async fn list(pod: &Pod, path: &str) -> Response<Body> {
-    let Some(target) = confine(&pod.directory, &decoded(path)) else {
-        return denied();
-    };
-    if !target.is_dir() {
-        return message(StatusCode::NOT_FOUND, "Path is not a directory");
+async fn read_part(boundary: String, body: Incoming) -> multer::Result<Part> {
+    let stream =
+        BodyStream::new(body).try_filter_map(|frame| async move { Ok(frame.into_data().ok()) });
+    let mut form = multer::Multipart::new(stream, boundary);
+    let mut part = Part::Absent;
+    while let Some(mut field) = form.next_field().await? {
+        if field.name() != Some("file") {
+            continue;
+        }
+        part = match field.file_name().map(ToOwned::to_owned) {
+            None => Part::Text(field.text().await?),
+            Some(name) => {
+                let mut content = Vec::new();
+                while let Some(chunk) = field.chunk().await? {
+                    content.push(chunk);
+                }
+                Part::File { name, content }
+            }
+        };
     }
-    match blocking(move || entries(&target)).await {
-        Ok(entries) => answer(StatusCode::OK, &Value::Array(entries)),
-        Err(error) => message(
+    Ok(part)
+}
+
+async fn store(base: Arc<Path>, name: String, content: Vec<Bytes>) -> Response<Body> {
+    let path = decode(&name);
+    let written = blocking(move || {
+        let target = confine(&base, &path)?;
+        Some(write(&target, &content).map_err(|error| os_error(&error, &target)))
+    });
+    match written.await {
+        None => gone(),
+        Some(None) => access_denied(),
+        Some(Some(Ok(()))) => message(
+            StatusCode::OK,
+            &format!("File '{name}' uploaded successfully."),
+        ),
+        Some(Some(Err(text))) => message(
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("List files failed: {error}"),
+            &format!("File upload failed: {text}"),
         ),
     }
 }
 
-fn entries(directory: &Path) -> io::Result<Vec<Value>> {
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        // A link that leads nowhere has no size; upstream's listing fails on it, ours leaves it out.
-        let Ok(metadata) = std::fs::metadata(entry.path()) else {
-            continue;
-        };
-        let modified = metadata
-            .modified()?
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        entries.push(json!({
-            "name": entry.file_name().to_string_lossy(),
-            "size": metadata.len(),
-            "type": if metadata.is_dir() { "directory" } else { "file" },
-            "mod_time": modified.as_secs_f64(),
-        }));
-    }
-    Ok(entries)
-}
-
-pub(super) async fn exists(pod: &Pod, path: &str) -> Response<Body> {
-    let path = decoded(path);
-    let Some(target) = confine(&pod.directory, &path) else {
-        return denied();
-    };
-    let exists = blocking(move || target.try_exists()).await.unwrap_or(false);
-    answer(StatusCode::OK, &json!({ "path": path, "exists": exists }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_stay_inside_also_through_links_and_double_encoding() {
-        let directory = tempfile::tempdir().unwrap();
-        let base = directory.path().canonicalize().unwrap();
-        std::os::unix::fs::symlink("/etc", base.join("link")).unwrap();
-        assert_eq!(confine(&base, "/a/b.txt"), Some(base.join("a/b.txt")));
-        assert_eq!(confine(&base, "a/../b"), Some(base.join("b")));
-        assert_eq!(confine(&base, "."), Some(base.clone()));
-        assert_eq!(confine(&base, ""), Some(base.clone()));
-        for path in ["../x", "a/../../x", "link/passwd", "link", "a\0b"] {
-            assert_eq!(confine(&base, path), None, "{path}");
+fn write(target: &Path, content: &[Bytes]) -> io::Result<()> {
+    use std::io::Write as _;
+    let create = || std::fs::File::create(target);
+    let mut file = match create() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(parent) = target.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            create()?
         }
-        assert_eq!(decoded("%252e%252e%2fx"), "../x");
+        other => other?,
+    };
+    content.iter().try_for_each(|chunk| file.write_all(chunk))
+}
+
+/// Modification time as Python's `st_mtime`.
+pub(super) fn seconds(metadata: &std::fs::Metadata) -> f64 {
+    let after = |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).ok();
+    metadata
+        .modified()
+        .ok()
+        .and_then(after)
+        .map_or(0.0, |time| time.as_secs_f64())
+}
+
+/// An entry of a directory, keys in upstream's order.
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: String,
+    size: u64,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    mod_time: f64,
+}
+
+/// `GET /list/{path}`; `path` is decoded once.
+pub(super) async fn list(base: Arc<Path>, path: &str) -> Response<Body> {
+    let path = decode(path);
+    let listed = blocking(move || confine(&base, &path).map(|target| entries(&target)));
+    match listed.await {
+        None => gone(),
+        Some(None) => access_denied(),
+        Some(Some(Ok(Some(entries)))) => json_reply(StatusCode::OK, &entries),
+        Some(Some(Ok(None))) => message(StatusCode::NOT_FOUND, "Path is not a directory"),
+        Some(Some(Err(text))) => message(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &format!("List files failed: {text}"),
+        ),
+    }
+}
+
+fn entries(target: &PathBuf) -> Result<Option<Vec<Entry>>, String> {
+    if !target.is_dir() {
+        return Ok(None);
+    }
+    let describe = |path: &Path| {
+        let path = path.to_owned();
+        move |error: io::Error| os_error(&error, &path)
+    };
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(target).map_err(describe(target))? {
+        let entry = entry.map_err(describe(target))?;
+        let path = entry.path();
+        let metadata = std::fs::metadata(&path).map_err(describe(&path))?;
+        entries.push(Entry {
+            name: entry.file_name().to_string_lossy().into_owned(),
+            size: metadata.len(),
+            kind: if metadata.is_dir() {
+                "directory"
+            } else {
+                "file"
+            },
+            mod_time: seconds(&metadata),
+        });
+    }
+    Ok(Some(entries))
+}
+
+/// `GET /exists/{path}`; `path` is decoded once.
+pub(super) async fn exists(base: Arc<Path>, path: &str) -> Response<Body> {
+    #[derive(Serialize)]
+    struct Exists {
+        path: String,
+        exists: bool,
+    }
+    let path = decode(path);
+    let wanted = path.clone();
+    match blocking(move || confine(&base, &wanted).map(|target| target.exists())).await {
+        None => gone(),
+        Some(None) => access_denied(),
+        Some(Some(exists)) => json_reply(StatusCode::OK, &Exists { path, exists }),
     }
 }

@@ -1,258 +1,503 @@
+//! The legacy runtime over real sockets: requests and their exact answers.
+
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use bytes::Bytes;
+use futures::future::join_all;
+use http::{Method, Request};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
 
-use super::super::address::AddressPlan;
-use super::*;
+use super::super::testing::{Reply, call, execute, get, request};
+use super::{PodRuntime, PodSettings, sweep};
 
-struct Fixture {
+struct Pod {
+    root: TempDir,
+    runtime: PodRuntime,
     address: SocketAddr,
-    runtime: Runtime,
-    lifetime: Lifetime,
-    directory: tempfile::TempDir,
-    _block: TcpListener,
 }
 
-impl Fixture {
+impl Pod {
     async fn start() -> Self {
-        let (plan, block) = AddressPlan::claim().await.unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let lifetime = Lifetime::default();
-        let ip = plan.take_pod().unwrap();
-        let runtime = Runtime::start(ip, "pod-a", directory.path().to_owned(), &lifetime)
-            .await
-            .unwrap();
-        let address = SocketAddr::from((ip, RUNTIME_PORT));
-        Self {
+        let root = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let settings = PodSettings {
+            name: "pod-1".to_owned(),
             address,
+            directory: root.path().join("pod-1"),
+        };
+        let runtime = PodRuntime::start(settings).await.unwrap();
+        Self {
+            root,
             runtime,
-            lifetime,
-            directory,
-            _block: block,
+            address,
         }
     }
 
-    /// Status and body of a raw request.
-    async fn send(&self, request: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (
-            head.split(' ').nth(1).unwrap().parse().unwrap(),
-            body.to_owned(),
-        )
+    fn directory(&self) -> PathBuf {
+        self.root.path().canonicalize().unwrap().join("pod-1")
     }
 
-    async fn get(&self, path: &str) -> (u16, String) {
-        self.send(&format!(
-            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-        ))
-        .await
+    async fn call(&self, request: Request<Full<Bytes>>) -> Reply {
+        call(self.address, request).await.unwrap()
     }
 
-    async fn post(&self, path: &str, kind: &str, body: &str) -> (u16, String) {
-        let length = body.len();
-        self.send(&format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {kind}\r\n\
-             content-length: {length}\r\n\r\n{body}"
-        ))
-        .await
-    }
-
-    async fn execute(&self, command: &str) -> (u16, String) {
-        self.post(
-            "/execute",
-            "application/json",
-            &json!({ "command": command }).to_string(),
-        )
-        .await
-    }
-
-    async fn upload(&self, name: &str, content: &str) -> (u16, String) {
-        let body = format!(
-            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n\
-             {content}\r\n--b--\r\n"
-        );
-        self.post("/upload", "multipart/form-data; boundary=b", &body)
-            .await
-    }
-
-    async fn stop(self) {
-        self.runtime.stop();
-        self.lifetime.tasks.close();
-        self.lifetime.tasks.wait().await;
-        self.no_process_lives().await;
-    }
-
-    /// Waits until the system has removed what was killed.
-    async fn no_process_lives(&self) {
-        let gone = async {
-            while self.runtime.live_processes() > 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(10), gone)
-            .await
-            .unwrap();
+    async fn run(&self, command: &str) -> String {
+        self.call(execute(command)).await.text().to_owned()
     }
 }
 
+fn upload(name: &str, content: &[u8]) -> Request<Full<Bytes>> {
+    let mut body = format!(
+        "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
+    )
+    .into_bytes();
+    body.extend_from_slice(content);
+    body.extend_from_slice(b"\r\n--xyz--\r\n");
+    let mut request = request(Method::POST, "/upload", body);
+    let kind = "multipart/form-data; boundary=xyz".parse().unwrap();
+    request.headers_mut().insert("content-type", kind);
+    request
+}
+
+/// Live processes whose working directory is the given one.
+fn processes_in(directory: &Path) -> usize {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|entry| {
+            std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory))
+        })
+        .count()
+}
+
 #[tokio::test]
-async fn execute_answers_as_upstreams_runtime() {
-    let pod = Fixture::start().await;
+async fn commands_answer_exactly_as_upstreams_runtime() {
+    let pod = Pod::start().await;
     for (command, answer) in [
-        ("echo hi", r#"{"exit_code":0,"stderr":"","stdout":"hi\n"}"#),
         (
             "echo hi | cat",
-            r#"{"exit_code":0,"stderr":"","stdout":"hi | cat\n"}"#,
+            r#"{"stdout":"hi | cat\n","stderr":"","exit_code":0}"#,
         ),
         (
-            "sh -c 'echo a; echo b >&2; exit 7'",
-            r#"{"exit_code":7,"stderr":"b\n","stdout":"a\n"}"#,
+            "echo $HOME *",
+            r#"{"stdout":"$HOME *\n","stderr":"","exit_code":0}"#,
         ),
         (
-            "sh -c 'kill -9 $$'",
-            r#"{"exit_code":-9,"stderr":"","stdout":""}"#,
+            "echo #é",
+            r##"{"stdout":"#é\n","stderr":"","exit_code":0}"##,
+        ),
+        (
+            r#"sh -c "echo out; echo err >&2; exit 3""#,
+            r#"{"stdout":"out\n","stderr":"err\n","exit_code":3}"#,
+        ),
+        (
+            r#"sh -c "kill -9 $$""#,
+            r#"{"stdout":"","stderr":"","exit_code":-9}"#,
+        ),
+        (
+            r"printf 'a\r\nb\rc'",
+            r#"{"stdout":"a\nb\nc","stderr":"","exit_code":0}"#,
+        ),
+        (
+            r"printf '\377'",
+            r#"{"stdout":"","stderr":"Failed to execute command: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte","exit_code":1}"#,
         ),
         (
             "nosuch",
-            r#"{"exit_code":1,"stderr":"Failed to execute command: [Errno 2] No such file or directory: 'nosuch'","stdout":""}"#,
+            r#"{"stdout":"","stderr":"Failed to execute command: [Errno 2] No such file or directory: 'nosuch'","exit_code":1}"#,
+        ),
+        (
+            "./nosuch",
+            r#"{"stdout":"","stderr":"Failed to execute command: [Errno 2] No such file or directory: './nosuch'","exit_code":1}"#,
+        ),
+        (
+            "/tmp",
+            r#"{"stdout":"","stderr":"Failed to execute command: [Errno 13] Permission denied: '/tmp'","exit_code":1}"#,
         ),
         (
             "",
-            r#"{"exit_code":1,"stderr":"Failed to execute command: list index out of range","stdout":""}"#,
+            r#"{"stdout":"","stderr":"Failed to execute command: list index out of range","exit_code":1}"#,
         ),
         (
-            "echo 'x",
-            r#"{"exit_code":1,"stderr":"Failed to execute command: No closing quotation","stdout":""}"#,
+            "echo 'a",
+            r#"{"stdout":"","stderr":"Failed to execute command: No closing quotation","exit_code":1}"#,
         ),
         (
-            "printf '\\377'",
-            r#"{"exit_code":1,"stderr":"Failed to execute command: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte","stdout":""}"#,
+            "a\0b",
+            r#"{"stdout":"","stderr":"Failed to execute command: embedded null byte","exit_code":1}"#,
+        ),
+        (
+            "echo a\0b",
+            r#"{"stdout":"","stderr":"Failed to execute command: embedded null byte","exit_code":1}"#,
         ),
     ] {
-        let (status, body) = pod.execute(command).await;
-        assert_eq!((status, sorted(&body)), (200, sorted(answer)), "{command}");
+        let reply = pod.call(execute(command)).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.text()),
+            (200, answer),
+            "{command}"
+        );
+        assert_eq!(reply.header("content-type"), "application/json");
     }
-    assert_eq!(pod.post("/execute", "application/json", "{}").await.0, 422);
-    assert_eq!(pod.post("/execute", "application/json", "{").await.0, 422);
-    pod.stop().await;
-}
-
-fn sorted(body: &str) -> serde_json::Value {
-    serde_json::from_str(body).unwrap()
+    pod.runtime.end(Duration::ZERO).await;
 }
 
 #[tokio::test]
-async fn a_command_runs_in_the_pods_directory_with_little_environment() {
-    let pod = Fixture::start().await;
-    let (_, body) = pod
-        .execute("sh -c 'pwd; echo $HOSTNAME; env | wc -l'")
-        .await;
-    let stdout = sorted(&body)["stdout"].as_str().unwrap().to_owned();
-    let lines: Vec<&str> = stdout.lines().collect();
+async fn commands_see_their_directory_and_a_minimal_environment() {
+    let pod = Pod::start().await;
+    let home = pod.directory();
+    let home = home.to_str().unwrap();
+    let answer: Value = serde_json::from_str(&pod.run("env").await).unwrap();
+    let mut variables: Vec<_> = answer["stdout"].as_str().unwrap().lines().collect();
+    variables.sort_unstable();
     assert_eq!(
-        lines[0],
-        pod.directory
-            .path()
-            .canonicalize()
-            .unwrap()
-            .to_str()
-            .unwrap()
+        variables,
+        [
+            &format!("HOME={home}")[..],
+            "HOSTNAME=pod-1",
+            "LANG=C.UTF-8",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ]
     );
-    assert_eq!(lines[1], "pod-a");
-    assert!(lines[2].trim().parse::<usize>().unwrap() < 12, "{stdout}");
-    pod.stop().await;
+    let answer: Value = serde_json::from_str(&pod.run("pwd").await).unwrap();
+    assert_eq!(answer["stdout"], format!("{home}\n"));
+    pod.runtime.end(Duration::ZERO).await;
 }
 
 #[tokio::test]
-async fn a_command_that_takes_too_long_is_killed_with_its_whole_group() {
-    let pod = Fixture::start().await;
-    let body =
-        json!({ "command": "sh -c 'trap \"\" TERM; sleep 60 & wait'", "timeout_seconds": 0.2 });
-    let (status, body) = pod
-        .post("/execute", "application/json", &body.to_string())
-        .await;
-    let answer = sorted(&body);
-    assert_eq!((status, answer["exit_code"].as_i64()), (200, Some(1)));
-    assert!(
-        answer["stderr"]
-            .as_str()
-            .unwrap()
-            .contains("timed out after 0.2 seconds"),
-        "{answer}"
-    );
-    pod.stop().await;
-}
-
-#[tokio::test]
-async fn what_a_command_leaves_in_the_background_dies_with_the_pod() {
-    let pod = Fixture::start().await;
-    let (_, body) = pod
-        .execute("sh -c 'sleep 60 >/dev/null 2>&1 & echo started'")
-        .await;
-    assert_eq!(sorted(&body)["stdout"], "started\n");
-    assert_eq!(pod.runtime.live_processes(), 1);
-    pod.runtime.stop();
-    pod.stop().await;
-}
-
-#[tokio::test]
-async fn files_go_in_and_come_out() {
-    let pod = Fixture::start().await;
+async fn a_command_over_its_time_is_killed_with_its_children() {
+    let pod = Pod::start().await;
+    let mut slow = execute("");
+    let command = r#"sh -c "trap '' TERM; sleep 97 & sleep 98""#;
+    let body = json!({ "command": command, "timeout_seconds": 0.25 }).to_string();
+    *slow.body_mut() = Full::new(body.into());
+    let answer = pod.call(slow).await;
     assert_eq!(
-        pod.upload("a/b c.txt", "hello").await,
+        answer.text(),
+        r#"{"stdout":"","stderr":"Failed to execute command: Command '['sh', '-c', \"trap '' TERM; sleep 97 & sleep 98\"]' timed out after 0.25 seconds","exit_code":1,"timed_out":true}"#
+    );
+    pod.runtime.end(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn wrong_execute_requests_are_refused_in_the_frameworks_shape() {
+    let pod = Pod::start().await;
+    for (body, status, answer) in [
         (
+            "",
+            422,
+            r#"{"detail":[{"type":"missing","loc":["body"],"msg":"Field required","input":null}]}"#,
+        ),
+        (
+            "{}",
+            422,
+            r#"{"detail":[{"type":"missing","loc":["body","command"],"msg":"Field required","input":{}}]}"#,
+        ),
+        (
+            r#"{"command":5}"#,
+            422,
+            r#"{"detail":[{"type":"string_type","loc":["body","command"],"msg":"Input should be a valid string","input":5}]}"#,
+        ),
+        (
+            "[1]",
+            422,
+            r#"{"detail":[{"type":"model_attributes_type","loc":["body"],"msg":"Input should be a valid dictionary or object to extract fields from","input":[1]}]}"#,
+        ),
+        (
+            "x",
+            422,
+            r#"{"detail":[{"type":"json_invalid","loc":["body",0],"msg":"JSON decode error","input":{},"ctx":{"error":"Expecting value"}}]}"#,
+        ),
+        (
+            r#"{"command":"true","timeout_seconds":-1,"other":1}"#,
             200,
-            r#"{"message":"File 'a/b c.txt' uploaded successfully."}"#.to_owned()
-        )
-    );
-    assert_eq!(
-        pod.get("/download/a%2Fb%20c.txt").await,
-        (200, "hello".to_owned())
-    );
-    assert_eq!(pod.get("/download/a/b%20c.txt").await.0, 200);
-    assert_eq!(
-        pod.get("/exists/a%2Fb%20c.txt").await.1,
-        r#"{"path":"a/b c.txt","exists":true}"#
-    );
-    let (status, listing) = pod.get("/list/a").await;
-    let entry = &sorted(&listing)[0];
-    assert_eq!(
-        (status, &entry["name"], &entry["size"]),
-        (200, &json!("b c.txt"), &json!(5))
-    );
-    assert_eq!(entry["type"], "file");
-    assert_eq!(pod.get("/list/%2E").await.0, 200);
-    pod.stop().await;
+            r#"{"stdout":"","stderr":"","exit_code":0}"#,
+        ),
+    ] {
+        let mut wrong = execute("");
+        *wrong.body_mut() = Full::new(body.into());
+        let reply = pod.call(wrong).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.text()),
+            (status, answer),
+            "{body}"
+        );
+    }
+    pod.runtime.end(Duration::ZERO).await;
 }
 
 #[tokio::test]
-async fn refusals_have_upstreams_bodies() {
-    let pod = Fixture::start().await;
-    let denied = (403, r#"{"message":"Access denied"}"#.to_owned());
-    for path in ["/download/%2E%2E%2Fx", "/list/%2E%2E", "/exists/..%2Fx"] {
-        assert_eq!(pod.get(path).await, denied, "{path}");
-    }
-    assert_eq!(pod.upload("../x", "y").await, denied);
-    for (path, status, body) in [
-        ("/download/none", 404, r#"{"message":"File not found"}"#),
+#[expect(clippy::too_many_lines, reason = "a table")]
+async fn every_path_answers_as_upstreams_runtime() {
+    let pod = Pod::start().await;
+    pod.run("mkdir -p sub").await;
+    pod.run("sh -c \"printf hello > sub/a.txt; ln -s /etc out; printf x > 'a b%25'\"")
+        .await;
+    for (method, path, status, body) in [
         (
-            "/list/none",
+            "GET",
+            "/",
+            200,
+            r#"{"status":"ok","message":"Sandbox Runtime is active."}"#,
+        ),
+        ("GET", "/healthz", 404, r#"{"detail":"Not Found"}"#),
+        ("GET", "/execute", 405, r#"{"detail":"Method Not Allowed"}"#),
+        ("HEAD", "/", 405, ""),
+        (
+            "DELETE",
+            "/download/sub/a.txt",
+            405,
+            r#"{"detail":"Method Not Allowed"}"#,
+        ),
+        ("GET", "/download/sub/a.txt", 200, "hello"),
+        ("GET", "/download/sub%2Fa.txt", 200, "hello"),
+        ("GET", "/download/%2Fsub%252Fa.txt", 200, "hello"),
+        ("GET", "/download//sub/./a.txt", 200, "hello"),
+        ("GET", "/download/a%20b%252525", 200, "x"),
+        (
+            "GET",
+            "/download/a%20b%2525",
+            404,
+            r#"{"message":"File not found"}"#,
+        ),
+        (
+            "GET",
+            "/download/sub",
+            404,
+            r#"{"message":"File not found"}"#,
+        ),
+        (
+            "GET",
+            "/download/nosuch",
+            404,
+            r#"{"message":"File not found"}"#,
+        ),
+        (
+            "GET",
+            "/download/out/passwd",
+            403,
+            r#"{"message":"Access denied"}"#,
+        ),
+        (
+            "GET",
+            "/download/%2E%2E/x",
+            403,
+            r#"{"message":"Access denied"}"#,
+        ),
+        (
+            "GET",
+            "/download/..%2f..%2fetc%2fpasswd",
+            403,
+            r#"{"message":"Access denied"}"#,
+        ),
+        ("GET", "/exists/sub", 200, r#"{"path":"sub","exists":true}"#),
+        (
+            "GET",
+            "/exists/nosuch%20x",
+            200,
+            r#"{"path":"nosuch x","exists":false}"#,
+        ),
+        (
+            "GET",
+            "/exists/%2E%2E",
+            403,
+            r#"{"message":"Access denied"}"#,
+        ),
+        (
+            "GET",
+            "/list/nosuch",
             404,
             r#"{"message":"Path is not a directory"}"#,
         ),
-        ("/nosuch", 404, r#"{"detail":"Not Found"}"#),
-        ("/execute", 405, r#"{"detail":"Method Not Allowed"}"#),
+        (
+            "GET",
+            "/list/sub/a.txt",
+            404,
+            r#"{"message":"Path is not a directory"}"#,
+        ),
+        ("GET", "/list/%2E%2E", 403, r#"{"message":"Access denied"}"#),
+        ("GET", "/list", 307, ""),
     ] {
-        assert_eq!(pod.get(path).await, (status, body.to_owned()), "{path}");
+        let reply = pod.call(request(method.parse().unwrap(), path, "")).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.text()),
+            (status, body),
+            "{method} {path}"
+        );
     }
-    assert_eq!(pod.get("/list").await.0, 307);
-    assert_eq!(pod.post("/upload", "text/plain", "x").await.0, 422);
-    assert!(pod.get("/").await.1.contains("Sandbox Runtime is active."));
-    pod.stop().await;
+    let moved = pod.call(get("/list")).await;
+    assert_eq!(moved.header("location"), "http://sandbox.test/list/");
+    let listed: Value = serde_json::from_slice(&pod.call(get("/list/sub")).await.body).unwrap();
+    let entry = &listed.as_array().unwrap()[0];
+    assert_eq!(entry["name"], "a.txt");
+    assert_eq!(
+        (&entry["size"], &entry["type"]),
+        (&json!(5), &json!("file"))
+    );
+    assert!(entry["mod_time"].as_f64().unwrap() > 1.6e9);
+    let keys: Vec<_> = pod
+        .call(get("/list/%2E"))
+        .await
+        .text()
+        .matches("\"type\":\"directory\"")
+        .map(str::len)
+        .collect();
+    assert_eq!(keys.len(), 2);
+    pod.runtime.end(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn files_come_back_as_they_were_uploaded() {
+    let pod = Pod::start().await;
+    let large: Vec<u8> = (0..3_000_000_u32)
+        .map(|i| u8::try_from(i % 251).unwrap())
+        .collect();
+    for (name, content) in [
+        ("deep/er/x.bin", &large[..]),
+        ("empty", b""),
+        ("ü n.txt", b"\0\xff\r\n--xy"),
+    ] {
+        let reply = pod.call(upload(name, content)).await;
+        let expected = format!(r#"{{"message":"File '{name}' uploaded successfully."}}"#);
+        assert_eq!((reply.status.as_u16(), reply.text()), (200, &expected[..]));
+        let quoted = name.replace('ü', "%C3%BC").replace(' ', "%20");
+        let back = pod.call(get(&format!("/download/{quoted}"))).await;
+        assert_eq!(back.status.as_u16(), 200);
+        assert!(back.body == content, "{name}");
+        assert_eq!(back.header("content-length"), content.len().to_string());
+    }
+    let named = pod.call(get("/download/deep/er/x.bin")).await;
+    assert_eq!(
+        named.header("content-disposition"),
+        "attachment; filename=\"deep/er/x.bin\""
+    );
+    for (range, status, content_range, bytes) in [
+        ("bytes=0-3", 206, Some("bytes 0-3/3000000"), &large[..4]),
+        (
+            "bytes=2999998-",
+            206,
+            Some("bytes 2999998-2999999/3000000"),
+            &large[2_999_998..],
+        ),
+        (
+            "bytes=-2",
+            206,
+            Some("bytes 2999998-2999999/3000000"),
+            &large[2_999_998..],
+        ),
+        (
+            "bytes=5-999999999",
+            206,
+            Some("bytes 5-2999999/3000000"),
+            &large[5..],
+        ),
+        ("bytes=3000000-", 416, Some("bytes */3000000"), b""),
+        ("lines=1-2", 200, None, &large[..]),
+    ] {
+        let mut partial = get("/download/deep/er/x.bin");
+        partial
+            .headers_mut()
+            .insert("range", range.parse().unwrap());
+        let reply = pod.call(partial).await;
+        assert_eq!(reply.status.as_u16(), status, "{range}");
+        let found = reply
+            .headers
+            .get("content-range")
+            .map(|v| v.to_str().unwrap());
+        assert_eq!(found, content_range, "{range}");
+        assert!(reply.body == bytes, "{range}");
+    }
+    pod.runtime.end(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn wrong_uploads_are_refused() {
+    let pod = Pod::start().await;
+    let outside = pod.call(upload("../x", b"1")).await;
+    assert_eq!(
+        (outside.status.as_u16(), outside.text()),
+        (403, r#"{"message":"Access denied"}"#)
+    );
+    pod.run("mkdir sub").await;
+    let folder = pod.call(upload("sub", b"1")).await;
+    let expected = format!(
+        r#"{{"message":"File upload failed: [Errno 21] Is a directory: '{}'"}}"#,
+        pod.directory().join("sub").display()
+    );
+    assert_eq!(
+        (folder.status.as_u16(), folder.text()),
+        (500, &expected[..])
+    );
+    let missing = r#"{"detail":[{"type":"missing","loc":["body","file"],"msg":"Field required","input":null}]}"#;
+    let plain = pod.call(request(Method::POST, "/upload", "x")).await;
+    assert_eq!((plain.status.as_u16(), plain.text()), (422, missing));
+    let mut cut = upload("x", b"1");
+    *cut.body_mut() = Full::new("--xyz\r\nContent-Dispo".into());
+    assert_eq!(pod.call(cut).await.status.as_u16(), 400);
+    pod.runtime.end(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn fifty_commands_with_megabytes_of_output_run_side_by_side() {
+    let pod = Pod::start().await;
+    let command = r#"sh -c "head -c 2000000 /dev/zero | tr '\\0' x; head -c 1000000 /dev/zero | tr '\\0' y >&2""#;
+    let answers = join_all((0..50).map(|_| pod.run(command))).await;
+    for answer in answers {
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["exit_code"], 0);
+        assert_eq!(answer["stdout"].as_str().unwrap().len(), 2_000_000);
+        assert_eq!(answer["stderr"].as_str().unwrap().len(), 1_000_000);
+    }
+    assert_eq!(pod.runtime.processes(), 0);
+    pod.runtime.end(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_pod_ends_with_all_its_processes_its_directory_and_its_socket() {
+    let pod = Pod::start().await;
+    let directory = pod.directory();
+    // a child in the background that outlives its command
+    pod.run(r#"sh -c "trap '' TERM; (trap '' TERM; sleep 91) >/dev/null 2>&1 &""#)
+        .await;
+    assert_eq!(pod.runtime.processes(), 1);
+    let running = call(
+        pod.address,
+        execute(r#"sh -c "trap '' TERM HUP; touch up; sleep 92; sleep 93""#),
+    );
+    let ending = async {
+        while !directory.join("up").exists() {
+            tokio::task::yield_now().await;
+        }
+        assert!(processes_in(&directory) >= 2);
+        pod.runtime.end(Duration::from_millis(30)).await;
+    };
+    let (interrupted, ()) = tokio::join!(running, ending);
+    assert!(interrupted.is_err(), "{interrupted:?}");
+    assert!(!directory.exists());
+    assert!(TcpStream::connect(pod.address).await.is_err());
+    // a killed process is gone when its parent, or init, has waited for it
+    while processes_in(&directory) > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_left_its_group_is_found_by_its_home() {
+    let pod = Pod::start().await;
+    pod.run(r#"sh -c "setsid sleep 94 >/dev/null 2>&1 &""#)
+        .await;
+    let directory = pod.directory();
+    while processes_in(&directory) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let root = pod.root.path().canonicalize().unwrap();
+    pod.runtime.end(Duration::ZERO).await;
+    assert_eq!(sweep(&root), 1);
 }

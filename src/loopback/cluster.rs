@@ -1,0 +1,286 @@
+//! [`Cluster`]: starts all parts of the loopback cluster in order, and ends them without a rest.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rand::RngExt;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use super::address::{AddressPlan, PodAddresses};
+use super::certificate::Identity;
+use super::config::{ClusterConfig, DelaySource};
+use super::dns::NameServer;
+use super::error::LoopbackError;
+use super::http::Lifetime;
+use super::kubelet::{Kubelet, KubeletSettings};
+use super::leftovers::Leftovers;
+use super::router::Router;
+use super::store::{Store, kind};
+use super::{api_server, controller, gateway, runtime, services};
+
+/// Streams of randomness of the delays.
+const POD_START_STREAM: u64 = 1;
+const ADOPTION_STREAM: u64 = 2;
+/// How long killed processes may take to disappear before they count as left behind.
+const REAP_LIMIT: Duration = Duration::from_secs(5);
+const REAP_POLL: Duration = Duration::from_millis(2);
+
+/// A running loopback cluster.
+///
+/// End it with [`shutdown`](Self::shutdown). Dropping it kills the commands of its pods and closes
+/// its sockets too, but waits for nothing.
+#[derive(Debug)]
+pub struct Cluster {
+    store: Store,
+    kubelet: Kubelet,
+    lifetime: Lifetime,
+    router: Mutex<Option<Router>>,
+    name_server: Option<NameServer>,
+    directory: Option<TempDir>,
+    addresses: Addresses,
+    token: String,
+    authority: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Addresses {
+    api_server: SocketAddr,
+    router: SocketAddr,
+    dns: SocketAddr,
+}
+
+impl Cluster {
+    /// Starts a cluster in the first free 127.X.0.0/16.
+    ///
+    /// # Errors
+    /// See [`LoopbackError`]; nothing is left running then.
+    ///
+    /// # Cancel safety
+    /// If dropped, what was started already ends by itself.
+    pub async fn start(config: ClusterConfig) -> Result<Self, LoopbackError> {
+        let (plan, api_listener) = AddressPlan::claim(config.api_port).await?;
+        let addresses = Addresses {
+            api_server: (plan.api_server(), config.api_port).into(),
+            router: (plan.router(), config.router_port).into(),
+            dns: (plan.dns(), config.dns_port).into(),
+        };
+        let directory = pod_directory()?;
+        let identity = Identity::new(addresses.api_server)?;
+        let (store, orphans) = Store::new();
+        controller::publish(&store, addresses.router, &config.namespaces)?;
+        let lifetime = Lifetime::default();
+        let unless_started = lifetime.stop.clone().drop_guard();
+        let router = start_router(addresses.router, &store, &lifetime).await?;
+        let name_server = start_name_server(addresses.dns, &store, &lifetime).await?;
+        let delay = |delay, stream| DelaySource::new(delay, config.seed, stream);
+        let adoption = delay(config.delays.adoption, ADOPTION_STREAM);
+        controller::start(&store, adoption, orphans, addresses.router, &lifetime);
+        let settings = KubeletSettings {
+            store: store.clone(),
+            addresses: PodAddresses::new(plan),
+            port: config.runtime_port,
+            directory: directory.path().to_owned(),
+            start_delay: delay(config.delays.pod_start, POD_START_STREAM),
+        };
+        let kubelet = Kubelet::start(settings, &lifetime);
+        gateway::start(store.clone(), plan, addresses.router, &lifetime);
+        let token = token();
+        api_server::start(
+            api_listener,
+            identity.acceptor,
+            store.clone(),
+            token.clone(),
+            &lifetime,
+        );
+        unless_started.disarm();
+        Ok(Self {
+            store,
+            kubelet,
+            lifetime,
+            router: Mutex::new(Some(router)),
+            name_server: Some(name_server),
+            directory: Some(directory),
+            addresses,
+            token,
+            authority: identity.authority,
+        })
+    }
+
+    /// A kubeconfig for `kubectl` and any Kubernetes client, as YAML. It holds the cluster's token:
+    /// keep it private. Its context is `loopback`, the namespace `default`.
+    pub fn kubeconfig(&self) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: loopback\nclusters:\n- name: loopback\n  \
+             cluster:\n    server: https://{}\n    certificate-authority-data: {}\nusers:\n\
+             - name: loopback\n  user:\n    token: {}\ncontexts:\n- name: loopback\n  context:\n    \
+             cluster: loopback\n    user: loopback\n    namespace: default\n",
+            self.addresses.api_server,
+            STANDARD.encode(&self.authority),
+            self.token
+        )
+    }
+
+    /// The name server (UDP): names of Services.
+    pub fn dns_server(&self) -> SocketAddr {
+        self.addresses.dns
+    }
+
+    /// The API server (TLS).
+    pub fn api_server(&self) -> SocketAddr {
+        self.addresses.api_server
+    }
+
+    /// The router (HTTP).
+    pub fn router(&self) -> SocketAddr {
+        self.addresses.router
+    }
+
+    /// Kills the router: its listener closes and its connections break, in the middle of calls too.
+    /// Without effect if it is stopped already.
+    pub async fn stop_router(&self) {
+        if let Some(router) = self.router.lock().await.take() {
+            router.stop().await;
+        }
+    }
+
+    /// Starts the router again after [`stop_router`](Self::stop_router). Without effect if it runs.
+    ///
+    /// # Errors
+    /// [`LoopbackError::Bind`] if something else has taken its address.
+    pub async fn start_router(&self) -> Result<(), LoopbackError> {
+        let mut router = self.router.lock().await;
+        if router.is_none() {
+            let address = self.addresses.router;
+            *router = Some(start_router(address, &self.store, &self.lifetime).await?);
+        }
+        Ok(())
+    }
+
+    /// The objects, for tests of the controllers.
+    #[cfg(test)]
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What lives in the cluster now.
+    pub fn leftovers(&self) -> Leftovers {
+        let (pods, processes) = self.kubelet.counts();
+        let directories = self.directory.as_ref().map_or(0, |directory| {
+            std::fs::read_dir(directory.path()).map_or(0, Iterator::count)
+        });
+        Leftovers {
+            claims: self.store.count(kind("SandboxClaim")),
+            sandboxes: self.store.count(kind("Sandbox")),
+            pods,
+            processes,
+            directories,
+        }
+    }
+
+    /// Ends the cluster: kills every command, removes every directory, closes every socket, joins
+    /// every task. Returns what could not be removed; objects go with the cluster and do not count.
+    ///
+    /// # Cancel safety
+    /// If dropped, the rest ends as when the cluster is dropped.
+    pub async fn shutdown(mut self) -> Leftovers {
+        self.lifetime.stop.cancel();
+        self.stop_router().await;
+        if let Some(name_server) = self.name_server.take() {
+            name_server.stop().await;
+        }
+        self.kubelet.end().await;
+        self.lifetime.end().await;
+        let (pods, _) = self.kubelet.counts();
+        let mut left = Leftovers {
+            pods,
+            ..Leftovers::default()
+        };
+        if let Some(directory) = self.directory.take() {
+            left.processes = end_strays(directory.path()).await;
+            if let Err(error) = directory.close() {
+                tracing::warn!(%error, "could not remove the directory of the pods");
+                left.directories = 1;
+            }
+        }
+        left
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.lifetime.stop.cancel();
+        self.kubelet.kill();
+    }
+}
+
+/// Kills processes that have fled from their groups, until none is left or the time is up.
+async fn end_strays(directory: &Path) -> usize {
+    let Ok(root) = directory.canonicalize() else {
+        return 0;
+    };
+    let gone = async {
+        while runtime::sweep(&root) > 0 {
+            tokio::time::sleep(REAP_POLL).await;
+        }
+    };
+    match tokio::time::timeout(REAP_LIMIT, gone).await {
+        Ok(()) => 0,
+        Err(_) => runtime::sweep(&root),
+    }
+}
+
+fn pod_directory() -> Result<TempDir, LoopbackError> {
+    tempfile::Builder::new()
+        .prefix("sandbench-pods-")
+        .tempdir()
+        .map_err(|source| LoopbackError::Directory { source })
+}
+
+async fn start_router(
+    address: SocketAddr,
+    store: &Store,
+    lifetime: &Lifetime,
+) -> Result<Router, LoopbackError> {
+    let store = store.clone();
+    let lookup = Arc::new(move |host: &str| services::routed(&store, host));
+    Router::start(address, lookup, lifetime)
+        .await
+        .map_err(|source| LoopbackError::Bind {
+            what: "router",
+            address,
+            source,
+        })
+}
+
+async fn start_name_server(
+    address: SocketAddr,
+    store: &Store,
+    lifetime: &Lifetime,
+) -> Result<NameServer, LoopbackError> {
+    let store = store.clone();
+    let addresses =
+        Arc::new(move |namespace: &str, name: &str| services::addresses(&store, namespace, name));
+    NameServer::start(address, addresses, lifetime)
+        .await
+        .map_err(|source| LoopbackError::Bind {
+            what: "name server",
+            address,
+            source,
+        })
+}
+
+/// 192 random bits as text.
+fn token() -> String {
+    let mut secret = [0_u8; 24];
+    rand::rng().fill(&mut secret);
+    STANDARD.encode(secret).replace(['+', '/'], "x")
+}
+
+#[cfg(test)]
+#[path = "cluster_tests.rs"]
+mod tests;
