@@ -9,7 +9,7 @@ use rand::RngExt;
 
 use super::args::{ClusterChoice, ProgressChoice, RunArguments};
 use super::exit_code::Exit;
-use super::failure::{self, Failure};
+use super::failure::Failure;
 use super::signal::Signals;
 use super::{Look, check, progress, target};
 use crate::engine::{self, CancelHandle, EngineError, Events, RunFacts};
@@ -255,7 +255,7 @@ fn print(text: &str) -> Result<(), Failure> {
         .and_then(|()| stdout.flush())
     {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(failure::Failure::setup("write to standard output").because(error))
+            Err(Failure::setup("write to standard output").because(error))
         }
         _ => Ok(()),
     }

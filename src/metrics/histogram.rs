@@ -40,6 +40,10 @@ fn nanos(duration: Duration) -> u64 {
 
 impl Histogram {
     /// Counts a duration.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "the histogram grows up to its longest value"
+    )]
     pub fn record(&mut self, duration: Duration) {
         if duration > LONGEST {
             self.clamped += 1;
@@ -51,6 +55,10 @@ impl Histogram {
     }
 
     /// Adds all values of another one.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "the histogram grows up to its longest value"
+    )]
     pub fn merge(&mut self, other: &Self) {
         self.hdr
             .add(&other.hdr)
@@ -93,6 +101,7 @@ impl Histogram {
     }
 
     /// HdrHistogram V2, deflate, base64.
+    #[expect(clippy::missing_panics_doc, reason = "writing to memory cannot fail")]
     pub fn encode(&self) -> String {
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
@@ -125,9 +134,9 @@ mod tests {
 
     fn of(micros: &[u64]) -> Histogram {
         let mut histogram = Histogram::default();
-        micros
-            .iter()
-            .for_each(|value| histogram.record(Duration::from_micros(*value)));
+        for value in micros {
+            histogram.record(Duration::from_micros(*value));
+        }
         histogram
     }
 

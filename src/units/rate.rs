@@ -101,7 +101,7 @@ mod tests {
             "50/s".parse::<Rate>().unwrap().period(),
             Duration::from_millis(20)
         );
-        assert_eq!("90/m".parse::<Rate>().unwrap().as_per_second(), 1.5);
+        assert_eq!("90/m".parse::<Rate>().unwrap().to_string(), "1.5/s");
         assert_eq!("7200/h".parse::<Rate>().unwrap().to_string(), "2/s");
     }
 

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn reads_percentages_and_refuses_bare_numbers() {
-        assert_eq!("5%".parse::<Ratio>().unwrap().as_f64(), 0.05);
+        assert_eq!("5%".parse::<Ratio>().unwrap(), Ratio::of(5, 100));
         assert_eq!("0.1%".parse::<Ratio>().unwrap().to_string(), "0.1%");
         assert!("0.05".parse::<Ratio>().is_err());
         assert!("101%".parse::<Ratio>().is_err());
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_share_of_nothing_is_zero() {
-        assert_eq!(Ratio::of(0, 0).as_f64(), 0.0);
-        assert_eq!(Ratio::of(1, 4).as_f64(), 0.25);
+        assert_eq!(Ratio::of(0, 0), Ratio::default());
+        assert_eq!(Ratio::of(1, 4), "25%".parse().unwrap());
     }
 }

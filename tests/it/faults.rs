@@ -200,7 +200,7 @@ async fn a_router_that_dies_in_the_middle_is_counted_and_cleaned_up() {
     running.pool("p", 10, json!({})).await;
     let text = scenario(CREATE).replace(
         "    steps:",
-        "    timeout: 20s\n    load: { vus: 5, iterations: 2000 }\n    steps:",
+        "    timeout: 20s\n    load: { vus: 5, iterations: 300 }\n    steps:",
     );
     let file = place.file("router.yaml", &text);
     let out = format!("json={}", place.path("r.json").display());
@@ -216,14 +216,14 @@ async fn a_router_that_dies_in_the_middle_is_counted_and_cleaned_up() {
         while running.cluster.leftovers().claims == 0 {
             tokio::task::yield_now().await;
         }
-        running.cluster.stop_router();
+        running.cluster.stop_router().await;
     };
     let (ended, ()) = tokio::join!(run(&place, &running, &arguments), killing);
     ended.assert_code(100).assert_says("nothing left behind");
     let summary = crate::program::result(&place.path("r.json"));
     let cell = &summary.cells[0];
     assert!(cell.iterations_failed > 0);
-    assert_eq!(cell.iterations_passed + cell.iterations_failed, 2000);
+    assert_eq!(cell.iterations_passed + cell.iterations_failed, 300);
     assert_eq!(
         summary.failures.iter().map(|f| f.count).sum::<u64>(),
         cell.iterations_failed

@@ -137,9 +137,12 @@ impl Server {
                     return Ok(answer(StatusCode::OK, &validate::scale(&object.value)));
                 }
                 Ok(match table {
-                    Some(form) => {
-                        table::of_objects(target.kind, &[object.clone()], object.version, form)
-                    }
+                    Some(form) => table::of_objects(
+                        target.kind,
+                        std::slice::from_ref(&object),
+                        object.version,
+                        form,
+                    ),
                     None => with_type(StatusCode::OK, "application/json", object.text()),
                 })
             }
@@ -165,7 +168,7 @@ impl Server {
             Verb::Patch => {
                 let content_type = patch::Kind::of(request.headers(), target.kind)?;
                 let body = body_of(request).await?;
-                self.patch(target, query, &content_type, &body)
+                self.patch(target, query, content_type, &body)
             }
             Verb::Delete => {
                 let options = delete_options(query, &raw_body_of(request).await?)?;
@@ -232,14 +235,14 @@ impl Server {
         &self,
         target: &ObjectPath,
         query: &Query,
-        kind: &patch::Kind,
+        kind: patch::Kind,
         body: &Value,
     ) -> Result<Response<Body>, Refusal> {
         let exists = self
             .store
             .get(target.kind, &target.namespace, &target.name)
             .is_some();
-        if *kind == patch::Kind::Apply && !exists && target.subresource.is_none() {
+        if kind == patch::Kind::Apply && !exists && target.subresource.is_none() {
             return self.create(target, query, body.clone());
         }
         if target.subresource.as_deref() == Some("scale") {

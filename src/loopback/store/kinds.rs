@@ -44,6 +44,7 @@ const fn wide(name: &'static str, source: &'static str) -> Column {
 
 /// A served kind.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "Kubernetes calls it `kind`")]
 pub(crate) struct Kind {
     pub(crate) group: &'static str,
     pub(crate) version: &'static str,

@@ -60,6 +60,7 @@ impl Store {
     }
 
     /// The newest resource version.
+    #[cfg(test)]
     pub(crate) fn version(&self) -> u64 {
         self.lock().version
     }

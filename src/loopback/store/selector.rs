@@ -12,25 +12,8 @@ pub(crate) struct Selector {
 }
 
 impl Selector {
-    /// Whether everything matches.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.labels.0.is_empty() && self.fields.0.is_empty()
-    }
-
     pub(crate) fn matches(&self, object: &Object) -> bool {
         self.labels.matches(object) && self.fields.matches(object)
-    }
-
-    /// Objects with one label.
-    pub(crate) fn label(key: &str, value: &str) -> Self {
-        let requirement = Requirement {
-            key: key.to_owned(),
-            test: Test::In(vec![value.to_owned()]),
-        };
-        Self {
-            labels: LabelSelector(vec![requirement]),
-            fields: FieldSelector::default(),
-        }
     }
 }
 
