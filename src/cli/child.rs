@@ -62,7 +62,8 @@ pub(super) enum ChildError {
     Stuck(Duration),
 }
 
-/// The running child. Dropping it kills the process.
+/// The running child. Dropping it closes its lifeline, so that it cleans up and ends by itself;
+/// killing it would leave the directories of its pods.
 pub(super) struct LoopbackChild {
     child: Child,
     lifeline: Option<ChildStdin>,
@@ -79,7 +80,6 @@ impl LoopbackChild {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
             .spawn()
             .map_err(ChildError::Spawn)?;
         let lifeline = child.stdin.take();
@@ -123,7 +123,10 @@ impl LoopbackChild {
         };
         match tokio::time::timeout(END_LIMIT, ending).await {
             Ok(ended) => ended,
-            Err(_) => Err(ChildError::Stuck(END_LIMIT)),
+            Err(_) => {
+                self.child.kill().await.map_err(ChildError::Read)?;
+                Err(ChildError::Stuck(END_LIMIT))
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::args::{ClusterChoice, ProgressChoice, RunArguments};
+use super::child::LoopbackChild;
 use super::exit_code::Exit;
 use super::failure::Failure;
 use super::signal::Signals;
@@ -184,22 +185,28 @@ async fn work(
     let outcome = engine::run(plan, facts, handle.listen(), &events).await;
     drop(events);
     while printing.join_next().await.is_some() {}
+    // Whatever became of the run, the cluster that was started for it ends first.
+    let local = match target.child {
+        Some(child) => end(child).await,
+        None => 0,
+    };
     let mut summary = outcome.map_err(|error: EngineError| {
         Failure::internal(format!("run `{}`", plan.name)).because(error)
     })?;
-    if let Some(child) = target.child {
-        match child.end().await {
-            Ok(left) => summary.leaks.local = (left.processes + left.directories) as u64,
-            Err(error) => {
-                eprintln!(
-                    "{}",
-                    Failure::internal("end the loopback cluster").because(error)
-                );
-                summary.leaks.local += 1;
-            }
+    summary.leaks.local = local;
+    Ok(summary)
+}
+
+/// Ends the loopback cluster and counts what it could not remove from this machine.
+async fn end(child: LoopbackChild) -> u64 {
+    match child.end().await {
+        Ok(left) => (left.processes + left.directories) as u64,
+        Err(error) => {
+            let failure = Failure::internal("end the loopback cluster").because(error);
+            eprintln!("{failure}");
+            1
         }
     }
-    Ok(summary)
 }
 
 fn facts(plan: &Plan, cluster: &str, api_version: String) -> RunInfo {

@@ -75,7 +75,10 @@ fn sources() -> Vec<(String, String, String)> {
 }
 
 fn is_test(name: &str) -> bool {
-    name.ends_with("tests.rs") || name.contains("/tests/") || name.contains("_tests")
+    name.ends_with("tests.rs")
+        || name.contains("/tests/")
+        || name.contains("_tests")
+        || name.ends_with("testing.rs")
 }
 
 #[test]

@@ -144,7 +144,7 @@ async fn an_unknown_pool_a_pod_that_fails_and_one_that_never_gets_ready_are_told
     let ended = run(&place, &running, &arguments).await;
     ended
         .assert_code(100)
-        .assert_says("not ready within 2s")
+        .assert_says("not done within 2s (the target's `readyTimeout`)")
         .assert_says("Pod is Running but not Ready");
     for (pool, reason) in [("nowhere", "WarmPoolNotFound"), ("failing", "PodFailed")] {
         let text = scenario(CREATE).replace("warmPool: p", &format!("warmPool: {pool}"));

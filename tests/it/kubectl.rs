@@ -15,6 +15,9 @@ spec: {replicas: 2, sandboxTemplateRef: {name: t}}\n---\n\
 apiVersion: extensions.agents.x-k8s.io/v1beta1\nkind: SandboxClaim\nmetadata: {name: c1}\n\
 spec: {warmPoolRef: {name: p}}\n";
 
+const WARM_CLAIM: &str = "apiVersion: extensions.agents.x-k8s.io/v1beta1\nkind: SandboxClaim\n\
+metadata: {name: c2}\nspec: {warmPoolRef: {name: p}}\n";
+
 struct Kubectl<'a> {
     place: &'a Place,
     running: &'a Running,
@@ -103,7 +106,18 @@ async fn kubectl_applies_waits_shows_and_deletes() {
             .await
             .contains("POD IP")
     );
-    let described = kubectl.says("describe sandboxclaim c1").await;
+    let filled = "--for=jsonpath={.status.readyReplicas}=2";
+    kubectl
+        .says(&format!("wait {filled} swp/p --timeout=20s"))
+        .await;
+    let warm = place.file("warm.yaml", WARM_CLAIM);
+    kubectl
+        .says(&format!("create -f {}", warm.to_str().unwrap()))
+        .await;
+    kubectl
+        .says("wait --for=condition=Ready sandboxclaim/c2 --timeout=20s")
+        .await;
+    let described = kubectl.says("describe sandboxclaim c2").await;
     assert!(described.contains("SandboxAdopted"), "{described}");
     assert!(kubectl.says("get pods").await.contains("1/1"));
     kubectl.says("label sandboxclaim c1 team=a").await;
