@@ -1,14 +1,14 @@
-//! `text`: verdict, doubts, failures, then a table per cell.
+//! `text`: verdict, doubts, failures, the cells side by side, then a table per cell.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::Colour;
+use super::{Colour, side_by_side};
 use crate::metrics::{CellSummary, FailureGroup, Summary, Verdict};
 use crate::metrics::{MetricSummary, Statistics};
 
 /// The metrics that the table shows, in this order, where there are samples.
-const ROWS: [(&str, &str); 16] = [
+pub(super) const ROWS: [(&str, &str); 16] = [
     ("sandbox_create_ack_duration", "create: acknowledged"),
     ("sandbox_bound_duration", "create: bound"),
     ("sandbox_ready_duration", "create: ready"),
@@ -27,13 +27,13 @@ const ROWS: [(&str, &str); 16] = [
     ("cleanup_duration", "clean-up"),
 ];
 
-const BOLD: &str = "1";
+pub(super) const BOLD: &str = "1";
 const RED: &str = "1;31";
 const GREEN: &str = "1;32";
 const YELLOW: &str = "33";
 
 impl Colour {
-    fn paint(self, code: &str, text: &str) -> String {
+    pub(super) fn paint(self, code: &str, text: &str) -> String {
         match self {
             Self::Off => text.to_owned(),
             Self::On => format!("\x1b[{code}m{text}\x1b[0m"),
@@ -57,6 +57,7 @@ fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::R
         writeln!(out)?;
         failure_block(out, failure, colour)?;
     }
+    side_by_side::write(out, &summary.cells, colour)?;
     for cell in &summary.cells {
         writeln!(out)?;
         table(out, cell, colour)?;
@@ -163,12 +164,7 @@ fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Resu
         if cell.vus == 1 { "" } else { "s" },
         seconds(cell.duration_ms),
     )?;
-    let whole: BTreeMap<&str, &Statistics> = cell
-        .metrics
-        .iter()
-        .filter(|metric| metric.step.is_none())
-        .filter_map(|metric| Some((metric.metric.as_str(), metric.statistics.as_ref()?)))
-        .collect();
+    let whole = whole_cell(cell);
     if whole.is_empty() {
         return writeln!(out, "  no samples");
     }
@@ -209,6 +205,15 @@ fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Resu
         writeln!(out, "  sandboxes: {warm} warm, {cold} cold")?;
     }
     Ok(())
+}
+
+/// The durations of a cell over all its steps, by metric.
+pub(super) fn whole_cell(cell: &CellSummary) -> BTreeMap<&str, &Statistics> {
+    cell.metrics
+        .iter()
+        .filter(|metric| metric.step.is_none())
+        .filter_map(|metric| Some((metric.metric.as_str(), metric.statistics.as_ref()?)))
+        .collect()
 }
 
 fn some(count: u64, what: &str) -> String {
