@@ -121,12 +121,10 @@ impl LoopbackChild {
             self.child.wait().await.map_err(ChildError::Read)?;
             Ok(leftovers)
         };
-        match tokio::time::timeout(END_LIMIT, ending).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                self.child.kill().await.map_err(ChildError::Read)?;
-                Err(ChildError::Stuck(END_LIMIT))
-            }
+        if let Ok(ended) = tokio::time::timeout(END_LIMIT, ending).await {
+            return ended;
         }
+        self.child.kill().await.map_err(ChildError::Read)?;
+        Err(ChildError::Stuck(END_LIMIT))
     }
 }

@@ -1,6 +1,6 @@
 //! The cluster of a run: the loopback cluster started for it, or a real one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
@@ -9,7 +9,7 @@ use super::child::LoopbackChild;
 use super::failure::Failure;
 use super::provision::{Wanted, provision};
 use crate::client::connect::Gateway;
-use crate::client::{ClaimSource, Client, ConnectionMode, Dns};
+use crate::client::{ClaimSource, Client, ConnectionMode, Dns, Needs};
 use crate::engine::{Cancel, Phase};
 use crate::plan::Plan;
 
@@ -110,7 +110,54 @@ async fn clients(
         })?;
         clients.insert(namespace.to_owned(), client);
     }
+    // What a run needs of the loopback cluster has just been put there.
+    if child.is_none() {
+        preflight(&name, &clients, plan).await?;
+    }
     Ok((name, clients))
+}
+
+/// Asks the cluster for everything that the plan needs, and tells all that is missing.
+async fn preflight(
+    cluster: &str,
+    clients: &BTreeMap<String, Client>,
+    plan: &Plan,
+) -> Result<(), Failure> {
+    let mut needs = HashSet::new();
+    for cell in &plan.cells {
+        let source = cell.target.source.clone();
+        needs.insert((
+            cell.namespace.as_str(),
+            Needs {
+                source: source.filter(|_| cell.uses_target_source()),
+                mode: cell.target.mode.clone(),
+            },
+        ));
+    }
+    let mut problems = BTreeMap::new();
+    for (namespace, needs) in needs {
+        let Some(client) = clients.get(namespace) else {
+            continue;
+        };
+        for problem in client.preflight(&needs).await {
+            problems.insert(problem.to_string(), problem);
+        }
+    }
+    let mut failures = problems.into_values().map(|problem| {
+        let help = problem.help();
+        Failure::setup(format!(
+            "find what the run needs on the cluster `{cluster}`"
+        ))
+        .because(problem)
+        .maybe_help(help)
+    });
+    let Some(first) = failures.next() else {
+        return Ok(());
+    };
+    for failure in failures {
+        eprintln!("{failure}");
+    }
+    Err(first)
 }
 
 enum Access {

@@ -17,7 +17,7 @@ use crate::api::annotation;
 use crate::api::claim::SandboxClaim;
 
 /// What a sandbox is made from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ClaimSource {
     /// Name of a `SandboxWarmPool`. On a `v1alpha1` cluster its template is looked up.
     WarmPool(String),

@@ -11,11 +11,15 @@ use super::claim::{Claim, ClaimTimings, CreateRequest, ReadyClaim};
 use super::cluster::{Api, Collection, Resource};
 use super::connect::{ConnectionMode, GatewayCache};
 use super::data::Pools;
-use super::error::{ConnectError, CreateError, DeleteError, KubeError, ReadyError, WaitError};
+use super::delete::Leftovers;
+use super::error::{
+    ConnectError, CreateError, DeleteError, KubeError, PreflightError, ReadyError, WaitError,
+};
 use super::hub::{Hub, Subscription};
+use super::preflight::Needs;
 use super::sandbox::Sandbox;
 use super::tasks::{Gauge, Tasks};
-use super::{create, delete, gone};
+use super::{create, delete, gone, preflight};
 use crate::api::claim::SandboxClaim;
 use crate::api::{ApiVersion, EXTENSIONS_GROUP, GROUP, label, plural};
 
@@ -26,24 +30,6 @@ pub enum Deleted {
     Accepted,
     /// There was nothing to delete.
     NotFound,
-}
-
-/// What is left of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Leftovers {
-    /// Claims with the run's label.
-    pub claims: usize,
-    /// Sandboxes of claims of the run.
-    pub sandboxes: usize,
-    /// Pods of those sandboxes.
-    pub pods: usize,
-}
-
-impl Leftovers {
-    /// Whether nothing is left.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// A client for the Agent Sandboxes of one namespace. Cheap to clone.
@@ -113,6 +99,16 @@ impl Client {
     /// How long one request or call may take, as set when the client was built.
     pub fn request_timeout(&self) -> Duration {
         self.0.request_timeout
+    }
+
+    /// Asks before anything is created for what would make everything fail: missing permissions,
+    /// a warm pool or template that does not exist, a Gateway or router that cannot be used. All
+    /// problems at once. What the user may not ask is taken to be right.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
+    pub async fn preflight(&self, needs: &Needs) -> Vec<PreflightError> {
+        preflight::problems(self, needs).await
     }
 
     /// Creates a claim. A lost answer is recovered: the claim is looked up by its name, and
@@ -304,6 +300,11 @@ impl Client {
     /// The warm pools of the namespace.
     pub(super) fn warm_pools(&self) -> Collection {
         self.extension(plural::WARM_POOLS)
+    }
+
+    /// The templates of the namespace.
+    pub(super) fn templates(&self) -> Collection {
+        self.extension(plural::TEMPLATES)
     }
 
     /// The sandboxes of the namespace.

@@ -1,7 +1,7 @@
 //! Deleting claims, one or all of the run, and counting what is left.
 
 use super::cluster::{Collection, Selector};
-use super::core::{Client, Deleted, Leftovers};
+use super::core::{Client, Deleted};
 use super::error::{DeleteError, KubeError};
 use crate::api::claim::SandboxClaim;
 use crate::api::label;
@@ -9,6 +9,24 @@ use crate::api::metadata::Metadata;
 use crate::api::sandbox::Sandbox;
 use serde::Deserialize;
 use std::collections::HashSet;
+
+/// What is left of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Leftovers {
+    /// Claims with the run's label.
+    pub claims: usize,
+    /// Sandboxes of claims of the run.
+    pub sandboxes: usize,
+    /// Pods of those sandboxes.
+    pub pods: usize,
+}
+
+impl Leftovers {
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// Deletes one claim.
 pub(super) async fn one(

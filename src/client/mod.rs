@@ -42,6 +42,7 @@ mod error;
 mod files;
 mod gone;
 mod hub;
+mod preflight;
 mod ready;
 mod sandbox;
 mod tasks;
@@ -54,12 +55,14 @@ pub use claim::{
 };
 pub use commands::{Command, Commands, ExecutionResult};
 pub use connect::ConnectionMode;
-pub use core::{Client, Deleted, Leftovers};
+pub use core::{Client, Deleted};
+pub use delete::Leftovers;
 pub use error::{
     BoxError, BuildError, CallError, ConnectError, CreateError, DeleteError, Delivered, KubeError,
-    Operation, ReadyError, Verb, WaitError,
+    Operation, PreflightError, ReadyError, Verb, WaitError,
 };
 pub use files::{FileEntry, Files};
+pub use preflight::Needs;
 pub use sandbox::Sandbox;
 
 pub use crate::api::ApiVersion;

@@ -19,7 +19,7 @@ pub use seed::Seed;
 use crate::expr::Bindings;
 use crate::load::LoadModel;
 use crate::source::SourceFile;
-use crate::step::{Step, StepTarget};
+use crate::step::{Action, Step, StepTarget};
 
 /// What a run does. Holds no value that is "not decided yet".
 #[derive(Debug, Clone)]
@@ -79,6 +79,18 @@ pub enum Exclusive {
 }
 
 impl Cell {
+    /// Whether a step of it takes sandboxes from where the target says.
+    pub fn uses_target_source(&self) -> bool {
+        let mut found = false;
+        for step in self.steps.iter().chain(self.finally.iter()) {
+            step.walk(&mut |step| {
+                found |=
+                    matches!(&step.action, Action::Create(create) if !create.names_its_source());
+            });
+        }
+        found
+    }
+
     /// The names of all steps, groups and their steps counted in order.
     pub fn step_names(&self) -> Vec<String> {
         let mut names = Vec::new();

@@ -120,6 +120,11 @@ impl Create {
         },
     ];
 
+    /// Whether it says itself where the sandbox comes from, instead of the target.
+    pub fn names_its_source(&self) -> bool {
+        self.warm_pool.is_some() || self.template.is_some()
+    }
+
     pub(super) fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let fields = Fields::of(node, &SHAPE, problems)?;
         fields.at_most_one_of(&["warmPool", "template"], problems);

@@ -146,13 +146,16 @@ async fn an_unknown_pool_a_pod_that_fails_and_one_that_never_gets_ready_are_told
         .assert_code(100)
         .assert_says("not done within 2s (the target's `readyTimeout`)")
         .assert_says("Pod is Running but not Ready");
-    for (pool, reason) in [("nowhere", "WarmPoolNotFound"), ("failing", "PodFailed")] {
+    for (pool, code, reason) in [
+        ("nowhere", 96, "there is: failing, p"),
+        ("failing", 100, "PodFailed"),
+    ] {
         let text = scenario(CREATE).replace("warmPool: p", &format!("warmPool: {pool}"));
         let file = place.file("pool.yaml", &text);
         let arguments = ["run", file.to_str().unwrap(), "--cluster", "current"];
         run(&place, &running, &arguments)
             .await
-            .assert_code(100)
+            .assert_code(code)
             .assert_says(reason);
     }
     let left = running.cluster.leftovers();

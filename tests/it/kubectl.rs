@@ -106,19 +106,7 @@ async fn kubectl_applies_waits_shows_and_deletes() {
             .await
             .contains("POD IP")
     );
-    let filled = "--for=jsonpath={.status.readyReplicas}=2";
-    kubectl
-        .says(&format!("wait {filled} swp/p --timeout=20s"))
-        .await;
-    let warm = place.file("warm.yaml", WARM_CLAIM);
-    kubectl
-        .says(&format!("create -f {}", warm.to_str().unwrap()))
-        .await;
-    kubectl
-        .says("wait --for=condition=Ready sandboxclaim/c2 --timeout=20s")
-        .await;
-    let described = kubectl.says("describe sandboxclaim c2").await;
-    assert!(described.contains("SandboxAdopted"), "{described}");
+    a_warm_claim_is_described(&kubectl).await;
     assert!(kubectl.says("get pods").await.contains("1/1"));
     kubectl.says("label sandboxclaim c1 team=a").await;
     assert!(
@@ -142,6 +130,22 @@ async fn kubectl_applies_waits_shows_and_deletes() {
     let missing = kubectl.output("get sandboxclaim c1").await;
     assert!(String::from_utf8_lossy(&missing.stderr).contains("NotFound"));
     assert!(running.cluster.shutdown().await.is_empty());
+}
+
+async fn a_warm_claim_is_described(kubectl: &Kubectl<'_>) {
+    let filled = "--for=jsonpath={.status.readyReplicas}=2";
+    kubectl
+        .says(&format!("wait {filled} swp/p --timeout=20s"))
+        .await;
+    let warm = kubectl.place.file("warm.yaml", WARM_CLAIM);
+    kubectl
+        .says(&format!("create -f {}", warm.to_str().unwrap()))
+        .await;
+    kubectl
+        .says("wait --for=condition=Ready sandboxclaim/c2 --timeout=20s")
+        .await;
+    let described = kubectl.says("describe sandboxclaim c2").await;
+    assert!(described.contains("SandboxAdopted"), "{described}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

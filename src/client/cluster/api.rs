@@ -228,6 +228,18 @@ impl Api {
         decode(&body, operation)
     }
 
+    /// Asks a question that is posted and not kept, such as an access review.
+    pub(in crate::client) async fn review<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        question: &serde_json::Value,
+        operation: &Operation,
+    ) -> Result<T, KubeError> {
+        let request = with_body(Method::POST, path, question.to_string().into_bytes());
+        let body = self.answer(request, operation).await?;
+        decode(&body, operation.clone())
+    }
+
     /// Removes an object, in the background. With a UID, only if it still has that UID.
     pub(in crate::client) async fn delete(
         &self,

@@ -102,9 +102,7 @@ impl Gateway {
                 problem: "the mode `gateway` needs one".to_owned(),
             });
         }
-        let cell = client.gateways().cell(self);
-        let found = cell.get_or_try_init(|| self.find(client, claim)).await?;
-        let Found { host, port, scheme } = found.clone();
+        let Found { host, port, scheme } = self.found(client).await?;
         let authority = host.with_port(port);
         let route = Route::Tcp { host, port, scheme };
         let pool = client.pools().get(route, Sharing::Shared);
@@ -112,8 +110,19 @@ impl Gateway {
         Endpoint::new(pool, Sharing::Shared, &authority, String::new(), routing)
     }
 
+    /// Waits until the Gateway can be used, so that connecting need not.
+    pub(in crate::client) async fn locate(&self, client: &Client) -> Result<(), ConnectError> {
+        self.found(client).await.map(drop)
+    }
+
+    /// Where the Gateway is; looked up once for all.
+    async fn found(&self, client: &Client) -> Result<Found, ConnectError> {
+        let cell = client.gateways().cell(self);
+        cell.get_or_try_init(|| self.find(client)).await.cloned()
+    }
+
     /// Waits until the Gateway can be used.
-    async fn find(&self, client: &Client, claim: &ReadyClaim) -> Result<Found, ConnectError> {
+    async fn find(&self, client: &Client) -> Result<Found, ConnectError> {
         let gateways = Resource {
             group: GATEWAY_GROUP,
             version: "v1",
@@ -132,7 +141,7 @@ impl Gateway {
                 Err(_) => return Err(self.too_late(last)),
                 Ok(Err(source)) => {
                     return Err(ConnectError::Kube {
-                        sandbox: claim.sandbox_name.clone(),
+                        place: format!("Gateway `{}/{}`", self.namespace, self.name),
                         source: Box::new(source),
                     });
                 }

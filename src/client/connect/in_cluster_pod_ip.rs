@@ -35,7 +35,7 @@ impl InClusterPodIp {
         let address = router::pod_ip(client, claim)
             .await
             .map_err(|source| ConnectError::Kube {
-                sandbox: claim.sandbox_name.clone(),
+                place: format!("sandbox `{}`", claim.sandbox_name),
                 source: Box::new(source),
             })?
             .ok_or_else(|| ConnectError::NoPodIp {

@@ -72,7 +72,7 @@ pub(in crate::client) async fn find_router(
     }
     match refused {
         Some(source) => Err(ConnectError::Kube {
-            sandbox: ROUTER_SERVICE.to_owned(),
+            place: format!("the Service `{ROUTER_SERVICE}`"),
             source: Box::new(source),
         }),
         None => Err(ConnectError::NoRouter {

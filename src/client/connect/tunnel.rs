@@ -39,13 +39,19 @@ impl Default for Tunnel {
 }
 
 impl Tunnel {
+    /// Where the router is looked for, in this order.
+    pub(in crate::client) fn namespaces(&self, of_sandbox: &str) -> Vec<String> {
+        let mut namespaces = vec![self.router_namespace.clone(), of_sandbox.to_owned()];
+        namespaces.dedup();
+        namespaces
+    }
+
     pub(super) async fn connect(
         &self,
         client: &Client,
         claim: &ReadyClaim,
     ) -> Result<Endpoint, ConnectError> {
-        let mut namespaces = vec![self.router_namespace.clone(), claim.namespace.clone()];
-        namespaces.dedup();
+        let namespaces = self.namespaces(&claim.namespace);
         let host = format!("{ROUTER_SERVICE}:{ROUTER_PORT}");
         let route = Route::Tunnel(Arc::new(Router::new(namespaces)));
         let pool = client.pools().get(route, Sharing::Shared);

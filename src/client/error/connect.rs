@@ -116,10 +116,10 @@ pub enum ConnectError {
         after: Duration,
     },
     /// The API server refused or failed.
-    #[error("look up the way to sandbox `{sandbox}`")]
+    #[error("look up {place}")]
     Kube {
-        /// Name of the sandbox.
-        sandbox: String,
+        /// What was looked up.
+        place: String,
         /// The cause.
         #[source]
         source: Box<KubeError>,

@@ -190,7 +190,7 @@ impl KubeError {
 }
 
 /// Names the missing permission, and a command that asks for it.
-fn forbidden_help(operation: &Operation) -> String {
+pub(super) fn forbidden_help(operation: &Operation) -> String {
     let Operation {
         verb,
         resource,

@@ -10,6 +10,7 @@ mod connect;
 mod create;
 mod delete;
 mod kube;
+mod preflight;
 mod ready;
 
 pub use build::BuildError;
@@ -18,6 +19,7 @@ pub use connect::ConnectError;
 pub use create::CreateError;
 pub use delete::{DeleteError, WaitError};
 pub use kube::{KubeError, Operation, Verb};
+pub use preflight::PreflightError;
 pub use ready::ReadyError;
 
 pub(crate) use kube::{ConnectionProblem, connection_problem};

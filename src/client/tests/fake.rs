@@ -14,30 +14,30 @@ use crate::client::{Client, ClientBuilder, CreateRequest};
 
 /// A request as it stood on the wire.
 #[derive(Debug, Clone)]
-pub(super) struct Recorded {
-    pub(super) method: String,
-    pub(super) target: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+pub(in crate::client) struct Recorded {
+    pub(in crate::client) method: String,
+    pub(in crate::client) target: String,
+    pub(in crate::client) headers: Vec<(String, String)>,
+    pub(in crate::client) body: Vec<u8>,
     /// Which connection, counted from 0.
-    pub(super) connection: usize,
+    pub(in crate::client) connection: usize,
 }
 
 impl Recorded {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::client) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(n, _)| n == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(in crate::client) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("a JSON body")
     }
 
-    pub(super) fn is_watch(&self) -> bool {
+    pub(in crate::client) fn is_watch(&self) -> bool {
         self.target.contains("watch=true")
     }
 
-    pub(super) fn query(&self, key: &str) -> Option<&str> {
+    pub(in crate::client) fn query(&self, key: &str) -> Option<&str> {
         let (_, query) = self.target.split_once('?')?;
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.find(|(k, _)| *k == key).map(|(_, value)| value)
@@ -46,7 +46,7 @@ impl Recorded {
 
 /// What to do with a connection.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(in crate::client) enum Act {
     Send(Vec<u8>),
     Wait(Arc<Notify>),
     /// Close the connection in good order.
@@ -59,14 +59,14 @@ pub(super) enum Act {
 
 type Handler = dyn Fn(&Recorded) -> Vec<Act> + Send + Sync;
 
-pub(super) struct Fake {
-    pub(super) address: SocketAddr,
+pub(in crate::client) struct Fake {
+    pub(in crate::client) address: SocketAddr,
     requests: Arc<Mutex<Vec<Recorded>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Fake {
-    pub(super) async fn start(
+    pub(in crate::client) async fn start(
         handler: impl Fn(&Recorded) -> Vec<Act> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
@@ -93,11 +93,11 @@ impl Fake {
         }
     }
 
-    pub(super) fn requests(&self) -> Vec<Recorded> {
+    pub(in crate::client) fn requests(&self) -> Vec<Recorded> {
         self.requests.lock().expect("not poisoned").clone()
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(in crate::client) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 }
@@ -169,7 +169,7 @@ async fn read_request(
 }
 
 /// A whole answer.
-pub(super) fn answer(status: &str, body: impl AsRef<[u8]>) -> Vec<Act> {
+pub(in crate::client) fn answer(status: &str, body: impl AsRef<[u8]>) -> Vec<Act> {
     let body = body.as_ref();
     let mut bytes = format!(
         "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n",
@@ -180,36 +180,36 @@ pub(super) fn answer(status: &str, body: impl AsRef<[u8]>) -> Vec<Act> {
     vec![Act::Send(bytes)]
 }
 
-pub(super) fn ok(body: &Value) -> Vec<Act> {
+pub(in crate::client) fn ok(body: &Value) -> Vec<Act> {
     answer("200 OK", body.to_string())
 }
 
-pub(super) fn status(code: u16, reason: &str, message: &str) -> Vec<Act> {
+pub(in crate::client) fn status(code: u16, reason: &str, message: &str) -> Vec<Act> {
     let body = json!({"kind": "Status", "code": code, "reason": reason, "message": message});
     answer(&format!("{code} {reason}"), body.to_string())
 }
 
 /// The head of a chunked answer.
-pub(super) fn stream_head() -> Act {
+pub(in crate::client) fn stream_head() -> Act {
     Act::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec())
 }
 
-pub(super) fn chunk(text: &str) -> Act {
+pub(in crate::client) fn chunk(text: &str) -> Act {
     Act::Send(format!("{:x}\r\n{text}\r\n", text.len()).into_bytes())
 }
 
-pub(super) fn last_chunk() -> Act {
+pub(in crate::client) fn last_chunk() -> Act {
     Act::Send(b"0\r\n\r\n".to_vec())
 }
 
-pub(super) fn event(kind: &str, object: &Value) -> String {
+pub(in crate::client) fn event(kind: &str, object: &Value) -> String {
     format!("{}\n", json!({"type": kind, "object": object}))
 }
 
-pub(super) const RUN: &str = "run-1";
+pub(in crate::client) const RUN: &str = "run-1";
 
 /// A claim as the fake API server shows it.
-pub(super) fn claim(name: &str, version: u64, status: &Value) -> Value {
+pub(in crate::client) fn claim(name: &str, version: u64, status: &Value) -> Value {
     json!({
         "apiVersion": "extensions.agents.x-k8s.io/v1beta1",
         "kind": "SandboxClaim",
@@ -219,7 +219,7 @@ pub(super) fn claim(name: &str, version: u64, status: &Value) -> Value {
     })
 }
 
-pub(super) fn ready_status() -> Value {
+pub(in crate::client) fn ready_status() -> Value {
     json!({
         "conditions": [{"type": "Ready", "status": "True", "reason": "DependenciesReady"}],
         "sandbox": {"name": "warm-1", "podIPs": ["127.0.0.1"]},
@@ -227,13 +227,13 @@ pub(super) fn ready_status() -> Value {
 }
 
 /// Discovery of `v1beta1`, if the request asks for it.
-pub(super) fn discovery(request: &Recorded) -> Option<Vec<Act>> {
+pub(in crate::client) fn discovery(request: &Recorded) -> Option<Vec<Act>> {
     let group = request.target.strip_prefix("/apis/")?;
     (!group.contains('/'))
         .then(|| ok(&json!({"kind": "APIGroup", "versions": [{"version": "v1beta1"}]})))
 }
 
-pub(super) fn builder(address: SocketAddr) -> ClientBuilder {
+pub(in crate::client) fn builder(address: SocketAddr) -> ClientBuilder {
     let url = format!("http://{address}").parse().expect("a URL");
     Client::builder()
         .kubernetes(kube::Config::new(url))
@@ -241,11 +241,11 @@ pub(super) fn builder(address: SocketAddr) -> ClientBuilder {
         .dns(Dns::Server("127.0.0.1:9".parse().expect("an address")))
 }
 
-pub(super) async fn client(address: SocketAddr) -> Client {
+pub(in crate::client) async fn client(address: SocketAddr) -> Client {
     builder(address).build().await.expect("the fake answers")
 }
 
-pub(super) fn request(name: &str) -> CreateRequest {
+pub(in crate::client) fn request(name: &str) -> CreateRequest {
     CreateRequest {
         name: Some(name.to_owned()),
         ..CreateRequest::new(ClaimSource::WarmPool("pool".to_owned()))

@@ -5,5 +5,5 @@ mod calls;
 mod claims;
 #[cfg(feature = "loopback")]
 mod encrypted;
-mod fake;
+pub(in crate::client) mod fake;
 mod ways;
