@@ -58,8 +58,9 @@ pub async fn run(
         .cells
         .iter()
         .partition(|cell| cell.exclusive == Exclusive::Yes);
-    let mut batches: Vec<(Vec<&Cell>, usize)> = Vec::new();
-    batches.push((side, usize::try_from(plan.jobs).unwrap_or(1)));
+    let jobs = usize::try_from(plan.jobs).unwrap_or(1);
+    let together = side.len().min(jobs);
+    let mut batches: Vec<(Vec<&Cell>, usize)> = vec![(side, jobs)];
     batches.extend(alone.into_iter().map(|cell| (vec![cell], 1)));
     for (batch, jobs) in batches {
         let mut waiting: VecDeque<CellRun> = VecDeque::new();
@@ -81,6 +82,9 @@ pub async fn run(
     let mut info = facts.info;
     info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut warnings = warnings(&cells, &aggregates);
+    if together > 1 {
+        warnings.insert(0, Warning::RanTogether { cells: together });
+    }
     if events.dropped() > 0 {
         warnings.push(Warning::EventsDropped {
             events: events.dropped(),

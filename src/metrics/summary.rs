@@ -292,8 +292,11 @@ pub(crate) fn humanise(nanos: u64) -> String {
     }
 }
 
-/// The same for milliseconds.
+/// The same for milliseconds, without digits that were not measured.
 pub(crate) fn humanise_millis(millis: u64) -> String {
+    if millis < 1000 {
+        return format!("{millis}ms");
+    }
     humanise(millis.saturating_mul(1_000_000))
 }
 

@@ -15,6 +15,11 @@ pub enum Warning {
         /// The smallest number of iterations.
         samples: u64,
     },
+    /// Cells ran at the same time and had the machine to share.
+    RanTogether {
+        /// How many at most.
+        cells: usize,
+    },
     /// Some durations were longer than the histograms tell apart.
     Clamped {
         /// How many.
@@ -41,11 +46,16 @@ impl fmt::Display for Warning {
         match self {
             Self::FewSamples { cells, samples } => write!(
                 f,
-                "{} with as few as {samples} iterations: their p95 and p99 are close to the maximum",
+                "{} few iterations ({samples}{}): p95 and p99 are close to the maximum",
                 match cells.as_slice() {
-                    [one] => one.clone(),
-                    many => format!("{} cells", many.len()),
-                }
+                    [one] => format!("{one} has"),
+                    many => format!("{} cells have", many.len()),
+                },
+                if cells.len() == 1 { "" } else { " or more" },
+            ),
+            Self::RanTogether { cells } => write!(
+                f,
+                "{cells} cells ran at the same time and slowed each other; `--jobs 1` runs one by one"
             ),
             Self::Clamped { samples } => {
                 write!(f, "{samples} durations were longer than 1h and are counted as 1h")
