@@ -193,8 +193,9 @@ impl Cluster {
         if let Some(name_server) = self.name_server.take() {
             name_server.stop().await;
         }
-        self.kubelet.end().await;
+        // First whoever may still ask for a pod, then the pods.
         self.lifetime.end().await;
+        self.kubelet.end().await;
         let (pods, _) = self.kubelet.counts();
         let mut left = Leftovers {
             pods,
