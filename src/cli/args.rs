@@ -1,5 +1,6 @@
 //! The command line as people type it. Every flag has a `SANDBENCH_…` variable.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -40,6 +41,10 @@ pub(super) struct RunArguments {
     /// inside a pod) or `context:NAME`
     #[arg(long, env = "SANDBENCH_CLUSTER", default_value = "loopback")]
     pub(super) cluster: ClusterChoice,
+    /// Name server of the cluster, `ADDRESS:PORT`, for the mode `in-cluster` where this machine does
+    /// not resolve the cluster's names; by default the system's
+    #[arg(long, env = "SANDBENCH_DNS", value_name = "ADDRESS")]
+    pub(super) dns: Option<SocketAddr>,
     /// Run only these scenarios or cells: `NAME` or `NAME[axis=value]`; repeatable
     #[arg(long, value_name = "SELECTION")]
     pub(super) only: Vec<String>,

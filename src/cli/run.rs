@@ -167,7 +167,7 @@ async fn work(
     handle: &CancelHandle,
 ) -> Result<Summary, Failure> {
     let mut cancel = handle.listen();
-    let target = target::open(&arguments.cluster, plan, &mut cancel).await?;
+    let target = target::open(arguments, plan, &mut cancel).await?;
     let api_version = target
         .clients
         .values()

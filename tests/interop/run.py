@@ -13,17 +13,25 @@ installed is a failure.
 import argparse
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
 SYNC_CHECKS = [f"T{n}" for n in range(1, 21)]
 GO_CHECKS = [f"G{n}" for n in range(1, 7)]
+KUBERNETES_CHECKS = [f"K{n}" for n in range(1, 9)]
+OUR_MODES = ["gateway", "tunnel", "in-cluster", "in-cluster-pod-ip", "direct"]
+# What upstream's client is asked and ours has no such thing.
+NOT_OURS = {"T2": "none", "T14": "none", "T15": "none"}
 # The Go SDK's integration test has a sub-test per check; opening and closing are the test itself.
 GO_TESTS = {
     "TestIntegration_FullLifecycle": ["G1", "G6"],
@@ -65,6 +73,7 @@ class Cluster:
         else:
             raise SystemExit(f"the cluster did not start: {greeting}")
         self.router = re.search(r"router +(\S+)", greeting).group(1)
+        self.dns = re.search(r"DNS +(\S+)", greeting).group(1)
         objects = (HERE / "objects.yaml").read_text()
         if versions == "v1alpha1":
             objects = objects.replace("k8s.io/v1beta1", "k8s.io/v1alpha1")
@@ -121,15 +130,7 @@ def python_row(python, version, mode, asynchronous, cluster):
     command = [python, HERE / "python" / "lifecycle.py", "--mode", mode]
     command += ["--api-url", cluster.router] if mode == "direct" else []
     command += ["--asynchronous"] if asynchronous else []
-    output, errors = run([str(word) for word in command], cluster.environment())
-    verdicts, details = {}, []
-    for line in output.splitlines():
-        check, verdict, detail = (line.split("\t") + ["", ""])[:3]
-        verdicts[check] = verdict
-        if verdict == "fail":
-            details.append(f"{check}: {detail}")
-    if len(verdicts) < len(SYNC_CHECKS):
-        details.append(errors)
+    verdicts, details = reported(command, cluster.environment(), SYNC_CHECKS)
     name = f"Python SDK {version} {'async' if asynchronous else 'sync'}"
     return Row(name, mode, SYNC_CHECKS, verdicts, details)
 
@@ -147,11 +148,111 @@ def python_rows(options, work):
                     yield python_row(python, version, mode, asynchronous, ending.cluster)
 
 
-def build_go(work):
-    target = work / "go-sdk.test"
-    package = "sigs.k8s.io/agent-sandbox/clients/go/sandbox"
-    command = ["go", "test", "-c", "-tags", "integration", "-o", str(target), package]
-    # A build of the language's own cache, not of the home that the tests get.
+def reported(command, env, checks):
+    """Verdicts and details of a program that prints a line per check."""
+    output, errors = run([str(word) for word in command], env)
+    verdicts, details = {}, []
+    for line in output.splitlines():
+        check, verdict, detail = (line.split("\t") + ["", ""])[:3]
+        verdicts[check] = verdict
+        if verdict == "fail":
+            details.append(f"{check}: {detail}")
+    if set(verdicts) != set(checks):
+        details.append(errors)
+    return verdicts, details
+
+
+def kubernetes_rows(options, work):
+    for version in PYTHON_SDKS.values():
+        if not wanted(options, f"Python kubernetes {version}"):
+            continue
+        python = install_python("1.0.8", work)
+        with contextlib.closing(Ending(Cluster(options, work, version))) as ending:
+            command = [python, HERE / "python" / "kubernetes_client.py", version]
+            verdicts, details = reported(command, ending.cluster.environment(), KUBERNETES_CHECKS)
+            yield Row("Python kubernetes", version, KUBERNETES_CHECKS, verdicts, details)
+
+
+def our_row(options, cluster, name, mode, api_url):
+    """Our own client: a scenario per check, so the verdict of a cell is the verdict of a check."""
+    result = cluster.work / "result.json"
+    result.unlink(missing_ok=True)
+    command = [options.sandbench, "run", HERE / "checks.yaml", "--cluster", "current", "--progress", "none"]
+    command += ["--dns", cluster.dns, "--var", f"apiUrl={api_url}", "--out", f"json={result}"]
+    for check in SYNC_CHECKS:
+        command += ["--only", f"{check}[mode={mode}]"] if check not in NOT_OURS else []
+    output, errors = run([str(word) for word in command], cluster.environment())
+    if not result.exists():
+        return Row(name, mode, SYNC_CHECKS, {}, [output[-2000:], errors])
+    summary = json.loads(result.read_text())
+    words = {"passed": "pass"}
+    verdicts = {cell["cell"].split("[")[0]: words.get(cell["verdict"], "fail") for cell in summary["cells"]}
+    leaks = [text for text in [str(summary["leaks"])] if "nothing left behind" not in output]
+    if leaks:
+        verdicts["T1"] = "fail"
+    details = [f"{group['cell']}: {group['message']}" for group in summary["failures"]] + leaks
+    return Row(name, mode, SYNC_CHECKS, {**NOT_OURS, **verdicts}, details)
+
+
+def our_rows(options, work):
+    for versions in ("v1beta1", "v1alpha1,v1beta1", "v1alpha1"):
+        if not wanted(options, f"sandbench {versions}"):
+            continue
+        with contextlib.closing(Ending(Cluster(options, work, versions))) as ending:
+            for mode in OUR_MODES:
+                yield our_row(options, ending.cluster, f"sandbench {versions}", mode, ending.cluster.router)
+
+
+def free_port():
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        return chosen.getsockname()[1]
+
+
+@contextlib.contextmanager
+def upstream_router(work, cluster):
+    """Upstream's own router in front of the loopback cluster's pods."""
+    program = build_go(work, "router", "sigs.k8s.io/agent-sandbox/sandbox-router/cmd")
+    serving, probing = free_port(), free_port()
+    command = [program, "-http-bind-address", f"127.0.0.1:{serving}", "-metrics-bind-address", "127.0.0.1:0"]
+    command += ["-health-probe-bind-address", f"127.0.0.1:{probing}", "-allow-loopback-pod-ip"]
+    command += ["-kubeconfig", cluster.kubeconfig]
+    log = open(work / "router.log", "w")
+    router = subprocess.Popen([str(word) for word in command], env=cluster.environment(), stderr=log, stdout=log)
+    try:
+        wait_for_ready(f"http://127.0.0.1:{probing}/readyz", router)
+        yield f"http://127.0.0.1:{serving}"
+    finally:
+        router.terminate()
+        router.wait(timeout=60)
+        log.close()
+
+
+def wait_for_ready(url, process):
+    end = time.monotonic() + 30
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with opener.open(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"{url} did not get ready")
+
+
+def router_rows(options, work):
+    if not wanted(options, "upstream's router"):
+        return
+    with contextlib.closing(Ending(Cluster(options, work, "v1beta1"))) as ending:
+        with upstream_router(work, ending.cluster) as url:
+            yield our_row(options, ending.cluster, "upstream's router 0.5.6", "direct", url)
+
+
+def build_go(work, name, package, *flags):
+    target = work / name
+    command = ["go", "test", "-c"] if flags else ["go", "build"]
+    command = [*command, *flags, "-o", str(target), package]
+    # With the home of whoever runs this, so that the language's cache serves.
     subprocess.run(command, check=True, cwd=HERE / "go", env={**os.environ, "GOFLAGS": "-mod=mod"})
     return target
 
@@ -159,7 +260,8 @@ def build_go(work):
 def go_rows(options, work):
     if not wanted(options, "Go SDK"):
         return
-    program = build_go(work)
+    package = "sigs.k8s.io/agent-sandbox/clients/go/sandbox"
+    program = build_go(work, "go-sdk.test", package, "-tags", "integration")
     with contextlib.closing(Ending(Cluster(options, work, "v1beta1"))) as ending:
         cluster = ending.cluster
         modes = {
@@ -196,14 +298,14 @@ def wanted(options, name):
 
 
 def table(rows):
-    for checks in (SYNC_CHECKS, GO_CHECKS):
+    for checks in (SYNC_CHECKS, GO_CHECKS, KUBERNETES_CHECKS):
         chosen = [row for row in rows if row.checks == checks]
         if not chosen:
             continue
-        print(f"\n{'client':<26} {'mode':<11} " + " ".join(f"{check:>3}" for check in checks))
+        print(f"\n{'client':<27} {'mode':<17} " + " ".join(f"{check:>3}" for check in checks))
         for row in chosen:
             marks = " ".join(f"{MARKS[row.verdicts.get(check)]:>3}" for check in checks)
-            print(f"{row.client:<26} {row.mode:<11} {marks}")
+            print(f"{row.client:<27} {row.mode:<17} {marks}")
     print("\n✓ as the client expects   - not offered by this client   ✗ not so")
 
 
@@ -215,7 +317,7 @@ def main():
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     rows = []
-    for suite in (python_rows, go_rows):
+    for suite in (our_rows, python_rows, go_rows, kubernetes_rows, router_rows):
         for row in suite(options, options.work):
             print(f"{'FAIL' if row.failed() else 'ok  '} {row.client}, {row.mode}", flush=True)
             for detail in row.details:
