@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::loopback::Fault;
+
 /// Verify, load-test and compare Kubernetes Agent Sandboxes.
 #[derive(Debug, Parser)]
 #[command(name = "sandbench", version, about, after_help = EXIT_CODES, max_term_width = 100)]
@@ -90,6 +92,10 @@ pub(super) struct UpArguments {
     /// Time that the controller takes to adopt a warm sandbox; written as for `--pod-start-delay`
     #[arg(long, value_name = "DELAY", env = "SANDBENCH_ADOPTION_DELAY")]
     pub(super) adoption_delay: Option<String>,
+    /// Play a fault, `PLACE=EFFECT[@SHARE][*TIMES]`: `api.create.sandboxclaims=429(1s)*3`,
+    /// `api.watch=drop(2)`, `router=502@5%`, `runtime.execute=stall*1`; repeatable
+    #[arg(long, value_name = "FAULT")]
+    pub(super) fault: Vec<Fault>,
     /// End when standard input closes, and speak JSON on standard output (`run` uses it)
     #[arg(long, hide = true)]
     pub(super) attached: bool,

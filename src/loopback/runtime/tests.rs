@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::super::fault::Faults;
 use super::super::testing::{Reply, call, execute, get, request};
 use super::{PodRuntime, PodSettings, sweep};
 
@@ -31,6 +32,7 @@ impl Pod {
             name: "pod-1".to_owned(),
             address,
             directory: root.path().join("pod-1"),
+            faults: Faults::default(),
         };
         let runtime = PodRuntime::start(settings).await.unwrap();
         Self {
