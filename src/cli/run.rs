@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::signal::Signals;
 use super::{Look, check, progress, target};
 use crate::engine::{self, CancelHandle, EngineError, Events, RunFacts};
-use crate::metrics::{RunInfo, Summary, Verdict};
+use crate::metrics::{Metric, RunInfo, Summary, Verdict};
 use crate::plan::{self, Overrides, Plan};
 use crate::report::{Format, Out};
 
@@ -131,6 +131,13 @@ async fn one(
     let mut reasons = Vec::new();
     if handle.listen().reason().is_some() {
         reasons.push(Exit::Interrupted);
+    }
+    if summary
+        .cells
+        .iter()
+        .any(|cell| cell.counter(Metric::SetupFailures) > 0)
+    {
+        reasons.push(Exit::Setup);
     }
     if summary.verdict == Verdict::Failed {
         reasons.push(Exit::Failed);

@@ -57,6 +57,17 @@ impl CellRun {
         }
     }
 
+    /// The same cell, for what comes after its run.
+    pub(super) fn again(&self) -> Self {
+        Self::new(
+            &self.plan,
+            &self.cell,
+            self.client.clone(),
+            &self.failures,
+            &self.events,
+        )
+    }
+
     /// Runs the cell to its end.
     pub(super) async fn run(self, cancel: Cancel) -> Result<CellSummary, EngineError> {
         let run = Arc::new(self);

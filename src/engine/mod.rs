@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The engine knows load models by one trait and steps by `run`, `judge` and `bind`; it knows no kind
-//! of either. Only `iteration` makes samples.
+//! of either. Only `iteration` and `steps` make samples.
 
 mod cancel;
 mod cell;
@@ -15,8 +15,11 @@ mod cleanup;
 mod error;
 mod event;
 mod failure;
+mod fixture;
+mod flow;
 mod iteration;
 mod run;
+mod steps;
 
 pub use cancel::{Cancel, CancelHandle, CancelReason, Phase};
 pub use error::EngineError;

@@ -12,6 +12,7 @@ use super::cell::CellRun;
 use super::error::EngineError;
 use super::event::{Events, RunEvent};
 use super::failure::Failures;
+use super::fixture;
 use crate::client::Client;
 use crate::metrics::{
     CellSummary, FORMAT_VERSION, Leaks, RunInfo, SharedAggregate, Summary, Verdict, Warning,
@@ -112,7 +113,7 @@ async fn side_by_side(
         while running.len() < jobs
             && let Some(cell) = waiting.pop_front()
         {
-            running.spawn(cell.run(cancel.clone()));
+            running.spawn(fixture::run(cell, cancel.clone()));
         }
         match running.join_next().await {
             None => return Ok(ended),

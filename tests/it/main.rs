@@ -13,6 +13,7 @@ mod cli;
 mod cluster;
 mod fault_table;
 mod faults;
+mod flow;
 mod invalid;
 mod kubectl;
 mod program;
