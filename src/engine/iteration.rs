@@ -67,6 +67,11 @@ pub(super) async fn run(
     let took = number.planned.elapsed();
     if end != IterationEnd::Interrupted {
         steps.recorder.time(Metric::IterationDuration, None, took);
+        steps.recorder.time(
+            Metric::IterationServiceDuration,
+            None,
+            took.saturating_sub(delay),
+        );
     }
     let end = steps.finally(end).await;
     steps.count(end);

@@ -5,7 +5,7 @@ use super::document::{Scenario, ScenarioFile};
 use super::matrix;
 use super::target::Target;
 use crate::expr::Operand;
-use crate::load::LoadModel;
+use crate::load::Load;
 use crate::source::yaml::{self, Key, Node};
 use crate::source::{
     Code, Diagnostic, Fields, Problems, Shape, SourceFile, Spanned, read_map, wrong_type,
@@ -37,6 +37,7 @@ const SCENARIO: Shape = Shape {
         "load",
         "timeout",
         "finally",
+        "startTime",
     ],
     later: &[
         "thresholds",
@@ -45,7 +46,6 @@ const SCENARIO: Shape = Shape {
         "setup",
         "teardown",
         "retries",
-        "startTime",
         "tags",
         "if",
     ],
@@ -157,9 +157,12 @@ fn scenario(id: &Key, node: &Node, problems: &mut Problems) -> Option<Scenario> 
         steps: list.map(|node| steps(node, problems)).unwrap_or_default(),
         load: fields
             .node("load")
-            .and_then(|node| LoadModel::decode(node, problems)),
+            .and_then(|node| Load::decode(node, problems)),
         timeout: fields
             .quantity::<HumanDuration>("timeout", problems)
+            .map(|duration| duration.0),
+        start_time: fields
+            .quantity::<HumanDuration>("startTime", problems)
             .map(|duration| duration.0),
         finally: fields
             .node("finally")
