@@ -94,7 +94,10 @@ impl Turns {
     ///
     /// # Errors
     /// [`TurnsError`]: the value is no number of turns, or no list.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all other values are wrong here")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all other values are wrong here"
+    )]
     pub fn items(&self, bindings: &Bindings) -> Result<Vec<Value>, TurnsError> {
         match self {
             Self::Repeat(count, _) => match count.evaluate(bindings)? {
