@@ -9,6 +9,8 @@ pub mod gateway;
 pub mod metadata;
 pub mod runtime;
 pub mod sandbox;
+#[cfg(any(feature = "client", feature = "loopback"))]
+pub mod sandboxd;
 pub mod template;
 pub mod warm_pool;
 
@@ -22,6 +24,10 @@ pub const EXTENSIONS_GROUP: &str = "extensions.agents.x-k8s.io";
 pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 /// Port of the legacy runtime in every sandbox.
 pub const RUNTIME_PORT: u16 = 8888;
+/// Port of sandboxd's REST API (files, health, metadata).
+pub const SANDBOXD_REST_PORT: u16 = 8080;
+/// Port of sandboxd's gRPC API (processes), plaintext HTTP/2.
+pub const SANDBOXD_GRPC_PORT: u16 = 9090;
 /// Port of the router and of its Service.
 pub const ROUTER_PORT: u16 = 8080;
 /// Name of the router's Service.
