@@ -42,16 +42,15 @@ pub(super) async fn run(mut run: CellRun, cancel: Cancel) -> Result<CellSummary,
     run.cell.bindings = Arc::new(context.bindings.clone());
     // The cell itself is used up by its run; `teardown` has one of its own, for its place.
     let after = run.again();
-    let mut summary = match set_up {
-        Ok(()) => run.run(cancel.clone()).await?,
-        Err(()) => {
-            let stopped = CancelHandle::new();
-            stopped.advance(Phase::Aborting, CancelReason::Interrupt);
-            let mut summary = run.run(stopped.listen()).await?;
-            summary.verdict = Verdict::Failed;
-            summary.count(Metric::SetupFailures, 1);
-            summary
-        }
+    let mut summary = if set_up.is_ok() {
+        run.run(cancel.clone()).await?
+    } else {
+        let stopped = CancelHandle::new();
+        stopped.advance(Phase::Aborting, CancelReason::Interrupt);
+        let mut summary = run.run(stopped.listen()).await?;
+        summary.verdict = Verdict::Failed;
+        summary.count(Metric::SetupFailures, 1);
+        summary
     };
     let torn_down = part(&after, &mut context, Part::Teardown, cancel.clone()).await;
     if torn_down.is_err() {

@@ -192,7 +192,7 @@ impl Condition {
             Kind::Counter => figures.sum,
         };
         let time = |duration: Duration| {
-            (histogram.count() > 0).then(|| Quantity::Nanoseconds(duration.as_nanos() as f64))
+            (histogram.count() > 0).then_some(Quantity::Nanoseconds(duration.as_nanos() as f64))
         };
         match (self.statistic, self.limit) {
             (Statistic::Avg, _) => time(histogram.mean()),
@@ -218,7 +218,8 @@ impl Condition {
     pub fn fits(&self, metric: Metric) -> Result<(), ThresholdError> {
         let name = metric.name();
         match (metric.kind(), self.statistic, self.limit) {
-            (Kind::Trend, Statistic::Count, Quantity::Count(_)) => Ok(()),
+            (Kind::Trend, Statistic::Count, Quantity::Count(_))
+            | (Kind::Counter, Statistic::Rate, Quantity::PerSecond(_)) => Ok(()),
             (_, Statistic::Count, Quantity::Count(_)) if metric.unit() == Unit::Count => Ok(()),
             (Kind::Counter, Statistic::Count, Quantity::Bytes(_))
                 if metric.unit() == Unit::Bytes =>
@@ -230,7 +231,6 @@ impl Condition {
             {
                 Ok(())
             }
-            (Kind::Counter, Statistic::Rate, Quantity::PerSecond(_)) => Ok(()),
             (Kind::Counter, Statistic::Rate, _) => {
                 error("a rate is compared with a share (`1%`) or a rate (`5/s`)")
             }

@@ -66,6 +66,7 @@ fn fixed() -> Summary {
             vars: BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]),
         },
         cells: vec![cell("gateway", 1, all), cell("tunnel", 2, some)],
+        thresholds: Vec::new(),
         failures: vec![FailureGroup {
             cell: "full-life[mode=tunnel]".to_owned(),
             step: "read".to_owned(),
