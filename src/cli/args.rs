@@ -29,6 +29,10 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Validate scenario files without running them
     Check(CheckArguments),
+    /// List the scenarios of files and how many cells each has
+    List(CheckArguments),
+    /// Explain a topic (`steps`, `metrics`, `contexts`, `exit-codes`), an action or a metric
+    Explain(ExplainArguments),
     /// The loopback cluster: Kubernetes API, controllers, gateway, router and runtimes on 127.0.0.0/8
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -73,6 +77,13 @@ pub(super) struct CheckArguments {
     /// Scenario files
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// A topic, an action or a metric; without it the topics are listed
+    #[arg(value_name = "TOPIC")]
+    pub(super) topic: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -100,7 +100,7 @@ metrics! {
     Failures = ("failures", Counter, Count);
     /// Iterations that were stopped before their end.
     InterruptedIterations = ("interrupted_iterations", Counter, Count);
-    /// Requests of actions; none is repeated.
+    /// Tries of steps: one each, more with `retries` or `eventually`.
     Attempts = ("attempts", Counter, Count);
     /// Sandboxes that came from a warm pool.
     WarmHits = ("warm_hits", Counter, Count);
