@@ -16,10 +16,9 @@ pub(super) async fn lines(mut events: mpsc::Receiver<RunEvent>) {
     let mut last = Instant::now();
     while let Some(event) = events.recv().await {
         match event {
-            RunEvent::CellStarted { cell, vus } => {
+            RunEvent::CellStarted { cell, load } => {
                 running += 1;
-                let plural = if vus == 1 { "" } else { "s" };
-                eprintln!("running  {cell}  {vus} VU{plural}");
+                eprintln!("running  {cell}  {load}");
             }
             RunEvent::CellEnded { .. } => running = running.saturating_sub(1),
             RunEvent::CellsEnded => eprintln!("looking for what is left"),

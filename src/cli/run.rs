@@ -105,11 +105,7 @@ async fn one(
     (outs, look): (Vec<Out>, Look),
 ) -> Result<Vec<Exit>, Failure> {
     let handle = CancelHandle::new();
-    let graceful = plan
-        .cells
-        .iter()
-        .map(|cell| cell.load.graceful_stop())
-        .max();
+    let graceful = plan.cells.iter().map(|cell| cell.load.graceful_stop).max();
     let working = work(plan, arguments, &handle);
     tokio::pin!(working);
     let worked = tokio::select! {

@@ -195,7 +195,7 @@ fn wanted(plan: &Plan) -> Vec<Wanted> {
     let at_once: u32 = plan
         .cells
         .iter()
-        .map(|cell| cell.load.curve().vus(std::time::Duration::ZERO))
+        .map(|cell| cell.load.at_once())
         .max()
         .unwrap_or(1)
         .max(plan.jobs);

@@ -1,23 +1,27 @@
-//! One cell: its virtual users, until its load model is over or the run is stopped.
+//! One cell: what its iterations share, from its start until its load model is over or the run is
+//! stopped. The loops that start iterations are `closed_loop` and `open_loop`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use tokio::task::JoinSet;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::cancel::{Cancel, Phase};
+use super::cancel::Cancel;
 use super::error::EngineError;
 use super::event::{Events, IterationEnd, RunEvent};
 use super::failure::Failures;
 use super::iteration::{self, Number};
+use super::{closed_loop, open_loop};
 use crate::client::Client;
-use crate::metrics::{CellCounts, CellSummary, Recorder, SharedAggregate, Verdict};
+use crate::load::{LoadModel, VuCurve};
+use crate::metrics::{
+    CellCounts, CellSummary, Figures, Metric, Recorder, SharedAggregate, Verdict,
+};
 use crate::plan::{Cell, Plan};
 
-/// What the VUs of a cell share.
+/// What the iterations of a cell share.
 #[derive(Debug)]
 pub(super) struct CellRun {
     pub(super) plan: Arc<Plan>,
@@ -25,13 +29,16 @@ pub(super) struct CellRun {
     pub(super) client: Client,
     pub(super) failures: Arc<Failures>,
     pub(super) events: Events,
+    pub(super) started: Instant,
     /// Number of the next iteration.
     next: AtomicU64,
-    started: Instant,
     aggregate: SharedAggregate,
     passed: AtomicU64,
     failed: AtomicU64,
     interrupted: AtomicU64,
+    dropped: AtomicU64,
+    /// The most iterations at a time of an open model.
+    most: AtomicU32,
 }
 
 impl CellRun {
@@ -48,12 +55,14 @@ impl CellRun {
             client,
             failures: Arc::clone(failures),
             events: events.clone(),
-            next: AtomicU64::new(0),
             started: Instant::now(),
+            next: AtomicU64::new(0),
             aggregate: SharedAggregate::default(),
             passed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             interrupted: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            most: AtomicU32::new(0),
         }
     }
 
@@ -69,127 +78,129 @@ impl CellRun {
     }
 
     /// Runs the cell to its end.
-    pub(super) async fn run(self, cancel: Cancel) -> Result<CellSummary, EngineError> {
+    pub(super) async fn run(mut self, cancel: Cancel) -> Result<CellSummary, EngineError> {
+        self.started = Instant::now();
         let run = Arc::new(self);
-        let curve = run.cell.load.curve();
-        let vus = curve.vus(Duration::ZERO);
         run.events.tell(RunEvent::CellStarted {
             cell: run.cell.name.clone(),
-            vus,
+            load: run.cell.load.model.to_string(),
         });
-        let abort = CancellationToken::new();
-        let mut users = JoinSet::new();
-        for vu in 0..vus {
-            users.spawn(user(Arc::clone(&run), vu, cancel.clone(), abort.clone()));
-        }
-        let graceful_stop = run.cell.load.graceful_stop();
-        let (mut drain, mut stop) = (cancel.clone(), cancel.clone());
-        let mut draining = false;
-        let deadline = tokio::time::sleep(Duration::MAX);
-        tokio::pin!(deadline);
-        loop {
-            tokio::select! {
-                joined = users.join_next() => match joined {
-                    None => break,
-                    Some(Ok(())) => {}
-                    Some(Err(error)) => {
-                        abort.cancel();
-                        return Err(EngineError::Panicked {
-                            cell: run.cell.name.clone(),
-                            message: error.to_string(),
-                        });
-                    }
-                },
-                () = drain.reached(Phase::Draining), if !draining => {
-                    draining = true;
-                    deadline.as_mut().reset(Instant::now() + graceful_stop);
-                }
-                () = stop.reached(Phase::Aborting), if !abort.is_cancelled() => abort.cancel(),
-                () = &mut deadline, if draining && !abort.is_cancelled() => abort.cancel(),
-                () = until_over(&run), if !draining => {
-                    draining = true;
-                    deadline.as_mut().reset(Instant::now() + graceful_stop);
-                }
+        match &run.cell.load.model {
+            LoadModel::Closed(closed) => {
+                run.set_most(closed.most());
+                closed_loop::drive(&run, closed, &cancel).await?;
             }
+            LoadModel::Open(open) => open_loop::drive(&run, open, &cancel).await?,
         }
         run.events.tell(RunEvent::CellEnded {
             cell: run.cell.name.clone(),
         });
-        Ok(run.summary(vus))
+        Ok(run.summary())
     }
 
-    fn summary(&self, vus: u32) -> CellSummary {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mut summary = CellSummary {
-            scenario: self.cell.scenario.clone(),
-            cell: self.cell.name.clone(),
-            matrix: self.cell.matrix.clone(),
-            verdict: Verdict::Passed,
-            vus,
-            iterations_planned: self.cell.load.curve().planned(),
-            iterations_passed: 0,
-            iterations_failed: 0,
-            iterations_interrupted: 0,
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            metrics: self.aggregate.lock().metrics(&self.cell.step_names()),
-        };
-        summary.set_counts(CellCounts {
-            passed: read(&self.passed),
-            failed: read(&self.failed),
-            interrupted: read(&self.interrupted),
-        });
-        summary
-    }
-
-    /// How many durations beyond the histograms' range there were.
-    pub(super) fn aggregate(&self) -> SharedAggregate {
-        self.aggregate.clone()
-    }
-}
-
-/// Waits until a model with a duration is over; for ever for one with a number of iterations.
-async fn until_over(run: &CellRun) {
-    if run.cell.load.curve().planned().is_some() {
-        std::future::pending::<()>().await;
-    }
-    // The curve is a function of time, looked at often enough for whole seconds.
-    while run.cell.load.curve().vus(run.started.elapsed()) > 0 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// One virtual user: iterations, one after the other.
-async fn user(run: Arc<CellRun>, vu: u32, cancel: Cancel, abort: CancellationToken) {
-    let mut recorder = Recorder::new(run.aggregate.clone());
-    // In a closed model an iteration is due as soon as its VU is free.
-    let mut planned = run.started;
-    while cancel.phase() == Phase::Running && !abort.is_cancelled() {
-        let iteration = run.next.fetch_add(1, Ordering::Relaxed);
-        if !run
-            .cell
-            .load
-            .curve()
-            .admits(iteration, run.started.elapsed())
-        {
-            break;
+    /// The curve of a closed model.
+    pub(super) fn curve(&self) -> Option<&dyn VuCurve> {
+        match &self.cell.load.model {
+            LoadModel::Closed(closed) => Some(closed),
+            LoadModel::Open(_) => None,
         }
+    }
+
+    /// How many iterations have begun.
+    pub(super) fn begun(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// The number of a new iteration.
+    pub(super) fn begin(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn set_most(&self, most: u32) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// Runs an iteration, its number and its VU's, and counts how it ended.
+    pub(super) async fn iterate(
+        &self,
+        (iteration, vu): (u64, u32),
+        planned: Instant,
+        recorder: &mut Recorder,
+        abort: &CancellationToken,
+    ) {
         let number = Number {
             iteration,
             vu,
             planned,
         };
-        let end = iteration::run(&run, number, &mut recorder, &abort).await;
+        recorder.begin(self.figures(iteration, planned));
+        let end = iteration::run(self, number, recorder, abort).await;
         let counter = match end {
-            IterationEnd::Passed => &run.passed,
-            IterationEnd::Failed => &run.failed,
-            IterationEnd::Interrupted => &run.interrupted,
+            IterationEnd::Passed => &self.passed,
+            IterationEnd::Failed => &self.failed,
+            IterationEnd::Interrupted => &self.interrupted,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        run.events.tell(RunEvent::IterationEnded {
-            cell: run.cell.name.clone(),
+        self.events.tell(RunEvent::IterationEnded {
+            cell: self.cell.name.clone(),
             end,
         });
         recorder.hand_over();
-        planned = Instant::now();
+    }
+
+    /// Counts an arrival that found no room.
+    pub(super) fn drop_one(&self, recorder: &mut Recorder, (iteration, planned): (u64, Instant)) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        recorder.begin(self.figures(iteration, planned));
+        recorder.count(Metric::DroppedIterations, None, 1);
+    }
+
+    fn figures(&self, iteration: u64, planned: Instant) -> Figures {
+        let offset = planned.saturating_duration_since(self.started);
+        if self.cell.load.warmup.holds(iteration, offset) {
+            Figures::LeftOut
+        } else {
+            Figures::Counted
+        }
+    }
+
+    pub(super) fn panicked(&self, error: &JoinError) -> EngineError {
+        EngineError::Panicked {
+            cell: self.cell.name.clone(),
+            message: error.to_string(),
+        }
+    }
+
+    fn summary(&self) -> CellSummary {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let aggregate = self.aggregate.lock();
+        let mut summary = CellSummary {
+            scenario: self.cell.scenario.clone(),
+            cell: self.cell.name.clone(),
+            matrix: self.cell.matrix.clone(),
+            verdict: Verdict::Passed,
+            load: self.cell.load.model.to_string(),
+            vus: self.most.load(Ordering::Relaxed),
+            iterations_planned: self.cell.load.planned(),
+            iterations_passed: 0,
+            iterations_failed: 0,
+            iterations_interrupted: 0,
+            iterations_dropped: 0,
+            iterations_warmup: aggregate.counter(Metric::WarmupIterations),
+            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            metrics: aggregate.metrics(&self.cell.step_names()),
+        };
+        summary.set_counts(CellCounts {
+            passed: read(&self.passed),
+            failed: read(&self.failed),
+            interrupted: read(&self.interrupted),
+            dropped: read(&self.dropped),
+        });
+        summary
+    }
+
+    /// The cell's histograms.
+    pub(super) fn aggregate(&self) -> SharedAggregate {
+        self.aggregate.clone()
     }
 }

@@ -18,8 +18,8 @@ pub enum RunEvent {
     CellStarted {
         /// `scenario[axis=value]`.
         cell: String,
-        /// Virtual users.
-        vus: u32,
+        /// Its load model in words.
+        load: String,
     },
     /// An iteration ended.
     IterationEnded {

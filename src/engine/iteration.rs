@@ -83,6 +83,11 @@ async fn once(
     let counted = tries == Tries::Last || end != IterationEnd::Failed;
     if counted && end != IterationEnd::Interrupted {
         steps.recorder.time(Metric::IterationDuration, None, took);
+        steps.recorder.time(
+            Metric::IterationServiceDuration,
+            None,
+            took.saturating_sub(delay),
+        );
     }
     let end = steps.finally(end).await;
     if tries == Tries::Last || end != IterationEnd::Failed {

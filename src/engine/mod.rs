@@ -1,25 +1,30 @@
 //! Plan to summary: cells, virtual users, iterations, clean-up, cancellation.
 //!
 //! ```text
-//! run ──► cell (side by side, or alone if it has a load) ──► VU ──► iteration ──► steps
+//! run ──► cell (side by side, or alone if it has a load) ──► VU or arrival ──► iteration ──► steps
 //!                                                                       │ finally, clean-up
 //!  leftovers are looked for ◄──────────── all cells have ended ◄─────────┘
 //! ```
 //!
-//! The engine knows load models by one trait and steps by `run`, `judge` and `bind`; it knows no kind
-//! of either. Only `iteration` and `steps` make samples.
+//! The engine knows closed load models by one trait, open ones by the times of their arrivals, and
+//! steps by `run`, `judge` and `bind`; it knows no kind of either. Only `iteration` and `steps` make
+//! samples.
 
 mod cancel;
 mod cell;
 mod cleanup;
+mod closed_loop;
 mod error;
 mod event;
 mod failure;
 mod fixture;
 mod flow;
 mod iteration;
+mod open_loop;
+mod pacer;
 mod run;
 mod steps;
+mod stop;
 
 pub use cancel::{Cancel, CancelHandle, CancelReason, Phase};
 pub use error::EngineError;

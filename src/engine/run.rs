@@ -55,28 +55,34 @@ pub async fn run(
     let started = Instant::now();
     let failures = Arc::new(Failures::default());
     let mut aggregates = Vec::new();
-    let mut cells = Vec::new();
+    let mut prepare = |cell: &Cell| {
+        let client = facts.clients.get(&cell.namespace).cloned();
+        let client = client.ok_or_else(|| EngineError::NoClient {
+            namespace: cell.namespace.clone(),
+        })?;
+        let run = CellRun::new(plan, cell, client, &failures, events);
+        aggregates.push(run.aggregate());
+        Ok(run)
+    };
     let (alone, side): (Vec<&Cell>, Vec<&Cell>) = plan
         .cells
         .iter()
         .partition(|cell| cell.exclusive == Exclusive::Yes);
     let jobs = usize::try_from(plan.jobs).unwrap_or(1);
     let together = side.len().min(jobs);
-    let mut batches: Vec<(Vec<&Cell>, usize)> = vec![(side, jobs)];
-    batches.extend(alone.into_iter().map(|cell| (vec![cell], 1)));
-    for (batch, jobs) in batches {
-        let mut waiting: VecDeque<CellRun> = VecDeque::new();
-        for cell in batch {
-            let client = facts.clients.get(&cell.namespace).cloned();
-            let client = client.ok_or_else(|| EngineError::NoClient {
-                namespace: cell.namespace.clone(),
-            })?;
-            let run = CellRun::new(plan, cell, client, &failures, events);
-            aggregates.push(run.aggregate());
-            waiting.push_back(run);
-        }
-        cells.extend(side_by_side(waiting, jobs, &cancel).await?);
+    let mut waiting = VecDeque::new();
+    for cell in side {
+        waiting.push_back(Lane::of(vec![prepare(cell)?]));
     }
+    let mut cells = side_by_side(waiting, jobs, &cancel).await?;
+    let mut lanes = VecDeque::new();
+    for lane in alone.chunk_by(|a, b| !plan.on_one_timeline() || a.scenario == b.scenario) {
+        let runs: Result<Vec<CellRun>, EngineError> =
+            lane.iter().map(|cell| prepare(cell)).collect();
+        lanes.push_back(Lane::of(runs?));
+    }
+    let jobs = lanes.len();
+    cells.extend(side_by_side(lanes, jobs, &cancel).await?);
     events.tell(RunEvent::CellsEnded);
     let order: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
     cells.sort_by_key(|cell| order.iter().position(|name| *name == cell.cell));
@@ -109,8 +115,37 @@ pub async fn run(
     })
 }
 
+/// Cells that run one after the other.
+struct Lane {
+    starts: Duration,
+    cells: Vec<CellRun>,
+}
+
+impl Lane {
+    fn of(cells: Vec<CellRun>) -> Self {
+        let starts = cells.first().and_then(|run| run.cell.start_time);
+        Self {
+            starts: starts.unwrap_or(Duration::ZERO),
+            cells,
+        }
+    }
+
+    async fn run(self, cancel: Cancel) -> Result<Vec<CellSummary>, EngineError> {
+        let mut stopped = cancel.clone();
+        tokio::select! {
+            () = stopped.reached(Phase::Draining) => {}
+            () = tokio::time::sleep(self.starts) => {}
+        }
+        let mut ended = Vec::with_capacity(self.cells.len());
+        for cell in self.cells {
+            ended.push(fixture::run(cell, cancel.clone()).await?);
+        }
+        Ok(ended)
+    }
+}
+
 async fn side_by_side(
-    mut waiting: VecDeque<CellRun>,
+    mut waiting: VecDeque<Lane>,
     jobs: usize,
     cancel: &Cancel,
 ) -> Result<Vec<CellSummary>, EngineError> {
@@ -118,13 +153,13 @@ async fn side_by_side(
     let mut ended = Vec::new();
     loop {
         while running.len() < jobs
-            && let Some(cell) = waiting.pop_front()
+            && let Some(lane) = waiting.pop_front()
         {
-            running.spawn(fixture::run(cell, cancel.clone()));
+            running.spawn(lane.run(cancel.clone()));
         }
         match running.join_next().await {
             None => return Ok(ended),
-            Some(Ok(summary)) => ended.push(summary?),
+            Some(Ok(summaries)) => ended.extend(summaries?),
             Some(Err(error)) => {
                 return Err(EngineError::Panicked {
                     cell: "?".to_owned(),

@@ -1,199 +1,149 @@
 //! Load models: how many iterations start, and when. Pure functions of time and count.
 //!
-//! **Extension point.** A closed model says how many VUs run at a time ([`VuCurve`]); the engine knows
-//! the trait and no model. To add one: a file, a variant and the arms that the compiler asks for.
+//! **Extension point.** A closed model says how many VUs run at a time ([`VuCurve`]); an open model says
+//! when each iteration is due ([`Open::arrivals`]). To add one: a file, a variant and the arms that the
+//! compiler asks for.
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod closed;
+mod decode;
+mod open;
+mod profile;
+mod stages;
 
-pub use closed::{Closed, Limit};
+pub use closed::Closed;
+pub use open::{Arrival, Arrivals, Open};
+pub use profile::{Profile, Stage};
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, Fields, Problems, Shape, Spanned};
-use crate::units::HumanDuration;
+/// The load of a scenario: a model and what surrounds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// What starts iterations.
+    pub model: LoadModel,
+    /// What is run before anything is counted.
+    pub warmup: Warmup,
+    /// How long iterations in flight may go on after the end or a stop. Default: 30 s, as in k6.
+    pub graceful_stop: Duration,
+}
 
 /// How a scenario loads the system.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum LoadModel {
-    /// A fixed number of VUs, each running one iteration after the other.
+    /// VUs, each running one iteration after the other.
     Closed(Closed),
+    /// Arrivals at planned times.
+    Open(Open),
+}
+
+/// What is run first and left out of the figures. It comes on top of what is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warmup {
+    /// Nothing.
+    None,
+    /// The first iterations.
+    Iterations(u64),
+    /// The iterations that are due within this time.
+    Duration(Duration),
+}
+
+/// When a load model is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// After this many iterations in total.
+    Iterations(u64),
+    /// At this time after its start; iterations in flight may end.
+    At(Duration),
 }
 
 /// A closed load model as the engine sees it.
 pub trait VuCurve {
-    /// How many VUs run after `elapsed`; 0: the model is over.
+    /// How many VUs run after `elapsed`.
     fn vus(&self, elapsed: Duration) -> u32;
+
+    /// The most VUs at any time.
+    fn most(&self) -> u32;
 
     /// Whether iteration number `index` (from 0) may still start after `elapsed`.
     fn admits(&self, index: u64, elapsed: Duration) -> bool;
 
-    /// How many iterations were asked for, if a number was.
-    fn planned(&self) -> Option<u64>;
+    /// When it is over.
+    fn end(&self) -> End;
 }
 
-const SHAPE: Shape = Shape {
-    what: "load",
-    fields: &["vus", "iterations", "duration", "gracefulStop"],
-    later: &[
-        "rate",
-        "stages",
-        "arrival",
-        "maxInFlight",
-        "warmup",
-        "breakpoint",
-    ],
-    help: Some(
-        "a closed model uses `vus`; `iterations` is the total of the cell, shared by its VUs",
-    ),
-};
+impl Warmup {
+    /// Whether iteration number `index`, due at `offset`, is part of the warm-up.
+    pub fn holds(self, index: u64, offset: Duration) -> bool {
+        match self {
+            Self::None => false,
+            Self::Iterations(count) => index < count,
+            Self::Duration(duration) => offset < duration,
+        }
+    }
+}
+
+impl fmt::Display for LoadModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let up_to = |profile: &Profile| if profile.is_constant() { "" } else { "up to " };
+        match self {
+            Self::Closed(closed) => {
+                let most = closed.most();
+                let plural = if most == 1 { "" } else { "s" };
+                write!(f, "{}{most} VU{plural}", up_to(&closed.vus))
+            }
+            Self::Open(open) => {
+                write!(f, "{}{}/s", up_to(&open.rate), open.rate.highest())?;
+                match open.arrival {
+                    Arrival::Constant => Ok(()),
+                    Arrival::Poisson => f.write_str(" poisson"),
+                }
+            }
+        }
+    }
+}
 
 /// How long iterations in flight may go on after a stop, where the file says nothing (as in k6).
 const GRACEFUL_STOP: Duration = Duration::from_secs(30);
 
-impl LoadModel {
+/// Iterations at the same time in an open model, where the file says nothing: about what a process
+/// with the usual limit of 1024 descriptors can hold; more is dropped and told, not queued.
+const MAX_IN_FLIGHT: u32 = 1_000;
+
+impl Load {
     /// One VU, one iteration: a scenario without `load`.
     pub fn once() -> Self {
-        Self::Closed(Closed {
-            vus: 1,
-            limit: Limit::Iterations(1),
+        Self {
+            model: LoadModel::Closed(Closed {
+                vus: Profile::constant(1.0, None),
+                iterations: Some(1),
+            }),
+            warmup: Warmup::None,
             graceful_stop: GRACEFUL_STOP,
-        })
-    }
-
-    /// The model as a curve.
-    pub fn curve(&self) -> &dyn VuCurve {
-        match self {
-            Self::Closed(closed) => closed,
         }
     }
 
-    /// How long iterations in flight may go on after a stop.
-    pub fn graceful_stop(&self) -> Duration {
-        match self {
-            Self::Closed(closed) => closed.graceful_stop,
+    /// About how many iterations run at the same time at the most: the VUs, or the arrivals of one
+    /// second up to a hundred. For what has to be prepared.
+    pub fn at_once(&self) -> u32 {
+        match &self.model {
+            LoadModel::Closed(closed) => closed.most(),
+            LoadModel::Open(open) => (1..100)
+                .find(|count| f64::from(*count) >= open.rate.highest())
+                .unwrap_or(100)
+                .min(open.max_in_flight),
         }
     }
 
-    /// Reads `load`; everything that is wrong with it is reported.
-    pub fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let fields = Fields::of(node, &SHAPE, problems)?;
-        fields.at_most_one_of(&["iterations", "duration"], problems);
-        let graceful_stop = fields
-            .quantity::<HumanDuration>("gracefulStop", problems)
-            .map_or(GRACEFUL_STOP, |duration| duration.0);
-        let vus: Option<Spanned<u32>> = fields.required("vus", problems);
-        let iterations: Option<Spanned<u64>> = fields.optional("iterations", problems);
-        let duration = fields.quantity::<HumanDuration>("duration", problems);
-        for (name, node) in [
-            ("vus", fields.node("vus")),
-            ("iterations", fields.node("iterations")),
-        ] {
-            if let Some(node) =
-                node.filter(|node| node.as_scalar().is_some_and(|s| &*s.text == "0"))
-            {
-                let message = format!("`{name}: 0` does nothing");
-                problems.push(Diagnostic::error(Code::BadValue, node.span, message));
-                return None;
-            }
-        }
-        let vus = vus?;
-        if let Some(iterations) =
-            iterations.filter(|iterations| u64::from(vus.value) > iterations.value)
-        {
-            problems.push(
-                Diagnostic::error(
-                    Code::Combination,
-                    iterations.span,
-                    format!(
-                        "{} VUs share {} iterations: some VUs would never run",
-                        vus.value, iterations.value
-                    ),
-                )
-                .label("fewer than `vus`")
-                .help("`iterations` is the total of the cell: for 10 each, write 10 × `vus`"),
-            );
-            return None;
-        }
-        let limit = match (iterations, duration) {
-            (Some(iterations), _) => Limit::Iterations(iterations.value),
-            (None, Some(duration)) => Limit::Duration(duration.0),
-            (None, None) if fields.has("iterations") || fields.has("duration") => return None,
-            (None, None) => Limit::Iterations(u64::from(vus.value)),
-        };
-        Some(Self::Closed(Closed {
-            vus: vus.value,
-            limit,
-            graceful_stop,
-        }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::{SourceFile, yaml};
-
-    fn decode(text: &str) -> (Option<LoadModel>, Vec<String>) {
-        let file = SourceFile::from_text("t.yaml", text);
-        let mut problems = Problems::new();
-        let node = yaml::parse(&file, &mut problems);
-        let load = node.and_then(|node| LoadModel::decode(&node, &mut problems));
-        (
-            load,
-            problems
-                .iter()
-                .map(|problem| problem.message.clone())
-                .collect(),
-        )
-    }
-
-    #[test]
-    fn vus_with_iterations_or_a_duration_are_read() {
-        let closed = |text: &str| match decode(text) {
-            (Some(LoadModel::Closed(closed)), problems) => {
-                assert_eq!(problems, Vec::<String>::new());
-                closed
-            }
-            (None, problems) => panic!("{problems:?}"),
-        };
-        assert_eq!(
-            closed("{ vus: 20, iterations: 100 }").limit,
-            Limit::Iterations(100)
-        );
-        assert_eq!(
-            closed("{ vus: 2, duration: 1m }").limit,
-            Limit::Duration(Duration::from_secs(60))
-        );
-        assert_eq!(closed("{ vus: 3 }").limit, Limit::Iterations(3));
-        assert_eq!(
-            closed("{ vus: 3, gracefulStop: 5s }").graceful_stop,
-            Duration::from_secs(5)
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_is_told() {
-        for (text, problem) in [
-            ("{ iterations: 5 }", "load needs the field `vus`"),
-            ("{ vus: 0 }", "`vus: 0` does nothing"),
-            (
-                "{ vus: 9, iterations: 5 }",
-                "9 VUs share 5 iterations: some VUs would never run",
-            ),
-            (
-                "{ vus: 1, iterations: 5, duration: 1s }",
-                "load has both `iterations` and `duration`",
-            ),
-            ("{ rate: 5/s }", "`rate` is not supported yet in load"),
-            ("{ vus: 1, duration: 5 }", "`5` has no unit"),
-        ] {
-            let (_, problems) = decode(text);
-            assert!(
-                problems.iter().any(|found| found == problem),
-                "{text}: {problems:?}"
-            );
+    /// Iterations that are to be run, warm-up included, if that is known before.
+    pub fn planned(&self) -> Option<u64> {
+        match &self.model {
+            LoadModel::Closed(closed) => match closed.end() {
+                End::Iterations(total) => Some(total),
+                End::At(_) => None,
+            },
+            LoadModel::Open(open) => open.planned(),
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct CellCounts {
     pub failed: u64,
     /// Stopped before their end.
     pub interrupted: u64,
+    /// Due, but without room; not run.
+    pub dropped: u64,
 }
 
 /// The series of one cell.

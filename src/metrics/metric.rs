@@ -90,6 +90,8 @@ metrics! {
     GroupDuration = ("group_duration", Trend, Nanoseconds);
     /// One iteration from its planned start to the end of its steps, clean-up not counted.
     IterationDuration = ("iteration_duration", Trend, Nanoseconds);
+    /// One iteration from its actual start to the end of its steps: without what it waited for.
+    IterationServiceDuration = ("iteration_service_duration", Trend, Nanoseconds);
     /// Actual minus planned start of an iteration.
     IterationStartDelay = ("iteration_start_delay", Trend, Nanoseconds);
     /// Clean-up of one iteration.
@@ -100,6 +102,10 @@ metrics! {
     Failures = ("failures", Counter, Count);
     /// Iterations that were stopped before their end.
     InterruptedIterations = ("interrupted_iterations", Counter, Count);
+    /// Iterations that were due and found no room (`maxInFlight`); they were not run.
+    DroppedIterations = ("dropped_iterations", Counter, Count);
+    /// Iterations of the warm-up, which no other metric counts.
+    WarmupIterations = ("warmup_iterations", Counter, Count);
     /// Tries of steps: one each, more with `retries` or `eventually`.
     Attempts = ("attempts", Counter, Count);
     /// Sandboxes that came from a warm pool.

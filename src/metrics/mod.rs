@@ -1,13 +1,13 @@
 //! Samples in, summary out; no I/O.
 //!
 //! ```text
-//! Sample ──► Recorder (one per VU, a buffer) ──after each iteration──► Aggregate (one per cell)
+//! Sample ──► Recorder (one per VU or slot)   ──after each iteration──► Aggregate (one per cell)
 //!                                                                          │ histograms per series
 //!                                                                          ▼
 //!                                                                       Summary
 //! ```
 //!
-//! A VU writes into its own buffer: no lock and no allocation per sample. The buffer is emptied into
+//! An iteration writes into a buffer that is its own while it runs: no lock and no allocation per sample. The buffer is emptied into
 //! the cell's histograms between iterations, so memory depends on series, never on samples.
 
 mod aggregate;
@@ -23,7 +23,7 @@ mod warning;
 pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
 pub use histogram::{Histogram, HistogramError};
 pub use metric::{Kind, Metric, Unit};
-pub use recorder::{Recorder, StepIndex};
+pub use recorder::{Figures, Recorder, StepIndex};
 pub use summary::{
     CellSummary, FailureGroup, Leaks, MetricSummary, Place, RunInfo, Statistics, Summary, Verdict,
 };

@@ -28,6 +28,16 @@ pub(super) enum Value {
     Count(u64),
 }
 
+/// Whether what is recorded counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Figures {
+    /// It does.
+    #[default]
+    Counted,
+    /// It does not: warm-up. Only the number of such iterations is kept.
+    LeftOut,
+}
+
 /// How many samples are kept before they must be handed over: a few iterations' worth.
 const CAPACITY: usize = 512;
 
@@ -36,6 +46,7 @@ const CAPACITY: usize = 512;
 pub struct Recorder {
     buffer: Vec<Sample>,
     aggregate: SharedAggregate,
+    figures: Figures,
 }
 
 impl Recorder {
@@ -44,7 +55,17 @@ impl Recorder {
         Self {
             buffer: Vec::with_capacity(CAPACITY),
             aggregate,
+            figures: Figures::Counted,
         }
+    }
+
+    /// A new iteration begins.
+    pub fn begin(&mut self, figures: Figures) {
+        self.figures = Figures::Counted;
+        if figures == Figures::LeftOut {
+            self.count(Metric::WarmupIterations, None, 1);
+        }
+        self.figures = figures;
     }
 
     /// Records a duration.
@@ -66,6 +87,9 @@ impl Recorder {
     }
 
     fn push(&mut self, sample: Sample) {
+        if self.figures == Figures::LeftOut {
+            return;
+        }
         if self.buffer.len() == CAPACITY {
             self.flush();
         }
@@ -127,6 +151,20 @@ mod tests {
         drop(busy);
         recorder.hand_over();
         assert_eq!(aggregate.lock().counter(Metric::Iterations), 1);
+    }
+
+    #[test]
+    fn a_warm_up_is_counted_and_its_figures_are_left_out() {
+        let aggregate = SharedAggregate::default();
+        let mut recorder = Recorder::new(aggregate.clone());
+        for figures in [Figures::LeftOut, Figures::LeftOut, Figures::Counted] {
+            recorder.begin(figures);
+            recorder.time(Metric::ExecDuration, None, Duration::from_secs(1));
+        }
+        drop(recorder);
+        let aggregate = aggregate.lock();
+        assert_eq!(aggregate.counter(Metric::WarmupIterations), 2);
+        assert_eq!(aggregate.trend(Metric::ExecDuration).count(), 1);
     }
 
     #[test]

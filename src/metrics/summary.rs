@@ -92,9 +92,12 @@ pub struct CellSummary {
     pub matrix: BTreeMap<String, String>,
     /// Its verdict.
     pub verdict: Verdict,
-    /// Virtual users.
+    /// Its load model in words: `20 VUs`, `50/s`.
+    #[serde(default)]
+    pub load: String,
+    /// Virtual users; of an open model: the most iterations at the same time.
     pub vus: u32,
-    /// Iterations that were asked for; absent when a duration was.
+    /// Iterations that were asked for, warm-up included; absent when that is not known before.
     pub iterations_planned: Option<u64>,
     /// Iterations that passed.
     pub iterations_passed: u64,
@@ -102,6 +105,12 @@ pub struct CellSummary {
     pub iterations_failed: u64,
     /// Iterations that were stopped before their end.
     pub iterations_interrupted: u64,
+    /// Iterations that were due and found no room; not run.
+    #[serde(default)]
+    pub iterations_dropped: u64,
+    /// How many of all were warm-up, whose figures are left out.
+    #[serde(default)]
+    pub iterations_warmup: u64,
     /// From the first iteration's start to the last one's end, in milliseconds.
     pub duration_ms: u64,
     /// Every series.
@@ -128,7 +137,8 @@ impl CellSummary {
         self.iterations_passed = counts.passed;
         self.iterations_failed = counts.failed;
         self.iterations_interrupted = counts.interrupted;
-        let all = counts.passed + counts.failed;
+        self.iterations_dropped = counts.dropped;
+        let all = counts.passed + counts.failed + counts.dropped;
         let missing = self.iterations_planned.is_some_and(|planned| all < planned);
         self.verdict = if counts.failed > 0 {
             Verdict::Failed

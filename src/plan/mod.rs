@@ -17,7 +17,7 @@ pub use resolve::{Overrides, resolve};
 pub use seed::Seed;
 
 use crate::expr::Bindings;
-use crate::load::LoadModel;
+use crate::load::Load;
 use crate::metrics::{Series, Threshold};
 use crate::source::SourceFile;
 use crate::step::{Action, Step, StepTarget};
@@ -71,9 +71,11 @@ pub struct Cell {
     /// The limits for its metrics and the series that they are about.
     pub thresholds: Vec<(Threshold, Series)>,
     /// How many iterations, how many at a time.
-    pub load: LoadModel,
+    pub load: Load,
     /// Whether the file says `load`: then the cell has the machine to itself.
     pub exclusive: Exclusive,
+    /// When its scenario starts, counted from the start of the loads; see [`Plan::on_one_timeline`].
+    pub start_time: Option<Duration>,
     /// The longest that one iteration may take, clean-up not counted.
     pub timeout: Duration,
     /// What names mean in it.
@@ -87,6 +89,14 @@ pub enum Exclusive {
     Yes,
     /// Beside others, up to [`Plan::jobs`].
     No,
+}
+
+impl Plan {
+    /// Whether the scenarios with `load` run beside each other: a file that says when one of them
+    /// starts means them to. Cells of the same scenario still run one after the other.
+    pub fn on_one_timeline(&self) -> bool {
+        self.cells.iter().any(|cell| cell.start_time.is_some())
+    }
 }
 
 impl Cell {

@@ -10,7 +10,7 @@ use super::seed::Seed;
 use super::target::Layers;
 use super::{Cell, Exclusive, Plan, defaults, select};
 use crate::expr::{Bindings, Value};
-use crate::load::LoadModel;
+use crate::load::Load;
 use crate::metrics::{Series, Threshold};
 use crate::scenario::{Scenario, ScenarioFile, series};
 use crate::source::{Code, Diagnostic, Problems, SourceFile};
@@ -221,12 +221,13 @@ fn cell(
             .iter()
             .map(|(name, value)| (name.value.to_string(), value.to_string()))
             .collect(),
-        exclusive: if scenario.load.is_some() {
+        exclusive: if scenario.load.is_some() || scenario.start_time.is_some() {
             Exclusive::Yes
         } else {
             Exclusive::No
         },
-        load: scenario.load.clone().unwrap_or_else(LoadModel::once),
+        load: scenario.load.clone().unwrap_or_else(Load::once),
+        start_time: scenario.start_time,
         timeout,
         bindings: Arc::new(bindings),
     })

@@ -26,11 +26,14 @@ fn fixed() -> Summary {
             cell: format!("full-life[mode={mode}]"),
             matrix: BTreeMap::from([("mode".to_owned(), mode.to_owned())]),
             verdict: Verdict::Passed,
+            load: "2 VUs".to_owned(),
             vus: 2,
             iterations_planned: Some(20),
             iterations_passed: 0,
             iterations_failed: 0,
             iterations_interrupted: 0,
+            iterations_dropped: 0,
+            iterations_warmup: 0,
             duration_ms: 1_234 * factor,
             metrics: aggregate.lock().metrics(&names),
         };
@@ -44,7 +47,7 @@ fn fixed() -> Summary {
     let some = CellCounts {
         passed: 17,
         failed: 3,
-        interrupted: 0,
+        ..CellCounts::default()
     };
     Summary {
         format_version: 1,

@@ -8,7 +8,7 @@ use crate::metrics::{CellSummary, FailureGroup, Metric, Outcome, Summary, Verdic
 use crate::metrics::{MetricSummary, Statistics};
 
 /// The metrics that the table shows, in this order, where there are samples.
-pub(super) const ROWS: [(&str, &str); 16] = [
+pub(super) const ROWS: [(&str, &str); 17] = [
     ("sandbox_create_ack_duration", "create: acknowledged"),
     ("sandbox_bound_duration", "create: bound"),
     ("sandbox_ready_duration", "create: ready"),
@@ -23,6 +23,7 @@ pub(super) const ROWS: [(&str, &str); 16] = [
     ("wait_duration", "wait"),
     ("group_duration", "group"),
     ("iteration_duration", "iteration"),
+    ("iteration_service_duration", "iteration: service"),
     ("iteration_start_delay", "start delay"),
     ("cleanup_duration", "clean-up"),
 ];
@@ -161,14 +162,16 @@ fn failure_block(out: &mut String, failure: &FailureGroup, colour: Colour) -> st
 
 fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Result {
     let counts = format!(
-        "{} passed{}{}",
+        "{} passed{}{}{}{}",
         cell.iterations_passed,
         some(cell.iterations_failed, "failed"),
         some(cell.iterations_interrupted, "stopped"),
+        some(cell.iterations_dropped, "dropped"),
+        some(cell.iterations_warmup, "of them warm-up"),
     );
     writeln!(
         out,
-        "{} {}  {} VU{}  iterations: {counts}  {}",
+        "{} {}  {}  iterations: {counts}  {}",
         match cell.verdict {
             Verdict::Passed if cell.counter(Metric::FlakyIterations) > 0 => {
                 colour.paint(YELLOW, "FLAKY")
@@ -178,8 +181,7 @@ fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Resu
             }
         },
         colour.paint(BOLD, &cell.cell),
-        cell.vus,
-        if cell.vus == 1 { "" } else { "s" },
+        cell.load,
         seconds(cell.duration_ms),
     )?;
     let whole = whole_cell(cell);

@@ -7,7 +7,7 @@ use super::matrix::Matrix;
 use super::target::Target;
 use super::threshold::DeclaredThreshold;
 use crate::expr::{Expression, Operand};
-use crate::load::LoadModel;
+use crate::load::Load;
 use crate::source::yaml::Key;
 use crate::source::{Span, Spanned};
 use crate::step::Step;
@@ -43,9 +43,12 @@ pub struct Scenario {
     /// The steps of one iteration; at least one.
     pub steps: Vec<Step>,
     /// The load; without it one VU does one iteration.
-    pub load: Option<LoadModel>,
+    pub load: Option<Load>,
     /// The longest that one iteration may take, clean-up not counted.
     pub timeout: Option<Duration>,
+    /// When it starts, counted from the start of the loads. If any scenario of the file has one, the
+    /// scenarios with `load` run beside each other, otherwise one after the other.
+    pub start_time: Option<Duration>,
     /// Steps that run after every iteration, even a failed or cancelled one.
     pub finally: Vec<Step>,
     /// Steps before the first iteration of a cell; if they fail, no iteration runs.

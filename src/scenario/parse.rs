@@ -6,7 +6,7 @@ use super::matrix;
 use super::target::Target;
 use super::threshold::{self, DeclaredThreshold};
 use crate::expr::Operand;
-use crate::load::LoadModel;
+use crate::load::Load;
 use crate::source::yaml::{self, Key, Node};
 use crate::source::{
     Code, Diagnostic, Fields, Problems, Shape, SourceFile, Spanned, read_map, wrong_type,
@@ -39,6 +39,7 @@ const SCENARIO: Shape = Shape {
         "load",
         "timeout",
         "finally",
+        "startTime",
         "setup",
         "teardown",
         "retries",
@@ -46,7 +47,7 @@ const SCENARIO: Shape = Shape {
         "if",
         "thresholds",
     ],
-    later: &["compare", "data", "startTime"],
+    later: &["compare", "data"],
     help: None,
 };
 
@@ -162,9 +163,12 @@ fn scenario(id: &Key, node: &Node, problems: &mut Problems) -> Option<Scenario> 
         steps: list.map(|node| steps(node, problems)).unwrap_or_default(),
         load: fields
             .node("load")
-            .and_then(|node| LoadModel::decode(node, problems)),
+            .and_then(|node| Load::decode(node, problems)),
         timeout: fields
             .quantity::<HumanDuration>("timeout", problems)
+            .map(|duration| duration.0),
+        start_time: fields
+            .quantity::<HumanDuration>("startTime", problems)
             .map(|duration| duration.0),
         finally: list_of_steps(&fields, "finally", problems),
         setup: list_of_steps(&fields, "setup", problems),

@@ -4,7 +4,7 @@
 Each client runs the lifecycle in every mode that it has, against `sandbench cluster up`. The verdicts
 are printed as a table of client x mode x check; the exit status is 1 if one failed or is missing.
 
-  tests/interop/run.py --sandbench target/release/sandbench --work DIR [--only TEXT]
+  tests/interop/run.py --sandbench target/release/sandbench --work DIR [--only TEXT] [--serving VERSIONS]
 
 `--work` keeps the installed clients, so that a second run starts at once. A client that cannot be
 installed is a failure.
@@ -137,7 +137,7 @@ def python_row(python, version, mode, asynchronous, cluster):
 
 def python_rows(options, work):
     for version, served in PYTHON_SDKS.items():
-        if not wanted(options, f"Python SDK {version}"):
+        if not wanted(options, f"Python SDK {version}", served):
             continue
         python = install_python(version, work)
         with contextlib.closing(Ending(Cluster(options, work, served))) as ending:
@@ -164,7 +164,7 @@ def reported(command, env, checks):
 
 def kubernetes_rows(options, work):
     for version in PYTHON_SDKS.values():
-        if not wanted(options, f"Python kubernetes {version}"):
+        if not wanted(options, f"Python kubernetes {version}", version):
             continue
         python = install_python("1.0.8", work)
         with contextlib.closing(Ending(Cluster(options, work, version))) as ending:
@@ -196,7 +196,7 @@ def our_row(options, cluster, name, mode, api_url):
 
 def our_rows(options, work):
     for versions in ("v1beta1", "v1alpha1,v1beta1", "v1alpha1"):
-        if not wanted(options, f"sandbench {versions}"):
+        if not wanted(options, f"sandbench {versions}", versions):
             continue
         with contextlib.closing(Ending(Cluster(options, work, versions))) as ending:
             for mode in OUR_MODES:
@@ -241,7 +241,7 @@ def wait_for_ready(url, process):
 
 
 def router_rows(options, work):
-    if not wanted(options, "upstream's router"):
+    if not wanted(options, "upstream's router", "v1beta1"):
         return
     with contextlib.closing(Ending(Cluster(options, work, "v1beta1"))) as ending:
         with upstream_router(work, ending.cluster) as url:
@@ -258,7 +258,7 @@ def build_go(work, name, package, *flags):
 
 
 def go_rows(options, work):
-    if not wanted(options, "Go SDK"):
+    if not wanted(options, "Go SDK", "v1beta1"):
         return
     package = "sigs.k8s.io/agent-sandbox/clients/go/sandbox"
     program = build_go(work, "go-sdk.test", package, "-tags", "integration")
@@ -293,8 +293,8 @@ class Ending:
         self.cluster.end()
 
 
-def wanted(options, name):
-    return options.only.lower() in name.lower()
+def wanted(options, name, served):
+    return options.only.lower() in name.lower() and options.serving in ("", served)
 
 
 def table(rows):
@@ -313,7 +313,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--sandbench", required=True, type=lambda text: str(pathlib.Path(text).resolve()))
     parser.add_argument("--work", required=True, type=lambda text: pathlib.Path(text).resolve())
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="clients with this in their name")
+    parser.add_argument("--serving", default="", help="only on clusters that serve these API versions")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     rows = []

@@ -8,6 +8,7 @@ mod object_path;
 mod patch;
 mod port_forward;
 mod request;
+mod spdy;
 mod status;
 mod table;
 mod validate;

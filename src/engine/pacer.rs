@@ -1,0 +1,167 @@
+//! [`Pacer`]: tells when arrivals are due, more exactly than the runtime's timers.
+//!
+//! The runtime's timer wheel turns once per millisecond. A thread of its own sleeps in the kernel until
+//! the next arrival is due, never spins, and tells by a counter: arrivals that are due together are told
+//! at once, and nothing is queued. It looks for a stop a few times a second.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::thread::Timespec;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The longest sleep: a stop is seen after that.
+const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+
+/// What the pacing thread and its listener share. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pacer(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    due: AtomicU64,
+    over: AtomicBool,
+    stopped: AtomicBool,
+    wake: Notify,
+}
+
+impl Pacer {
+    /// How many arrivals are due by now.
+    pub(super) fn due(&self) -> u64 {
+        self.0.due.load(Ordering::Acquire)
+    }
+
+    /// Whether no further arrival will be due.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::Acquire)
+    }
+
+    /// Waits for more arrivals or the end.
+    ///
+    /// # Cancel safety
+    /// Safe: a wake-up that nobody waited for is kept.
+    pub(super) async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+
+    /// Ends the thread soon.
+    pub(super) fn stop(&self) {
+        self.0.stopped.store(true, Ordering::Release);
+    }
+
+    /// Paces until the offsets end or it is stopped. Blocks its thread.
+    pub(super) fn pace(&self, started: Instant, offsets: impl Iterator<Item = Duration>) {
+        let slack = fine_timers();
+        let mut due = 0;
+        for offset in offsets {
+            let planned = started + offset;
+            if Instant::now() < planned {
+                self.tell(due);
+            }
+            if !self.sleep_until(planned) {
+                break;
+            }
+            due += 1;
+        }
+        self.0.over.store(true, Ordering::Release);
+        self.tell(due);
+        restore_timers(slack);
+    }
+
+    fn tell(&self, due: u64) {
+        let before = self.0.due.swap(due, Ordering::AcqRel);
+        if before != due || self.is_over() {
+            self.0.wake.notify_one();
+        }
+    }
+
+    /// Whether it was not stopped in between.
+    fn sleep_until(&self, planned: Instant) -> bool {
+        loop {
+            if self.0.stopped.load(Ordering::Acquire) {
+                return false;
+            }
+            let left = planned.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            let Ok(sleep) = Timespec::try_from(left.min(LONGEST_SLEEP)) else {
+                return false;
+            };
+            // A signal may end a sleep early; another one follows.
+            if let rustix::thread::NanosleepRelativeResult::Err(_) =
+                rustix::thread::nanosleep(&sleep)
+            {
+                return false;
+            }
+        }
+    }
+}
+
+/// Asks the kernel not to round this thread's timers (it adds up to 50 µs); gives what was before.
+#[cfg(target_os = "linux")]
+fn fine_timers() -> Option<NonZeroU64> {
+    let before = rustix::thread::current_timer_slack().ok()?;
+    rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).ok()?;
+    NonZeroU64::new(before)
+}
+
+#[cfg(target_os = "linux")]
+fn restore_timers(slack: Option<NonZeroU64>) {
+    if rustix::thread::set_current_timer_slack(slack).is_err() {
+        tracing::debug!("the timer slack of a thread could not be restored");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fine_timers() -> Option<NonZeroU64> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn restore_timers(_slack: Option<NonZeroU64>) {}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_arrival_is_told_before_it_is_due_and_none_is_lost() {
+        let pacer = Pacer::default();
+        let started = Instant::now();
+        let offsets = (0..200_u64).map(|index| Duration::from_micros(index * 300));
+        let mut threads = JoinSet::new();
+        let thread = pacer.clone();
+        threads.spawn_blocking(move || thread.pace(started, offsets));
+        let mut seen = 0;
+        while seen < 200 {
+            pacer.woken().await;
+            let due = pacer.due();
+            assert!(due >= seen);
+            if due > 0 {
+                assert!(started.elapsed() >= Duration::from_micros((due - 1) * 300));
+            }
+            seen = due;
+        }
+        threads.join_next().await.unwrap().unwrap();
+        assert!(pacer.is_over());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stop_ends_a_thread_that_has_nothing_to_do_for_long() {
+        let pacer = Pacer::default();
+        let started = Instant::now();
+        let mut threads = JoinSet::new();
+        let thread = pacer.clone();
+        let far = std::iter::once(Duration::from_secs(3600));
+        threads.spawn_blocking(move || thread.pace(started, far));
+        pacer.stop();
+        threads.join_next().await.unwrap().unwrap();
+        assert!(pacer.is_over() && pacer.due() == 0);
+    }
+}
