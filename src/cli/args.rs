@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok · 1 internal fault · 2 wrong command line · 4 nothing ran · \
-96 cluster or set-up · 100 a step or expectation failed · 101 something was left behind · \
+96 cluster or set-up · 99 a threshold does not hold · 100 a step or expectation failed · 101 something was left behind · \
 104 invalid scenario file · 105 interrupted";
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +29,10 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Validate scenario files without running them
     Check(CheckArguments),
+    /// List the scenarios of files and how many cells each has
+    List(CheckArguments),
+    /// Explain a topic (`steps`, `metrics`, `contexts`, `exit-codes`), an action or a metric
+    Explain(ExplainArguments),
     /// The loopback cluster: Kubernetes API, controllers, gateway, router and runtimes on 127.0.0.0/8
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -73,6 +77,13 @@ pub(super) struct CheckArguments {
     /// Scenario files
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// A topic, an action or a metric; without it the topics are listed
+    #[arg(value_name = "TOPIC")]
+    pub(super) topic: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,7 +15,8 @@ use super::failure::Failures;
 use super::fixture;
 use crate::client::Client;
 use crate::metrics::{
-    CellSummary, FORMAT_VERSION, Leaks, RunInfo, SharedAggregate, Summary, Verdict, Warning,
+    CellSummary, FORMAT_VERSION, Leaks, RunInfo, SharedAggregate, Summary, ThresholdResult,
+    Verdict, Warning,
 };
 use crate::plan::{Cell, Exclusive, Plan};
 
@@ -97,9 +98,15 @@ pub async fn run(
             events: events.dropped(),
         });
     }
+    let thresholds = judge(plan, &cells);
+    let verdict = match verdict(&cells, &cancel) {
+        Verdict::Passed if thresholds.iter().any(ThresholdResult::is_failed) => Verdict::Failed,
+        verdict => verdict,
+    };
     Ok(Summary {
         format_version: FORMAT_VERSION,
-        verdict: verdict(&cells, &cancel),
+        verdict,
+        thresholds,
         run: info,
         cells,
         failures: failures.finish(),
@@ -161,6 +168,18 @@ async fn side_by_side(
             }
         }
     }
+}
+
+/// Every threshold of every cell, in the order of the file.
+fn judge(plan: &Plan, cells: &[CellSummary]) -> Vec<ThresholdResult> {
+    let mut results = Vec::new();
+    for summary in cells {
+        let cell = plan.cells.iter().find(|cell| cell.name == summary.cell);
+        for (threshold, series) in cell.into_iter().flat_map(|cell| &cell.thresholds) {
+            results.push(threshold.judge(summary, series));
+        }
+    }
+    results
 }
 
 fn verdict(cells: &[CellSummary], cancel: &Cancel) -> Verdict {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::aggregate::CellCounts;
 use super::histogram::Histogram;
 use super::metric::{Kind, Metric, Unit};
+use super::threshold::ThresholdResult;
 use super::warning::Warning;
 
 /// The version of the result's format; raised when a field changes its meaning.
@@ -24,6 +25,9 @@ pub struct Summary {
     pub run: RunInfo,
     /// One entry per cell, in the order of the file.
     pub cells: Vec<CellSummary>,
+    /// Every threshold in every cell that it is about.
+    #[serde(default)]
+    pub thresholds: Vec<ThresholdResult>,
     /// Failures by place and cause, most frequent first.
     pub failures: Vec<FailureGroup>,
     /// What was left behind.

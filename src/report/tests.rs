@@ -47,8 +47,7 @@ fn fixed() -> Summary {
     let some = CellCounts {
         passed: 17,
         failed: 3,
-        interrupted: 0,
-        dropped: 0,
+        ..CellCounts::default()
     };
     Summary {
         format_version: 1,
@@ -70,6 +69,7 @@ fn fixed() -> Summary {
             vars: BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]),
         },
         cells: vec![cell("gateway", 1, all), cell("tunnel", 2, some)],
+        thresholds: Vec::new(),
         failures: vec![FailureGroup {
             cell: "full-life[mode=tunnel]".to_owned(),
             step: "read".to_owned(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Colour, side_by_side};
-use crate::metrics::{CellSummary, FailureGroup, Metric, Summary, Verdict};
+use crate::metrics::{CellSummary, FailureGroup, Metric, Outcome, Summary, Verdict};
 use crate::metrics::{MetricSummary, Statistics};
 
 /// The metrics that the table shows, in this order, where there are samples.
@@ -53,6 +53,17 @@ fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::R
     head(out, summary, colour)?;
     for warning in &summary.warnings {
         writeln!(out, "{} {warning}", colour.paint(YELLOW, "note:"))?;
+    }
+    for threshold in &summary.thresholds {
+        let mark = match threshold.outcome {
+            Outcome::Held => colour.paint(GREEN, "held"),
+            Outcome::Failed | Outcome::NoSamples => colour.paint(RED, "MISSED"),
+        };
+        let measured = threshold
+            .measured
+            .map_or_else(|| "no samples".to_owned(), |measured| measured.to_string());
+        let (text, cell) = (&threshold.threshold, &threshold.cell);
+        writeln!(out, "{mark} {text}  measured {measured}  {cell}")?;
     }
     for failure in &summary.failures {
         writeln!(out)?;
