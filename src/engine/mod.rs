@@ -18,6 +18,7 @@ mod event;
 mod failure;
 mod iteration;
 mod open_loop;
+mod own_health;
 mod pacer;
 mod run;
 mod stop;

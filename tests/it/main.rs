@@ -12,6 +12,7 @@ mod cancel;
 mod cli;
 mod cluster;
 mod faults;
+mod honest;
 mod invalid;
 mod kubectl;
 mod program;
