@@ -3,6 +3,7 @@
 //! One set of types serves `v1alpha1` (`spec.sandboxTemplateRef`) and `v1beta1`
 //! (`spec.warmPoolRef`). Source: the custom resource definitions of kubernetes-sigs/agent-sandbox.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,47 @@ pub struct ClaimSpec {
         deserialize_with = "null_is_default"
     )]
     pub volume_claim_templates: Vec<VolumeClaimTemplate>,
+    /// Labels and annotations of the Pod's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub additional_pod_metadata: Option<PodMetadata>,
+    /// Environment variables of the claim's own. Forces a cold start.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_is_default"
+    )]
+    pub env: Vec<EnvVar>,
+}
+
+/// What a claim adds to the metadata of its Pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PodMetadata {
+    /// Labels, by key.
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "null_is_default"
+    )]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations, by key.
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "null_is_default"
+    )]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// An environment variable of a claim.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EnvVar {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    #[serde(deserialize_with = "null_is_default")]
+    pub value: String,
+    /// Which container gets it; the controller's choice if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_name: Option<String>,
 }
 
 /// A volume that a sandbox gets of its own.

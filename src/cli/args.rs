@@ -1,9 +1,12 @@
 //! The command line as people type it. Every flag has a `SANDBENCH_…` variable.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::loopback::Fault;
 
 /// Verify, load-test and compare Kubernetes Agent Sandboxes.
 #[derive(Debug, Parser)]
@@ -40,6 +43,10 @@ pub(super) struct RunArguments {
     /// inside a pod) or `context:NAME`
     #[arg(long, env = "SANDBENCH_CLUSTER", default_value = "loopback")]
     pub(super) cluster: ClusterChoice,
+    /// Name server of the cluster, `ADDRESS:PORT`, for the mode `in-cluster` where this machine does
+    /// not resolve the cluster's names; by default the system's
+    #[arg(long, env = "SANDBENCH_DNS", value_name = "ADDRESS")]
+    pub(super) dns: Option<SocketAddr>,
     /// Run only these scenarios or cells: `NAME` or `NAME[axis=value]`; repeatable
     #[arg(long, value_name = "SELECTION")]
     pub(super) only: Vec<String>,
@@ -88,6 +95,10 @@ pub(super) struct UpArguments {
     /// Time that the controller takes to adopt a warm sandbox; written as for `--pod-start-delay`
     #[arg(long, value_name = "DELAY", env = "SANDBENCH_ADOPTION_DELAY")]
     pub(super) adoption_delay: Option<String>,
+    /// Play a fault, `PLACE=EFFECT[@SHARE][*TIMES]`: `api.create.sandboxclaims=429(1s)*3`,
+    /// `api.watch=drop(2)`, `router=502@5%`, `runtime.execute=stall*1`; repeatable
+    #[arg(long, value_name = "FAULT")]
+    pub(super) fault: Vec<Fault>,
     /// End when standard input closes, and speak JSON on standard output (`run` uses it)
     #[arg(long, hide = true)]
     pub(super) attached: bool,

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::signal::Signals;
 use super::{Look, check, progress, target};
 use crate::engine::{self, CancelHandle, EngineError, Events, RunFacts};
-use crate::metrics::{Reliability, RunInfo, Summary, Verdict};
+use crate::metrics::{Metric, Reliability, RunInfo, Summary, Verdict};
 use crate::plan::{self, Overrides, Plan};
 use crate::report::{Format, Out};
 
@@ -128,6 +128,13 @@ async fn one(
     if handle.listen().reason().is_some() {
         reasons.push(Exit::Interrupted);
     }
+    if summary
+        .cells
+        .iter()
+        .any(|cell| cell.counter(Metric::SetupFailures) > 0)
+    {
+        reasons.push(Exit::Setup);
+    }
     if summary.verdict == Verdict::Failed {
         reasons.push(Exit::Failed);
     }
@@ -166,7 +173,7 @@ async fn work(
     handle: &CancelHandle,
 ) -> Result<Summary, Failure> {
     let mut cancel = handle.listen();
-    let target = target::open(&arguments.cluster, plan, &mut cancel).await?;
+    let target = target::open(arguments, plan, &mut cancel).await?;
     let api_version = target
         .clients
         .values()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::args::ClusterChoice;
+use super::args::{ClusterChoice, RunArguments};
 use super::child::LoopbackChild;
 use super::failure::Failure;
 use super::provision::{Wanted, provision};
@@ -29,11 +29,11 @@ pub(super) struct Target {
 /// A loopback cluster that was started is ended again when anything after that fails, or when the
 /// run is interrupted.
 pub(super) async fn open(
-    choice: &ClusterChoice,
+    arguments: &RunArguments,
     plan: &Plan,
     cancel: &mut Cancel,
 ) -> Result<Target, Failure> {
-    let child = match choice {
+    let child = match arguments.cluster {
         ClusterChoice::Loopback => Some(
             LoopbackChild::start()
                 .await
@@ -42,7 +42,7 @@ pub(super) async fn open(
         ClusterChoice::Current | ClusterChoice::Context(_) => None,
     };
     let opened = tokio::select! {
-        opened = clients(choice, child.as_ref(), plan) => opened,
+        opened = clients(arguments, child.as_ref(), plan) => opened,
         () = cancel.reached(Phase::Draining) => Err(Failure::interrupted()),
     };
     match (opened, child) {
@@ -65,11 +65,11 @@ pub(super) async fn open(
 }
 
 async fn clients(
-    choice: &ClusterChoice,
+    arguments: &RunArguments,
     child: Option<&LoopbackChild>,
     plan: &Plan,
 ) -> Result<(String, BTreeMap<String, Client>), Failure> {
-    let (name, access) = match (choice, child) {
+    let (name, access) = match (&arguments.cluster, child) {
         (ClusterChoice::Context(context), _) => (
             format!("context:{context}"),
             Access::Context(context.clone()),
@@ -101,6 +101,10 @@ async fn clients(
             Access::Loopback(config, dns) => builder.kubernetes((**config).clone()).dns(*dns),
             Access::Current => builder.infer(),
             Access::Context(context) => builder.context(context.as_str()),
+        };
+        let builder = match arguments.dns {
+            Some(server) => builder.dns(Dns::Server(server)),
+            None => builder,
         };
         let client = builder.build().await.map_err(|error| {
             let help = error.help();

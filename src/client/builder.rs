@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::cluster::{self, Api};
 use super::connect::GatewayCache;
 use super::core::{Client, Inner};
-use super::create::{is_dns_label, is_label_value};
 use super::data::{Network, Pools};
 use super::dns::Resolver;
 use super::error::BuildError;
 use super::tasks::{Gauge, Tasks};
+use super::validate::{is_dns_label, is_label_value};
 
 /// Who resolves names: of sandboxes in the cluster, of gateways and of direct URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -41,9 +41,100 @@ pub struct CreateRequest {
     pub time_to_live: Option<Duration>,
     /// Volumes of the sandbox's own; they force a cold start. Not on `v1alpha1` clusters.
     pub volumes: Vec<VolumeRequest>,
+    /// Labels of the sandbox's Pod.
+    pub pod_labels: BTreeMap<String, String>,
+    /// Annotations of the sandbox's Pod.
+    pub pod_annotations: BTreeMap<String, String>,
+    /// Environment variables of the sandbox; they force a cold start.
+    pub env: Vec<EnvRequest>,
+    /// Whether a sandbox from a warm pool will do. Default: [`WarmStart::Allowed`].
+    pub warm_start: WarmStart,
+    /// What to do if a claim of that name exists. Default: [`Existing::Refuse`].
+    pub existing: Existing,
 }
 
-/// A volume that a sandbox is to have of its own, `ReadWriteOnce`.
+/// Whether a sandbox from a warm pool will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum WarmStart {
+    /// Yes, if there is one.
+    #[default]
+    Allowed,
+    /// No: the sandbox is made for the claim. Only `v1alpha1` clusters know such a wish
+    /// (`warmpool: none`); on others, name a pool with `replicas: 0`.
+    Never,
+}
+
+/// What to do if a claim of the wanted name exists already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Existing {
+    /// Fail with [`CreateError::AlreadyExists`](super::CreateError::AlreadyExists).
+    #[default]
+    Refuse,
+    /// Use it if it is not being deleted and is made from the same pool or template. Its labels,
+    /// end of life, environment and volumes stay as they are and are not compared (as in the
+    /// Python SDK 1.0.8). Needs an explicit name.
+    Adopt,
+}
+
+/// Whether a claim was made by this client or was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClaimOrigin {
+    /// Made by [`Client::create`].
+    Created,
+    /// Found: attached to or adopted. Whoever made it should delete it.
+    Found,
+}
+
+/// An environment variable that a sandbox is to have. Its value never appears in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EnvRequest {
+    /// Its name: letters, digits, `-`, `_` and `.`, not beginning with a digit or `..`.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Which container gets it; the controller's choice if `None`.
+    pub container: Option<String>,
+}
+
+impl fmt::Debug for EnvRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnvRequest")
+            .field("name", &self.name)
+            .field("container", &self.container)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a volume can be mounted.
+#[expect(
+    clippy::enum_variant_names,
+    reason = "these are the words that Kubernetes has for them"
+)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AccessMode {
+    /// Read and written by one node.
+    ReadWriteOnce,
+    /// Read and written by one Pod.
+    ReadWriteOncePod,
+    /// Read by many nodes.
+    ReadOnlyMany,
+    /// Read and written by many nodes.
+    ReadWriteMany,
+}
+
+impl AccessMode {
+    /// The word that Kubernetes has for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadWriteOnce => "ReadWriteOnce",
+            Self::ReadWriteOncePod => "ReadWriteOncePod",
+            Self::ReadOnlyMany => "ReadOnlyMany",
+            Self::ReadWriteMany => "ReadWriteMany",
+        }
+    }
+}
+
+/// A volume that a sandbox is to have of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeRequest {
     /// Its name.
@@ -52,6 +143,20 @@ pub struct VolumeRequest {
     pub storage: String,
     /// Its storage class; the cluster's default if `None`.
     pub storage_class: Option<String>,
+    /// How it can be mounted; at least one.
+    pub access_modes: Vec<AccessMode>,
+}
+
+impl VolumeRequest {
+    /// A volume of the cluster's default storage class, `ReadWriteOnce`.
+    pub fn new(name: impl Into<String>, storage: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            storage: storage.into(),
+            storage_class: None,
+            access_modes: vec![AccessMode::ReadWriteOnce],
+        }
+    }
 }
 
 impl CreateRequest {
@@ -64,6 +169,11 @@ impl CreateRequest {
             annotations: BTreeMap::new(),
             time_to_live: None,
             volumes: Vec::new(),
+            pod_labels: BTreeMap::new(),
+            pod_annotations: BTreeMap::new(),
+            env: Vec::new(),
+            warm_start: WarmStart::Allowed,
+            existing: Existing::Refuse,
         }
     }
 }
@@ -120,6 +230,7 @@ struct Inner {
     object: Arc<SandboxClaim>,
     timings: ClaimTimings,
     subscription: Option<Subscription>,
+    origin: ClaimOrigin,
 }
 
 impl Claim {
@@ -128,18 +239,25 @@ impl Claim {
         object: SandboxClaim,
         timings: ClaimTimings,
         subscription: Option<Subscription>,
+        origin: ClaimOrigin,
     ) -> Self {
         Self(Arc::new(Inner {
             client,
             object: Arc::new(object),
             timings,
             subscription,
+            origin,
         }))
     }
 
     /// Name of the claim.
     pub fn name(&self) -> &str {
         &self.0.object.metadata.name
+    }
+
+    /// Whether this client made it or found it.
+    pub fn origin(&self) -> ClaimOrigin {
+        self.0.origin
     }
 
     /// UID of the claim.

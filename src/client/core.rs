@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::builder::ClientBuilder;
-use super::claim::{Claim, ClaimTimings, CreateRequest, ReadyClaim};
+use super::claim::{Claim, ClaimOrigin, ClaimTimings, CreateRequest, ReadyClaim};
 use super::cluster::{Api, Collection, Resource};
 use super::connect::{ConnectionMode, GatewayCache};
 use super::data::Pools;
@@ -159,7 +159,14 @@ impl Client {
         if let Some(subscription) = &subscription {
             subscription.confirm();
         }
-        Ok(Claim::new(self.clone(), object, timings, subscription))
+        let origin = ClaimOrigin::Found;
+        Ok(Claim::new(
+            self.clone(),
+            object,
+            timings,
+            subscription,
+            origin,
+        ))
     }
 
     /// Prepares a connection to a sandbox: looks up the way, and proves with one connection that

@@ -12,12 +12,17 @@ use rand::RngExt;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+use super::adopt;
 use super::claim::{
-    Claim, ClaimSource, ClaimTimings, CreateRequest, VolumeRequest, random_claim_name,
+    Claim, ClaimOrigin, ClaimSource, ClaimTimings, CreateRequest, EnvRequest, Existing,
+    VolumeRequest, WarmStart, random_claim_name,
 };
 use super::core::Client;
 use super::error::{CreateError, Delivered, KubeError};
-use crate::api::claim::{ClaimSpec, Lifecycle, NameRef, SandboxClaim, VolumeClaimTemplate};
+use super::validate::check;
+use crate::api::claim::{
+    ClaimSpec, EnvVar, Lifecycle, NameRef, PodMetadata, SandboxClaim, VolumeClaimTemplate,
+};
 use crate::api::metadata::Metadata;
 use crate::api::warm_pool::SandboxWarmPool;
 use crate::api::{ApiVersion, EXTENSIONS_GROUP, annotation, label};
@@ -26,6 +31,8 @@ use crate::api::{ApiVersion, EXTENSIONS_GROUP, annotation, label};
 const CREATED_BY: &str = "rust-client";
 /// On a claim: marks the one request that made it.
 const REQUEST: &str = "sandbench.dev/request";
+/// `v1alpha1`: the word for "do not adopt from a pool".
+const NEVER_WARM: &str = "none";
 /// Pauses before looking for a claim whose answer was lost.
 const LOOKS: [Duration; 3] = [
     Duration::ZERO,
@@ -45,86 +52,58 @@ struct Body {
 /// Carries out a request.
 pub(super) async fn create(client: &Client, request: CreateRequest) -> Result<Claim, CreateError> {
     let name = request.name.clone().unwrap_or_else(random_claim_name);
-    check(&name, &request)?;
+    check(client.api_version(), &name, &request)?;
+    let existing = request.existing;
     let subscription = client.subscribe(&name);
     let mark = format!("{:016x}", rand::rng().random::<u64>());
     let spec = spec(client, &name, &request).await?;
-    let body = body(client, &name, &mark, request, spec);
+    let body = body(client, &name, &mark, request, spec.clone());
     let body = serde_json::to_vec(&body).expect("a claim has only text keys");
     let claims = client.claims();
     let requested = Instant::now();
     let created: Result<SandboxClaim, KubeError> = client.api().create(&claims, &name, body).await;
-    let object = match created {
-        Ok(object) => object,
+    let found = match created {
+        Ok(object) => Found::Ours(object),
         Err(error) => recover(client, &name, &mark, error).await?,
     };
     let acknowledged = Instant::now();
-    if let Some(subscription) = &subscription {
-        subscription.confirm();
-    }
-    client.remember(&object);
     let timings = ClaimTimings {
         requested,
         acknowledged,
     };
-    Ok(Claim::new(client.clone(), object, timings, subscription))
-}
-
-/// Refuses what the API server or the router would refuse later.
-fn check(name: &str, request: &CreateRequest) -> Result<(), CreateError> {
-    let invalid = |setting, value: &str, problem| {
-        Err(CreateError::Invalid {
-            setting,
-            value: value.to_owned(),
-            problem,
-        })
+    let (object, origin) = match found {
+        Found::Ours(object) => {
+            client.remember(&object);
+            (object, ClaimOrigin::Created)
+        }
+        Found::Foreign(object) if existing == Existing::Adopt => {
+            adopt::check(&object, &spec)?;
+            (object, ClaimOrigin::Found)
+        }
+        Found::Foreign(_) => return Err(CreateError::AlreadyExists { claim: name }),
     };
-    if !is_dns_label(name) {
-        return invalid(
-            "name",
-            name,
-            "it must be 1 to 63 lower-case letters, digits and `-`, with a letter or digit at both ends",
-        );
+    // The shared watch does not show claims of others.
+    let of_run = object.metadata.labels.get(label::RUN_ID);
+    let shown = of_run.map(String::as_str) == client.run_id();
+    let subscription = subscription.filter(|_| shown || origin == ClaimOrigin::Created);
+    if let Some(subscription) = &subscription {
+        subscription.confirm();
     }
-    let (ClaimSource::WarmPool(source) | ClaimSource::Template(source)) = &request.source;
-    if source.is_empty() {
-        return invalid("warm pool or template", source, "it is empty");
-    }
-    if let Some((_, value)) = request
-        .labels
-        .iter()
-        .find(|(_, value)| !is_label_value(value))
-    {
-        return invalid(
-            "label value",
-            value,
-            "it must be at most 63 letters, digits, `-`, `_` and `.`",
-        );
-    }
-    if request.time_to_live.is_some_and(|ttl| ttl.is_zero()) {
-        return invalid("time to live", "0", "it must be longer than nothing");
-    }
-    Ok(())
+    Ok(Claim::new(
+        client.clone(),
+        object,
+        timings,
+        subscription,
+        origin,
+    ))
 }
 
-/// Whether a text is a DNS label (RFC 1123).
-pub(super) fn is_dns_label(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|byte| inner(byte) || byte == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-/// Whether a text can be the value of a Kubernetes label.
-pub(super) fn is_label_value(text: &str) -> bool {
-    let end = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii_alphanumeric());
-    text.len() <= 63
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        && end(text.bytes().next())
-        && end(text.bytes().next_back())
+/// A claim that was there when it was looked for.
+enum Found {
+    /// Made by this very request.
+    Ours(SandboxClaim),
+    /// Made by another one.
+    Foreign(SandboxClaim),
 }
 
 /// What the claim asks for, in the words of the cluster's version.
@@ -136,6 +115,8 @@ async fn spec(
     let mut spec = ClaimSpec {
         lifecycle: request.time_to_live.map(lifecycle),
         volume_claim_templates: request.volumes.iter().map(volume).collect(),
+        additional_pod_metadata: pod_metadata(request),
+        env: request.env.iter().map(variable).collect(),
         ..ClaimSpec::default()
     };
     let reference = |name: String| Some(NameRef { name });
@@ -156,12 +137,36 @@ async fn spec(
             spec.warmpool = Some(pool.clone());
         }
     }
+    if request.warm_start == WarmStart::Never {
+        spec.warmpool = Some(NEVER_WARM.to_owned());
+    }
     Ok(spec)
 }
 
+fn pod_metadata(request: &CreateRequest) -> Option<PodMetadata> {
+    let metadata = PodMetadata {
+        labels: request.pod_labels.clone(),
+        annotations: request.pod_annotations.clone(),
+    };
+    (metadata != PodMetadata::default()).then_some(metadata)
+}
+
+fn variable(variable: &EnvRequest) -> EnvVar {
+    EnvVar {
+        name: variable.name.clone(),
+        value: variable.value.clone(),
+        container_name: variable.container.clone(),
+    }
+}
+
 fn volume(volume: &VolumeRequest) -> VolumeClaimTemplate {
+    let modes: Vec<&str> = volume
+        .access_modes
+        .iter()
+        .map(|mode| mode.as_str())
+        .collect();
     let mut spec = serde_json::json!({
-        "accessModes": ["ReadWriteOnce"],
+        "accessModes": modes,
         "resources": { "requests": { "storage": volume.storage } },
     });
     if let Some(class) = &volume.storage_class {
@@ -259,7 +264,7 @@ async fn recover(
     name: &str,
     mark: &str,
     error: KubeError,
-) -> Result<SandboxClaim, CreateError> {
+) -> Result<Found, CreateError> {
     let doubtful = match &error {
         KubeError::Status { code, .. } => *code >= 500 || *code == 409,
         KubeError::Decode { .. } => true,
@@ -281,13 +286,9 @@ async fn recover(
                     .get(REQUEST)
                     .is_some_and(|m| m == mark) =>
             {
-                return Ok(claim);
+                return Ok(Found::Ours(claim));
             }
-            Ok(_) => {
-                return Err(CreateError::AlreadyExists {
-                    claim: name.to_owned(),
-                });
-            }
+            Ok(claim) => return Ok(Found::Foreign(claim)),
             Err(missing) if missing.is_not_found() => last = None,
             Err(failure) => last = Some(failure),
         }
@@ -314,16 +315,6 @@ fn kube(claim: &str, source: KubeError) -> CreateError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_must_be_dns_labels_of_at_most_63_characters() {
-        for good in ["a", "sandbox-claim-0123456789abcdef", &"x".repeat(63)] {
-            assert!(is_dns_label(good), "{good}");
-        }
-        for bad in ["", "-a", "a-", "A", "a.b", "a_b", "ü", &"x".repeat(64)] {
-            assert!(!is_dns_label(bad), "{bad}");
-        }
-    }
 
     #[test]
     fn the_end_of_life_is_in_whole_seconds_and_never_too_early() {

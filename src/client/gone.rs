@@ -9,8 +9,8 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::cluster::{Change, Collection, Follower, Selector, Start};
-use super::core::Client;
-use super::error::{KubeError, WaitError};
+use super::core::{Client, Deleted};
+use super::error::{DeleteAndWaitError, KubeError, WaitError};
 use crate::api::label;
 use crate::api::metadata::Metadata;
 use crate::api::sandbox::Sandbox;
@@ -29,6 +29,27 @@ const PAUSES: [Duration; 6] = [
 #[derive(Debug, Deserialize)]
 struct Any {
     metadata: Metadata,
+}
+
+impl Client {
+    /// Deletes a claim and waits until it, its sandbox and its Pod are gone. The time covers only
+    /// the waiting; the deletion is one request with the client's own limit.
+    ///
+    /// # Errors
+    /// [`DeleteAndWaitError`]: which of both failed, and why.
+    ///
+    /// # Cancel safety
+    /// If dropped, the deletion may or may not take place; call it again.
+    pub async fn delete_and_wait(
+        &self,
+        claim: &str,
+        uid: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Deleted, DeleteAndWaitError> {
+        let deleted = self.delete(claim, uid).await?;
+        self.wait_gone(claim, uid, timeout).await?;
+        Ok(deleted)
+    }
 }
 
 /// Waits until claim, sandbox and Pod are gone.

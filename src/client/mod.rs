@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod adopt;
 mod builder;
 mod claim;
 mod cluster;
@@ -42,28 +43,33 @@ mod error;
 mod files;
 mod gone;
 mod hub;
+mod inventory;
 mod preflight;
 mod ready;
 mod sandbox;
+mod status;
 mod tasks;
+mod validate;
 mod volumes;
 
 pub use builder::{ClientBuilder, Dns};
 pub use claim::{
-    Claim, ClaimSource, ClaimTimings, CreateRequest, LaunchType, ReadyClaim, VolumeRequest,
-    random_claim_name,
+    AccessMode, Claim, ClaimOrigin, ClaimSource, ClaimTimings, CreateRequest, EnvRequest, Existing,
+    LaunchType, ReadyClaim, VolumeRequest, WarmStart, random_claim_name,
 };
 pub use commands::{Command, Commands, ExecutionResult};
 pub use connect::ConnectionMode;
 pub use core::{Client, Deleted};
 pub use delete::Leftovers;
 pub use error::{
-    BoxError, BuildError, CallError, ConnectError, CreateError, DeleteError, Delivered, KubeError,
-    Operation, PreflightError, ReadyError, Verb, WaitError,
+    BoxError, BuildError, CallError, ConnectError, CreateError, DeleteAndWaitError, DeleteError,
+    Delivered, KubeError, Operation, PreflightError, ReadyError, Verb, WaitError,
 };
 pub use files::{FileEntry, Files};
+pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
 pub use preflight::Needs;
 pub use sandbox::Sandbox;
+pub use status::{SandboxDetails, SandboxState};
 
 pub use crate::api::ApiVersion;
 pub use crate::api::runtime::FileType;

@@ -66,6 +66,17 @@ impl CellRun {
         }
     }
 
+    /// The same cell, for what comes after its run.
+    pub(super) fn again(&self) -> Self {
+        Self::new(
+            &self.plan,
+            &self.cell,
+            self.client.clone(),
+            &self.failures,
+            &self.events,
+        )
+    }
+
     /// Runs the cell to its end.
     pub(super) async fn run(mut self, cancel: Cancel) -> Result<CellSummary, EngineError> {
         self.started = Instant::now();

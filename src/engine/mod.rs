@@ -6,8 +6,9 @@
 //!  leftovers are looked for ◄──────────── all cells have ended ◄─────────┘
 //! ```
 //!
-//! The engine knows closed load models by one trait, open ones by the times of their arrivals, and steps by `run`, `judge` and `bind`; it knows no kind
-//! of either. Only `iteration` makes samples.
+//! The engine knows closed load models by one trait, open ones by the times of their arrivals, and
+//! steps by `run`, `judge` and `bind`; it knows no kind of either. Only `iteration` and `steps` make
+//! samples.
 
 mod cancel;
 mod cell;
@@ -16,11 +17,14 @@ mod closed_loop;
 mod error;
 mod event;
 mod failure;
+mod fixture;
+mod flow;
 mod iteration;
 mod open_loop;
 mod own_health;
 mod pacer;
 mod run;
+mod steps;
 mod stop;
 
 pub use cancel::{Cancel, CancelHandle, CancelReason, Phase};

@@ -12,6 +12,7 @@ use super::cell::CellRun;
 use super::error::EngineError;
 use super::event::{Events, RunEvent};
 use super::failure::Failures;
+use super::fixture;
 use super::own_health::OwnHealth;
 use crate::client::Client;
 use crate::load::LoadModel;
@@ -145,7 +146,7 @@ impl Lane {
         }
         let mut ended = Vec::with_capacity(self.cells.len());
         for cell in self.cells {
-            ended.push(cell.run(cancel.clone()).await?);
+            ended.push(fixture::run(cell, cancel.clone()).await?);
         }
         Ok(ended)
     }

@@ -21,6 +21,7 @@ pub const ROOTS: &[&str] = &[
     "iteration",
     "sandbox",
     "steps",
+    "each",
 ];
 
 /// The names under the roots whose names are fixed. All numbers count from 1.
@@ -28,8 +29,9 @@ pub const CONTEXTS: &[(&str, &[&str])] = &[
     ("run", &["id", "seed"]),
     ("scenario", &["name"]),
     ("vu", &["number"]),
-    ("iteration", &["number"]),
+    ("iteration", &["number", "failed"]),
     ("sandbox", &["name", "claim", "namespace"]),
+    ("each", &["item", "index"]),
 ];
 
 /// Values by root and name, in a chain of scopes.

@@ -3,7 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SanType,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -54,9 +57,19 @@ impl Signed {
     fn new(ip: IpAddr) -> Result<Self, rcgen::Error> {
         let mut authority = CertificateParams::new(Vec::new())?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        // Of a name of its own: OpenSSL takes a certificate whose issuer has its name for
+        // self-signed, and Python 3.13 asks for key usage and key identifiers.
+        let name = &mut authority.distinguished_name;
+        name.push(DnType::CommonName, "sandbench loopback authority");
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
         let mut server = CertificateParams::new(vec!["localhost".to_owned()])?;
         server.subject_alt_names.push(SanType::IpAddress(ip));
+        server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        server.use_authority_key_identifier_extension = true;
+        let name = &mut server.distinguished_name;
+        name.push(DnType::CommonName, "sandbench loopback API server");
         let key = KeyPair::generate()?;
         Ok(Self {
             certificate: server.signed_by(&key, &authority)?,

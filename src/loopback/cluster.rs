@@ -16,6 +16,7 @@ use super::certificate::Identity;
 use super::config::{ClusterConfig, DelaySource};
 use super::dns::NameServer;
 use super::error::LoopbackError;
+use super::fault::{Fault, Faults};
 use super::http::Lifetime;
 use super::kubelet::{Kubelet, KubeletSettings};
 use super::leftovers::Leftovers;
@@ -38,6 +39,7 @@ const REAP_POLL: Duration = Duration::from_millis(2);
 pub struct Cluster {
     store: Store,
     kubelet: Kubelet,
+    faults: Faults,
     lifetime: Lifetime,
     router: Mutex<Option<Router>>,
     name_server: Option<NameServer>,
@@ -75,7 +77,8 @@ impl Cluster {
         controller::publish(&store, addresses.router, &config.namespaces)?;
         let lifetime = Lifetime::default();
         let unless_started = lifetime.stop.clone().drop_guard();
-        let router = start_router(addresses.router, &store, &lifetime).await?;
+        let faults = Faults::new(config.faults, config.seed);
+        let router = start_router(addresses.router, &store, &faults, &lifetime).await?;
         let name_server = start_name_server(addresses.dns, &store, &lifetime).await?;
         let delay = |delay, stream| DelaySource::new(delay, config.seed, stream);
         let adoption = delay(config.delays.adoption, ADOPTION_STREAM);
@@ -86,6 +89,7 @@ impl Cluster {
             port: config.runtime_port,
             directory: directory.path().to_owned(),
             start_delay: delay(config.delays.pod_start, POD_START_STREAM),
+            faults: faults.clone(),
         };
         let kubelet = Kubelet::start(settings, &lifetime);
         gateway::start(store.clone(), plan, addresses.router, &lifetime);
@@ -95,12 +99,13 @@ impl Cluster {
             identity.acceptor,
             store.clone(),
             token.clone(),
-            &lifetime,
+            (&faults, &lifetime),
         );
         unless_started.disarm();
         Ok(Self {
             store,
             kubelet,
+            faults,
             lifetime,
             router: Mutex::new(Some(router)),
             name_server: Some(name_server),
@@ -156,9 +161,19 @@ impl Cluster {
         let mut router = self.router.lock().await;
         if router.is_none() {
             let address = self.addresses.router;
-            *router = Some(start_router(address, &self.store, &self.lifetime).await?);
+            *router = Some(start_router(address, &self.store, &self.faults, &self.lifetime).await?);
         }
         Ok(())
+    }
+
+    /// Plays these faults from now on and no others. Requests in flight keep theirs.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.faults.set(faults);
+    }
+
+    /// How often each fault was played since it was set.
+    pub fn faults_played(&self) -> Vec<(Fault, u64)> {
+        self.faults.played()
     }
 
     /// The objects, for tests of the controllers.
@@ -193,8 +208,9 @@ impl Cluster {
         if let Some(name_server) = self.name_server.take() {
             name_server.stop().await;
         }
-        self.kubelet.end().await;
+        // First whoever may still ask for a pod, then the pods.
         self.lifetime.end().await;
+        self.kubelet.end().await;
         let (pods, _) = self.kubelet.counts();
         let mut left = Leftovers {
             pods,
@@ -244,11 +260,12 @@ fn pod_directory() -> Result<TempDir, LoopbackError> {
 async fn start_router(
     address: SocketAddr,
     store: &Store,
+    faults: &Faults,
     lifetime: &Lifetime,
 ) -> Result<Router, LoopbackError> {
     let store = store.clone();
     let lookup = Arc::new(move |host: &str| services::routed(&store, host));
-    Router::start(address, lookup, lifetime)
+    Router::start(address, lookup, faults, lifetime)
         .await
         .map_err(|source| LoopbackError::Bind {
             what: "router",

@@ -209,7 +209,10 @@ async fn a_shutdown_during_commands_leaves_no_process_directory_or_socket() {
     let dns = world.cluster.dns_server();
     world.end().await;
     while let Some(ended) = calls.join_next().await {
-        assert!(ended.unwrap().is_err());
+        // Cut off, or told that the pod or its command was ended; never that it went well.
+        if let Ok(reply) = ended.unwrap() {
+            assert!(!reply.text().contains("\"exit_code\":0"), "{reply:?}");
+        }
     }
     assert!(!directory.exists());
     assert_eq!(runtime::sweep(&directory), 0);

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::fault::Fault;
 use crate::api;
 use crate::units::{HumanDuration, UnitError};
 
@@ -24,6 +25,8 @@ pub struct ClusterConfig {
     pub namespaces: Vec<String>,
     /// Latencies that are played. Default: none.
     pub delays: Delays,
+    /// What goes wrong. Default: nothing.
+    pub faults: Vec<Fault>,
     /// Seed of all random choices. Default: 0.
     pub seed: u64,
     /// TCP port of the API server. Default: 6443.
@@ -41,6 +44,7 @@ impl Default for ClusterConfig {
         Self {
             namespaces: Vec::new(),
             delays: Delays::default(),
+            faults: Vec::new(),
             seed: 0,
             api_port: 6443,
             router_port: api::ROUTER_PORT,

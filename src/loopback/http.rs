@@ -24,6 +24,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::fault::Abort;
+
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 pub(super) type Body = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -186,7 +188,14 @@ where
 {
     let service = service_fn(move |request| {
         let answer = handler(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        async move {
+            let answer = answer.await;
+            match answer.extensions().get::<Abort>() {
+                None => Ok(answer),
+                // hyper closes the connection, or resets the stream, without an answer.
+                Some(Abort) => Err("a fault closes the connection"),
+            }
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     // No limit on reading a head: it would also close idle connections that a pool still trusts.

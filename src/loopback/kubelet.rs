@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::address::{PodAddress, PodAddresses};
 use super::config::DelaySource;
 use super::controller::STATIC;
+use super::fault::Faults;
 use super::http::Lifetime;
 use super::pod_status::{self, Phase};
 use super::runtime::{PodRuntime, PodSettings};
@@ -39,6 +40,8 @@ pub(super) struct KubeletSettings {
     pub(super) directory: PathBuf,
     /// From the binding of a pod until its runtime starts.
     pub(super) start_delay: DelaySource,
+    /// What goes wrong in the runtimes.
+    pub(super) faults: Faults,
 }
 
 /// The kubelet and its pods. Cheap to clone.
@@ -254,6 +257,7 @@ impl Inner {
             name: pod.name().to_owned(),
             address: SocketAddr::from((address.ip(), self.settings.port)),
             directory: self.settings.directory.join(pod.uid()),
+            faults: self.settings.faults.clone(),
         };
         let listen = settings.address;
         match PodRuntime::start(settings).await {

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use super::fault::{Faults, Server};
 use super::http::{Body, Lifetime, serve, with_type};
 use super::upstream::{Dial, Lookup, Upstream};
 use crate::api::{RUNTIME_PORT, header};
@@ -46,6 +47,7 @@ impl Router {
     pub(crate) async fn start(
         address: SocketAddr,
         lookup: Lookup,
+        faults: &Faults,
         lifetime: &Lifetime,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
@@ -61,6 +63,7 @@ impl Router {
             let routing = routing.clone();
             async move { routing.handle(request).await }
         };
+        let handler = faults.around(Server::Router, handler);
         serve(listener, None, handler, &lifetime);
         Ok(Self { lifetime })
     }

@@ -9,6 +9,7 @@ use hyper::body::Frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
+use super::super::fault::Faults;
 use super::super::http::{BoxError, full};
 use super::super::runtime::{PodRuntime, PodSettings};
 use super::super::testing::{Reply, call, execute, get, request};
@@ -28,7 +29,7 @@ async fn router() -> (Router, SocketAddr) {
     });
     let address = free_address().await;
     (
-        Router::start(address, lookup, &Lifetime::default())
+        Router::start(address, lookup, &Faults::default(), &Lifetime::default())
             .await
             .unwrap(),
         address,
@@ -124,6 +125,7 @@ async fn calls_reach_the_pod_by_address_and_by_name() {
         name: "known".to_owned(),
         address: pod,
         directory: root.path().join("known"),
+        faults: Faults::default(),
     };
     let runtime = PodRuntime::start(settings).await.unwrap();
     let port = pod.port().to_string();

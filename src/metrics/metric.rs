@@ -116,6 +116,10 @@ metrics! {
     BytesWritten = ("bytes_written", Counter, Bytes);
     /// File content received.
     BytesRead = ("bytes_read", Counter, Bytes);
+    /// Iterations that passed only when they, or a step of them, were tried again.
+    FlakyIterations = ("flaky_iterations", Counter, Count);
+    /// Cells whose `setup` failed; their iterations were not run.
+    SetupFailures = ("setup_failures", Counter, Count);
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ mod histogram;
 mod metric;
 mod recorder;
 mod summary;
+mod threshold;
+mod threshold_judge;
+mod threshold_parse;
 mod warning;
 
 pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
@@ -26,6 +29,11 @@ pub use recorder::{Figures, Recorder, StepIndex};
 pub use summary::{
     CellSummary, FailureGroup, Leaks, MetricSummary, Place, RunInfo, Statistics, Summary, Verdict,
 };
+pub use threshold::{
+    Condition, Observed, OnFail, Operator, Outcome, Quantity, Selector, Statistic, Threshold,
+    ThresholdError, ThresholdResult,
+};
+pub use threshold_judge::Series;
 pub use warning::Warning;
 
 pub use summary::FORMAT_VERSION;

@@ -121,6 +121,20 @@ pub struct CellSummary {
 }
 
 impl CellSummary {
+    /// The sum of a counter over all steps; 0 if nothing was counted.
+    pub fn counter(&self, metric: Metric) -> u64 {
+        let series = self.metrics.iter();
+        series
+            .filter(|series| series.metric == metric.name() && series.step.is_none())
+            .filter_map(|series| series.value)
+            .sum()
+    }
+
+    /// Adds a counter that no sample was made for.
+    pub(crate) fn count(&mut self, metric: Metric, value: u64) {
+        self.metrics.push(MetricSummary::counter(metric, value));
+    }
+
     /// Takes over how the iterations ended, and the verdict that follows.
     pub fn set_counts(&mut self, counts: CellCounts) {
         self.iterations_passed = counts.passed;

@@ -21,6 +21,9 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// `finally` steps run even after an abort; they must not hold a clean-up back for long.
 pub const FINALLY_LIMIT: Duration = Duration::from_secs(30);
 
+/// `teardown` steps run even after an abort; once per cell, so they may take longer than `finally`.
+pub const TEARDOWN_LIMIT: Duration = Duration::from_secs(60);
+
 /// Cells without `load` that run side by side.
 pub const JOBS: u32 = 8;
 

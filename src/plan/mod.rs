@@ -59,6 +59,14 @@ pub struct Cell {
     pub steps: Arc<[Step]>,
     /// The steps after every iteration.
     pub finally: Arc<[Step]>,
+    /// The steps before the first iteration.
+    pub setup: Arc<[Step]>,
+    /// The steps after the last iteration.
+    pub teardown: Arc<[Step]>,
+    /// How often an iteration that fails is tried again.
+    pub retries: u32,
+    /// For filters of thresholds and for reports.
+    pub tags: BTreeMap<String, String>,
     /// How many iterations, how many at a time.
     pub load: Load,
     /// Whether the file says `load`: then the cell has the machine to itself.
@@ -89,10 +97,17 @@ impl Plan {
 }
 
 impl Cell {
+    /// All steps, in the order of [`Cell::step_names`]: of an iteration, `finally`, `setup`,
+    /// `teardown`.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        let lists = [&self.steps, &self.finally, &self.setup, &self.teardown];
+        lists.into_iter().flat_map(|steps| steps.iter())
+    }
+
     /// Whether a step of it takes sandboxes from where the target says.
     pub fn uses_target_source(&self) -> bool {
         let mut found = false;
-        for step in self.steps.iter().chain(self.finally.iter()) {
+        for step in self.all_steps() {
             step.walk(&mut |step| {
                 found |=
                     matches!(&step.action, Action::Create(create) if !create.names_its_source());
@@ -104,7 +119,7 @@ impl Cell {
     /// The names of all steps, groups and their steps counted in order.
     pub fn step_names(&self) -> Vec<String> {
         let mut names = Vec::new();
-        for step in self.steps.iter().chain(self.finally.iter()) {
+        for step in self.all_steps() {
             step.walk(&mut |step| names.push(step.label()));
         }
         names

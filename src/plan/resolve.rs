@@ -203,6 +203,9 @@ fn cell(
         format!("{id}[{}]", axes.join(","))
     };
     bindings.set("scenario", "name", id.as_str());
+    if !is_wanted(scenario, &bindings, problems) {
+        return None;
+    }
     let layers = Layers {
         scenario: &scenario.target,
         file: &document.target,
@@ -225,6 +228,14 @@ fn cell(
         target: Arc::new(target),
         steps: scenario.steps.clone().into(),
         finally: scenario.finally.clone().into(),
+        setup: scenario.setup.clone().into(),
+        teardown: scenario.teardown.clone().into(),
+        retries: scenario.retries,
+        tags: scenario
+            .tags
+            .iter()
+            .map(|(name, value)| (name.value.to_string(), value.to_string()))
+            .collect(),
         exclusive: if scenario.load.is_some() || scenario.start_time.is_some() {
             Exclusive::Yes
         } else {
@@ -235,6 +246,24 @@ fn cell(
         timeout,
         bindings: Arc::new(bindings),
     })
+}
+
+/// What the scenario's `if` says about a cell.
+fn is_wanted(scenario: &Scenario, bindings: &Bindings, problems: &mut Problems) -> bool {
+    let Some(condition) = &scenario.condition else {
+        return true;
+    };
+    let message = match condition.evaluate(bindings) {
+        Ok(Value::Bool(wanted)) => return wanted,
+        Ok(value) => format!("`if` is {value}, not true or false"),
+        Err(error) => error.to_string(),
+    };
+    problems.push(Diagnostic::error(
+        Code::Expression,
+        condition.span(),
+        message,
+    ));
+    false
 }
 
 #[cfg(test)]

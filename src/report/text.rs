@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Colour, side_by_side};
-use crate::metrics::{CellSummary, FailureGroup, Summary, Verdict};
+use crate::metrics::{CellSummary, FailureGroup, Metric, Summary, Verdict};
 use crate::metrics::{MetricSummary, Reliability, Statistics};
 
 /// The metrics that the table shows, in this order, where there are samples.
@@ -175,7 +175,14 @@ fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Resu
     writeln!(
         out,
         "{} {}  {}  iterations: {counts}  {}",
-        verdict(cell.verdict, colour),
+        match cell.verdict {
+            Verdict::Passed if cell.counter(Metric::FlakyIterations) > 0 => {
+                colour.paint(YELLOW, "FLAKY")
+            }
+            Verdict::Passed | Verdict::Failed | Verdict::Interrupted => {
+                verdict(cell.verdict, colour)
+            }
+        },
         colour.paint(BOLD, &cell.cell),
         cell.load,
         seconds(cell.duration_ms),

@@ -1,10 +1,11 @@
 //! A scenario file as it is written, every value with its place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::matrix::Axis;
 use super::target::Target;
-use crate::expr::Operand;
+use crate::expr::{Expression, Operand};
 use crate::load::Load;
 use crate::source::yaml::Key;
 use crate::source::{Span, Spanned};
@@ -47,6 +48,16 @@ pub struct Scenario {
     pub start_time: Option<Duration>,
     /// Steps that run after every iteration, even a failed or cancelled one.
     pub finally: Vec<Step>,
+    /// Steps before the first iteration of a cell; if they fail, no iteration runs.
+    pub setup: Vec<Step>,
+    /// Steps after the last iteration of a cell.
+    pub teardown: Vec<Step>,
+    /// How often an iteration that fails is tried again; 0 to 100.
+    pub retries: u32,
+    /// For filters of thresholds and for reports.
+    pub tags: Vec<(Key, Arc<str>)>,
+    /// Which cells run: those where it is true.
+    pub condition: Option<Expression>,
     /// The whole entry.
     pub span: Span,
 }

@@ -10,7 +10,7 @@ use crate::source::yaml::{self, Key, Node};
 use crate::source::{
     Code, Diagnostic, Fields, Problems, Shape, SourceFile, Spanned, read_map, wrong_type,
 };
-use crate::step::Step;
+use crate::step::{self, Step};
 use crate::units::HumanDuration;
 
 const FILE: Shape = Shape {
@@ -38,17 +38,13 @@ const SCENARIO: Shape = Shape {
         "timeout",
         "finally",
         "startTime",
-    ],
-    later: &[
-        "thresholds",
-        "compare",
-        "data",
         "setup",
         "teardown",
         "retries",
         "tags",
         "if",
     ],
+    later: &["thresholds", "compare", "data"],
     help: None,
 };
 
@@ -164,12 +160,41 @@ fn scenario(id: &Key, node: &Node, problems: &mut Problems) -> Option<Scenario> 
         start_time: fields
             .quantity::<HumanDuration>("startTime", problems)
             .map(|duration| duration.0),
-        finally: fields
-            .node("finally")
-            .map(|node| steps(node, problems))
+        finally: list_of_steps(&fields, "finally", problems),
+        setup: list_of_steps(&fields, "setup", problems),
+        teardown: list_of_steps(&fields, "teardown", problems),
+        retries: scenario_retries(&fields, problems),
+        tags: fields
+            .node("tags")
+            .map(|node| step::tags(node, problems))
             .unwrap_or_default(),
+        condition: fields.optional("if", problems),
         span: id.span.to(node.span),
     })
+}
+
+fn list_of_steps(fields: &Fields<'_>, name: &str, problems: &mut Problems) -> Vec<Step> {
+    let node = fields.node(name);
+    node.map(|node| steps(node, problems)).unwrap_or_default()
+}
+
+/// A load counts what fails; only a test is tried again.
+fn scenario_retries(fields: &Fields<'_>, problems: &mut Problems) -> u32 {
+    let Some((key, node)) = fields.entry("retries") else {
+        return 0;
+    };
+    if fields.has("load") {
+        problems.push(
+            Diagnostic::error(
+                Code::Combination,
+                key.span,
+                "a scenario with `load` has no `retries`",
+            )
+            .label("excludes `load`")
+            .help("a load counts failures; put `retries` on the step that may fail"),
+        );
+    }
+    step::retries(node, problems)
 }
 
 fn steps(node: &Node, problems: &mut Problems) -> Vec<Step> {

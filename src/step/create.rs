@@ -153,9 +153,8 @@ impl Create {
         let mut volumes = Vec::new();
         for volume in &self.volumes {
             volumes.push(VolumeRequest {
-                name: render(&volume.name)?,
-                storage: render(&volume.storage)?,
                 storage_class: volume.storage_class.as_ref().map(render).transpose()?,
+                ..VolumeRequest::new(render(&volume.name)?, render(&volume.storage)?)
             });
         }
         Ok(volumes)
@@ -260,6 +259,7 @@ fn may_exist(error: &CreateError) -> bool {
     match error {
         CreateError::Invalid { .. }
         | CreateError::AlreadyExists { .. }
+        | CreateError::NotAdoptable { .. }
         | CreateError::PoolNotFound { .. }
         | CreateError::NoPoolForTemplate { .. } => false,
         CreateError::Kube { .. } | CreateError::Lost { .. } => true,

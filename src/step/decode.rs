@@ -2,16 +2,18 @@
 
 use super::expectation::{Capture, Expectations};
 use super::fields::limit;
-use super::{Action, Step};
+use super::{Action, Flow, Step};
 use crate::source::yaml::{Key, Node};
 use crate::source::{Code, Diagnostic, FromNode, Problems, list_of, suggest, wrong_type};
 
 /// Fields that stand beside the action.
-const COMMON: &[&str] = &["id", "name", "timeout", "expect", "capture"];
-/// Fields of the language that this version does not have yet.
-const LATER: &[&str] = &[
+const COMMON: &[&str] = &[
+    "id",
+    "name",
+    "timeout",
+    "expect",
+    "capture",
     "if",
-    "retry",
     "retries",
     "eventually",
     "repeat",
@@ -65,12 +67,14 @@ pub(super) fn step(node: &Node, problems: &mut Problems) -> Option<Step> {
     let capture = field("capture")
         .map(|node| Capture::decode(node, problems))
         .unwrap_or_default();
+    let flow = Flow::decode(node, key, problems);
     let action = Action::decode(key, value, node, problems)?;
     Some(Step {
         id,
         name,
         timeout: timeout.map(|timeout| timeout.value),
         timeout_span: timeout.map_or(key.span, |timeout| timeout.span),
+        flow,
         expect,
         capture,
         action,
@@ -84,7 +88,7 @@ fn unknown_field(key: &Key, kind: Option<&str>, problems: &mut Problems) {
     if own || COMMON.contains(&name) || Action::KINDS.contains(&name) {
         return;
     }
-    if LATER.contains(&name) || Action::LATER.contains(&name) {
+    if Action::LATER.contains(&name) {
         problems.push(
             Diagnostic::error(
                 Code::NotSupported,
@@ -92,14 +96,10 @@ fn unknown_field(key: &Key, kind: Option<&str>, problems: &mut Problems) {
                 format!("`{name}` is not supported yet in a step"),
             )
             .label("not supported yet")
-            .help(if LATER.contains(&name) {
-                format!("beside its action a step has {}", list_of(COMMON))
-            } else {
-                format!(
-                    "this version of sandbench has the actions {}",
-                    list_of(Action::KINDS)
-                )
-            }),
+            .help(format!(
+                "this version of sandbench has the actions {}",
+                list_of(Action::KINDS)
+            )),
         );
         return;
     }
@@ -130,9 +130,9 @@ fn missing_action(node: &Node, entries: &[(Key, Node)], problems: &mut Problems)
     if later {
         return;
     }
-    let stranger = entries.iter().find(|(key, _)| {
-        !COMMON.contains(&&*key.value) && !LATER.contains(&&*key.value) && &*key.value != "steps"
-    });
+    let stranger = entries
+        .iter()
+        .find(|(key, _)| !COMMON.contains(&&*key.value) && &*key.value != "steps");
     let help = format!("the actions are {}", list_of(Action::KINDS));
     let Some((key, _)) = stranger else {
         let place = entries.first().map_or(node.span, |(key, _)| key.span);

@@ -153,6 +153,7 @@ fn create_code(error: &CreateError) -> &'static str {
         // The name under which newer controllers report the same.
         CreateError::PoolNotFound { .. } => "WarmPoolNotFound",
         CreateError::AlreadyExists { .. } => "AlreadyExists",
+        CreateError::NotAdoptable { .. } => "NotAdoptable",
         CreateError::NoPoolForTemplate { .. } => "NoPoolForTemplate",
         CreateError::Invalid { .. } => "Invalid",
         CreateError::Kube { .. } | CreateError::Lost { .. } => "CreateFailed",

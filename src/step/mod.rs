@@ -17,6 +17,7 @@ mod exec;
 mod exists;
 mod expectation;
 mod fields;
+mod flow;
 mod group;
 mod limit;
 mod list;
@@ -39,6 +40,8 @@ pub use error::StepError;
 pub use exec::Exec;
 pub use exists::Exists;
 pub use expectation::{Capture, ErrorVerdict, Expectations, StepMismatch};
+pub use flow::{Eventually, Flow, Turns, TurnsError};
+pub(crate) use flow::{retries, tags};
 pub use group::Group;
 pub use limit::LimitSource;
 pub use list::List;
@@ -66,6 +69,8 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// Where the time is written; the step's own place without one.
     pub(super) timeout_span: Span,
+    /// Whether, how often and until when it runs.
+    pub flow: Flow,
     /// What its outputs must be.
     pub expect: Expectations,
     /// Values taken out of its outputs.
@@ -244,6 +249,13 @@ impl Step {
         let id = self.id.as_ref().map(|id| id.value.to_string());
         id.or_else(name)
             .unwrap_or_else(|| self.action.kind().to_owned())
+    }
+
+    /// How many steps it is, those in it included.
+    pub fn size(&self) -> u16 {
+        let mut size = 0_u16;
+        self.walk(&mut |_| size = size.saturating_add(1));
+        size
     }
 
     /// The step and, for a group, those in it, in order.

@@ -1,5 +1,6 @@
 use super::*;
 
+use crate::expr::{Bindings, Value};
 use crate::source::{SourceFile, yaml};
 
 fn decode(text: &str) -> (Option<Step>, Vec<String>) {
@@ -76,8 +77,8 @@ fn wrong_steps_are_reported_with_what_was_meant() {
             "unknown field `expct` in a step|did you mean `expect`?",
         ),
         (
-            "exec: ls\nif: a",
-            "`if` is not supported yet in a step|not supported yet",
+            "collect: [events]",
+            "`collect` is not supported yet in a step|not supported yet",
         ),
         (
             "suspend: {}",
@@ -232,24 +233,39 @@ fn wrong_forms_of_the_other_actions_are_reported() {
 
 #[test]
 fn what_comes_later_is_said_to_be_not_supported_yet() {
-    for field in [
-        "if",
-        "retry",
-        "retries",
-        "eventually",
-        "repeat",
-        "forEach",
-        "tags",
-    ] {
-        let (_, problems) = decode(&format!("exec: ls\n{field}: x"));
-        let told = format!("`{field}` is not supported yet in a step|not supported yet");
-        assert_eq!(problems, [told]);
-    }
     for action in Action::LATER {
         let (step, problems) = decode(&format!("{action}: x"));
         let told = format!("`{action}` is not supported yet in a step|not supported yet");
         assert_eq!((step.is_none(), problems), (true, vec![told]));
     }
+}
+
+#[test]
+fn fields_of_the_flow_are_read() {
+    let (step, problems) =
+        decode("exec: ls\nif: vars.a\neventually: 10s\nforEach: [1, 2]\ntags: { role: x, n: 3 }");
+    assert_eq!(problems, Vec::<String>::new());
+    let flow = step.unwrap().flow;
+    let eventually = flow.eventually.unwrap();
+    assert_eq!(eventually.limit, Duration::from_secs(10));
+    assert_eq!(eventually.interval, Duration::from_millis(500));
+    let items = flow.turns.unwrap().items(&Bindings::new()).unwrap();
+    assert_eq!(items, [Value::Int(1), Value::Int(2)]);
+    assert_eq!((flow.retries, flow.tags.len()), (0, 2));
+    assert!(flow.condition.is_some());
+}
+
+#[test]
+fn a_repetition_that_is_no_number_is_an_error_when_it_is_known() {
+    let (step, problems) = decode("exec: ls\nrepeat: ${{ vars.n }}");
+    assert_eq!(problems, Vec::<String>::new());
+    let turns = step.unwrap().flow.turns.unwrap();
+    let mut bindings = Bindings::new();
+    bindings.set("vars", "n", 3);
+    assert_eq!(turns.items(&bindings).unwrap().len(), 3);
+    bindings.set("vars", "n", "many");
+    let error = turns.items(&bindings).unwrap_err().to_string();
+    assert!(error.starts_with("repeat: "), "{error}");
 }
 
 #[test]
@@ -297,7 +313,7 @@ fn mismatches_show_an_excerpt_on_one_line() {
         ("stderr", secret.as_str().into()),
         ("exitCode", 1.into()),
     ]);
-    let found = step.judge(&outcome, &crate::expr::Bindings::new());
+    let found = step.judge(&outcome, &Bindings::new());
     assert_eq!(found.len(), 4);
     for mismatch in found {
         assert!(mismatch.actual.chars().count() <= 201, "{mismatch:?}");
@@ -309,7 +325,7 @@ fn mismatches_show_an_excerpt_on_one_line() {
 #[test]
 fn an_exit_code_fails_the_step_unless_it_is_expected() {
     let outcome = |code: i64| StepOutcome::new(vec![("exitCode", code.into())]);
-    let bindings = crate::expr::Bindings::new();
+    let bindings = Bindings::new();
     let plain = decode("exec: ls").0.unwrap();
     assert!(plain.judge(&outcome(0), &bindings).is_empty());
     assert_eq!(plain.judge(&outcome(7), &bindings)[0].actual, "7");
@@ -323,7 +339,7 @@ fn an_expected_failure_passes_and_a_missing_one_does_not() {
     let step = decode("create: {}\nexpect: { error: WarmPoolNotFound }")
         .0
         .unwrap();
-    let bindings = crate::expr::Bindings::new();
+    let bindings = Bindings::new();
     let error = |reason: &str| {
         StepError::Ready(crate::client::ReadyError::Failed {
             claim: "c".to_owned(),
@@ -356,12 +372,9 @@ fn captures_and_ids_bind_outputs() {
         .0
         .unwrap();
     let outcome = StepOutcome::new(vec![("stdout", "42\n".into()), ("exitCode", 0.into())]);
-    let mut bindings = crate::expr::Bindings::new();
+    let mut bindings = Bindings::new();
     step.bind(&outcome, &mut bindings).unwrap();
-    assert_eq!(
-        bindings.get(&["vars", "n"]),
-        Some(&crate::expr::Value::Int(42))
-    );
+    assert_eq!(bindings.get(&["vars", "n"]), Some(&Value::Int(42)));
     assert_eq!(
         bindings.get(&["steps", "a", "stdout"]),
         Some(&"42\n".into())

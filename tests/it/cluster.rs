@@ -20,7 +20,11 @@ pub struct Running {
 impl Running {
     /// Starts a cluster and writes its kubeconfig into the place.
     pub async fn start(place: &Place) -> Self {
-        let cluster = Cluster::start(ClusterConfig::default()).await.unwrap();
+        Self::start_with(place, ClusterConfig::default()).await
+    }
+
+    pub async fn start_with(place: &Place, config: ClusterConfig) -> Self {
+        let cluster = Cluster::start(config).await.unwrap();
         let kubeconfig = place.file("kubeconfig", &cluster.kubeconfig());
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let config = kube::Config::from_custom_kubeconfig(

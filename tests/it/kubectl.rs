@@ -1,8 +1,11 @@
 //! The real `kubectl` against the loopback cluster. `.ci/run` makes sure that there is one.
 
+use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::cluster::Running;
@@ -182,4 +185,55 @@ async fn kubectl_watches_sandboxes_come() {
     }
     watching.kill().await.unwrap();
     assert!(running.cluster.shutdown().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_forwards_many_connections_to_the_router_in_one_session() {
+    if !has_kubectl().await {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs a kubectl on the PATH"
+        );
+        return;
+    }
+    let place = Place::new();
+    let running = Running::start(&place).await;
+    let kubectl = Kubectl {
+        place: &place,
+        running: &running,
+    };
+    // In a WebSocket, as from 1.31 on, and plain, as before.
+    for websockets in ["true", "false"] {
+        let mut forwarding = kubectl
+            .command("port-forward -n agent-sandbox-system svc/sandbox-router-svc :8080")
+            .env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stdout = forwarding.stdout.take().unwrap();
+        let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(stdout));
+        let line = lines.next_line().await.unwrap().unwrap();
+        // Forwarding from 127.0.0.1:40001 -> 8080
+        let address: SocketAddr = line.split(' ').nth(2).unwrap().parse().unwrap();
+        let calls: Vec<_> = (0..20).map(|_| health(address)).collect();
+        for answer in futures::future::join_all(calls).await {
+            assert!(answer.contains("\"status\":\"ok\""), "{answer}");
+        }
+        forwarding.kill().await.unwrap();
+    }
+    let missing = kubectl.output("port-forward pod/nowhere :8080").await;
+    let stderr = String::from_utf8_lossy(&missing.stderr);
+    assert!(stderr.contains("NotFound"), "{stderr}");
+    assert!(running.cluster.shutdown().await.is_empty());
+}
+
+/// The router's answer to `GET /healthz`, whole.
+async fn health(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "GET /healthz HTTP/1.1\r\nhost: router\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }

@@ -185,20 +185,10 @@ impl Api {
         from: &Collection,
         selector: Option<&Selector>,
     ) -> Result<ObjectList<T>, KubeError> {
-        let name = selector.map_or("", Selector::name);
         let mut whole: Option<ObjectList<T>> = None;
         let mut next = String::new();
         loop {
-            let operation = from.operation(Verb::List, name);
-            let mut target = format!("{}?limit={PAGE}", from.path());
-            if let Some(selector) = selector {
-                target = format!("{target}&{}", selector.query());
-            }
-            if !next.is_empty() {
-                target = format!("{target}&continue={}", encode::component(&next));
-            }
-            let body = self.answer(plain(Method::GET, &target), &operation).await?;
-            let page: ObjectList<T> = decode(&body, operation)?;
+            let page: ObjectList<T> = self.page(from, selector, &next).await?;
             next.clone_from(&page.metadata.continue_token);
             match &mut whole {
                 None => whole = Some(page),
@@ -213,6 +203,25 @@ impl Api {
                 return Ok(list);
             }
         }
+    }
+
+    /// Reads one page of the objects that match, from where the token says.
+    pub(in crate::client) async fn page<T: DeserializeOwned>(
+        &self,
+        from: &Collection,
+        selector: Option<&Selector>,
+        token: &str,
+    ) -> Result<ObjectList<T>, KubeError> {
+        let operation = from.operation(Verb::List, selector.map_or("", Selector::name));
+        let mut target = format!("{}?limit={PAGE}", from.path());
+        if let Some(selector) = selector {
+            target = format!("{target}&{}", selector.query());
+        }
+        if !token.is_empty() {
+            target = format!("{target}&continue={}", encode::component(token));
+        }
+        let body = self.answer(plain(Method::GET, &target), &operation).await?;
+        decode(&body, operation)
     }
 
     /// Makes an object.

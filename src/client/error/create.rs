@@ -21,6 +21,14 @@ pub enum CreateError {
         /// Name of the claim.
         claim: String,
     },
+    /// A claim of that name exists already and cannot be used in place of a new one.
+    #[error("adopt the claim `{claim}`: {problem}")]
+    NotAdoptable {
+        /// Name of the claim.
+        claim: String,
+        /// Why not.
+        problem: &'static str,
+    },
     /// The cluster speaks `v1alpha1` and has no such pool.
     #[error("create the claim `{claim}`: there is no warm pool `{pool}`")]
     PoolNotFound {
@@ -63,6 +71,7 @@ impl CreateError {
         match self {
             Self::Invalid { .. }
             | Self::AlreadyExists { .. }
+            | Self::NotAdoptable { .. }
             | Self::PoolNotFound { .. }
             | Self::NoPoolForTemplate { .. } => Delivered::No,
             Self::Kube { source, .. } => match source.as_ref() {
@@ -83,7 +92,9 @@ impl CreateError {
             Self::PoolNotFound { .. } => {
                 Some("list the pools with `kubectl get sandboxwarmpools`".to_owned())
             }
-            Self::AlreadyExists { .. } => Some("delete it, or choose another name".to_owned()),
+            Self::AlreadyExists { .. } | Self::NotAdoptable { .. } => {
+                Some("delete it, or choose another name".to_owned())
+            }
             Self::Kube { source, .. } | Self::Lost { source, .. } => source.help(),
             Self::Invalid { .. } => None,
         }

@@ -26,6 +26,9 @@ pub enum DeleteError {
     /// The client has no run id, so nothing is known to be of its run.
     #[error("find the claims of the run: the client has no run id")]
     NoRunId,
+    /// An empty selector would match every claim of the namespace.
+    #[error("delete claims by label: the selector is empty")]
+    NoSelector,
     /// Not all claims of the run could be found or deleted.
     #[error("delete the claims of run `{run_id}`: {failed} of {total} are left")]
     Run {
@@ -39,8 +42,8 @@ pub enum DeleteError {
         #[source]
         source: Box<KubeError>,
     },
-    /// What is left of the run could not be listed.
-    #[error("list what is left of the run")]
+    /// Claims, or what is left of them, could not be listed.
+    #[error("list claims or what is left of them")]
     List {
         /// The cause.
         #[source]
@@ -56,6 +59,7 @@ impl DeleteError {
                 source.help()
             }
             Self::NoRunId => Some("give the builder a run id".to_owned()),
+            Self::NoSelector => Some("name a label, for example `team=a`".to_owned()),
             Self::Replaced { .. } => None,
         }
     }
@@ -98,6 +102,27 @@ impl WaitError {
                     .to_owned(),
             ),
             Self::Kube { source, .. } => source.help(),
+        }
+    }
+}
+
+/// Why a claim was not deleted, or was not gone in time.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteAndWaitError {
+    /// The deletion failed.
+    #[error(transparent)]
+    Delete(#[from] DeleteError),
+    /// It was accepted, but what it should remove is still there.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+}
+
+impl DeleteAndWaitError {
+    /// What the user can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Delete(error) => error.help(),
+            Self::Wait(error) => error.help(),
         }
     }
 }

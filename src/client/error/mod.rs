@@ -17,7 +17,7 @@ pub use build::BuildError;
 pub use call::CallError;
 pub use connect::ConnectError;
 pub use create::CreateError;
-pub use delete::{DeleteError, WaitError};
+pub use delete::{DeleteAndWaitError, DeleteError, WaitError};
 pub use kube::{KubeError, Operation, Verb};
 pub use preflight::PreflightError;
 pub use ready::ReadyError;

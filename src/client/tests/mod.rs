@@ -6,4 +6,6 @@ mod claims;
 #[cfg(feature = "loopback")]
 mod encrypted;
 pub(in crate::client) mod fake;
+mod inventory;
+mod requests;
 mod ways;

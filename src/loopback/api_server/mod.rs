@@ -8,6 +8,7 @@ mod object_path;
 mod patch;
 mod port_forward;
 mod request;
+mod spdy;
 mod status;
 mod table;
 mod validate;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::fault::{Faults, Server as FaultyServer};
 use super::http::{Body, Lifetime, json as answer, serve, with_type};
 use super::store::{DeleteOptions, Deleted, Part, Selector, Store, StoreError, Subresource};
 use body::{body_of, delete_options, raw_body_of, review};
@@ -41,7 +43,7 @@ pub(super) fn start(
     tls: TlsAcceptor,
     store: Store,
     token: String,
-    lifetime: &Lifetime,
+    (faults, lifetime): (&Faults, &Lifetime),
 ) {
     let server = Server {
         store,
@@ -52,6 +54,7 @@ pub(super) fn start(
         let server = server.clone();
         async move { server.handle(request).await }
     };
+    let handler = faults.around(FaultyServer::Api, handler);
     serve(listener, Some(tls), handler, lifetime);
 }
 

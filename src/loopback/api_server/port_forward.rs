@@ -1,15 +1,16 @@
-//! `pods/portforward` over WebSocket channels (`v4.channel.k8s.io`).
+//! `pods/portforward`: over SPDY/3.1, plain or in a WebSocket ([`super::spdy`]), and over WebSocket
+//! channels (`v4.channel.k8s.io`), which this file speaks itself.
 //!
 //! For port number *i* of the request, channel *2i* carries its bytes and channel *2i+1* an error text.
 //! The first message on each is the port as two bytes, little endian. One TCP connection per port.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream::SplitSink;
 use futures::{SinkExt, StreamExt};
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{Request, Response, StatusCode};
@@ -29,9 +30,12 @@ use super::super::http::{Body, Lifetime, full};
 use super::super::store::Store;
 use super::object_path::ObjectPath;
 use super::request::Query;
+use super::spdy;
 use super::status::Refusal;
 
-const PROTOCOL: &str = "v4.channel.k8s.io";
+const CHANNELS: &str = "v4.channel.k8s.io";
+const SPDY: &str = "SPDY/3.1";
+const SPDY_IN_WEBSOCKET: &str = "SPDY/3.1+portforward.k8s.io";
 /// The most ports of one request; channels are numbered with one byte.
 const PORTS: usize = 64;
 /// How much is read from a pod at once.
@@ -41,6 +45,16 @@ const BACKLOG: usize = 64;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
+/// How the client and this server speak after the upgrade.
+enum Speech {
+    /// SPDY/3.1 on the bare connection.
+    Spdy,
+    /// SPDY/3.1 in a WebSocket; its key.
+    SpdyInWebSocket(String),
+    /// Channels in a WebSocket; its key, and the ports of the channels.
+    Channels(String, Vec<u16>),
+}
+
 /// Answers the upgrade and forwards until one side ends.
 pub(super) fn upgrade(
     store: &Store,
@@ -48,20 +62,116 @@ pub(super) fn upgrade(
     mut request: Request<Incoming>,
     lifetime: &Lifetime,
 ) -> Result<Response<Body>, Refusal> {
+    let ip = pod_ip(store, target)?;
+    let speech = Speech::of(&request)?;
+    let response = speech.answer();
+    let upgraded = hyper::upgrade::on(&mut request);
+    let stop = lifetime.stop.clone();
+    lifetime.tasks.spawn(async move {
+        let forwarding = async {
+            match upgraded.await {
+                Ok(upgraded) => speech.forward(TokioIo::new(upgraded), ip).await,
+                Err(error) => tracing::debug!(%error, "an upgrade came to nothing"),
+            }
+        };
+        stop.run_until_cancelled(forwarding).await;
+    });
+    Ok(response)
+}
+
+/// Address of a pod that runs.
+fn pod_ip(store: &Store, target: &ObjectPath) -> Result<IpAddr, Refusal> {
     let pod = store
         .get(target.kind, &target.namespace, &target.name)
         .ok_or_else(|| Refusal::not_found(target))?;
-    let key = websocket_key(request.headers())?;
-    let ip = pod.value["status"]["podIP"]
-        .as_str()
-        .and_then(|ip| ip.parse().ok());
-    let ip: std::net::IpAddr = match ip {
-        Some(ip) if pod.value["status"]["phase"] == "Running" => ip,
+    let ip = pod.value["status"]["podIP"].as_str();
+    match ip.and_then(|ip| ip.parse().ok()) {
+        Some(ip) if pod.value["status"]["phase"] == "Running" => Ok(ip),
         _ => {
             let message = format!("unable to upgrade: pod {} is not running", target.name);
-            return Err(Refusal::bad_request(&message));
+            Err(Refusal::bad_request(&message))
         }
-    };
+    }
+}
+
+impl Speech {
+    fn of<B>(request: &Request<B>) -> Result<Self, Refusal> {
+        let text = |name: HeaderName| {
+            let value = request.headers().get(name);
+            value
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
+        let upgrade = text(UPGRADE);
+        if upgrade.eq_ignore_ascii_case(SPDY) {
+            return Ok(Self::Spdy);
+        }
+        if !upgrade.eq_ignore_ascii_case("websocket") {
+            return Err(Refusal::bad_request(&format!(
+                "unable to upgrade: {upgrade:?} is not served; use {SPDY} or websocket"
+            )));
+        }
+        let key = text(SEC_WEBSOCKET_KEY);
+        if key.is_empty() {
+            return Err(Refusal::bad_request(
+                "unable to upgrade: Sec-WebSocket-Key is missing",
+            ));
+        }
+        let offered = text(SEC_WEBSOCKET_PROTOCOL);
+        for protocol in offered.split(',').map(str::trim) {
+            if protocol == SPDY_IN_WEBSOCKET {
+                return Ok(Self::SpdyInWebSocket(key.to_owned()));
+            }
+            if protocol == CHANNELS {
+                return Ok(Self::Channels(key.to_owned(), ports(request)?));
+            }
+        }
+        Err(Refusal::bad_request(&format!(
+            "unable to upgrade: none of the subprotocols {offered:?} is served; use {CHANNELS} or \
+             {SPDY_IN_WEBSOCKET}"
+        )))
+    }
+
+    /// `101 Switching Protocols`.
+    fn answer(&self) -> Response<Body> {
+        let mut response = Response::new(full(Bytes::new()));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        let (key, protocol) = match self {
+            Self::Spdy => {
+                headers.insert(UPGRADE, HeaderValue::from_static(SPDY));
+                let version = HeaderName::from_static("x-stream-protocol-version");
+                headers.insert(version, HeaderValue::from_static("portforward.k8s.io"));
+                return response;
+            }
+            Self::SpdyInWebSocket(key) => (key, SPDY_IN_WEBSOCKET),
+            Self::Channels(key, _) => (key, CHANNELS),
+        };
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+        if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        response
+    }
+
+    async fn forward(self, upgraded: TokioIo<Upgraded>, ip: IpAddr) {
+        let socket = |upgraded| WebSocketStream::from_raw_socket(upgraded, Role::Server, None);
+        match self {
+            Self::Spdy => spdy::forward(upgraded, ip).await,
+            Self::SpdyInWebSocket(_) => {
+                spdy::forward_in_websocket(socket(upgraded).await, ip).await;
+            }
+            Self::Channels(_, ports) => {
+                let targets = ports.into_iter().map(|port| SocketAddr::new(ip, port));
+                forward(socket(upgraded).await, targets.collect()).await;
+            }
+        }
+    }
+}
+
+fn ports<B>(request: &Request<B>) -> Result<Vec<u16>, Refusal> {
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let ports: Option<Vec<u16>> = query
         .values("ports")
@@ -69,71 +179,11 @@ pub(super) fn upgrade(
         .flat_map(|list| list.split(','))
         .map(|port| port.parse().ok().filter(|port| *port > 0))
         .collect();
-    let Some(ports) = ports.filter(|ports| (1..=PORTS).contains(&ports.len())) else {
-        return Err(Refusal::bad_request(
-            "unable to upgrade: query parameter \"ports\" is required",
-        ));
-    };
-    let upgraded = hyper::upgrade::on(&mut request);
-    let stop = lifetime.stop.clone();
-    lifetime.tasks.spawn(async move {
-        let forwarding = async {
-            let upgraded = upgraded.await.ok()?;
-            let socket =
-                WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-            let targets = ports
-                .into_iter()
-                .map(|port| SocketAddr::new(ip, port))
-                .collect();
-            forward(socket, targets).await;
-            Some(())
-        };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            _ = forwarding => {}
-        }
-    });
-    let mut response = Response::new(full(Bytes::new()));
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
-    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
-        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    }
-    Ok(response)
-}
-
-fn websocket_key(headers: &HeaderMap) -> Result<String, Refusal> {
-    let text = |name: HeaderName| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .to_owned()
-    };
-    if !text(UPGRADE).eq_ignore_ascii_case("websocket") {
-        return Err(Refusal::bad_request(
-            "unable to upgrade: only WebSocket upgrades are served",
-        ));
-    }
-    let offered = text(SEC_WEBSOCKET_PROTOCOL);
-    if !offered
-        .split(',')
-        .any(|protocol| protocol.trim() == PROTOCOL)
-    {
-        return Err(Refusal::bad_request(&format!(
-            "unable to upgrade: none of the subprotocols {offered:?} is served; use {PROTOCOL}"
-        )));
-    }
-    let key = text(SEC_WEBSOCKET_KEY);
-    if key.is_empty() {
-        return Err(Refusal::bad_request(
-            "unable to upgrade: Sec-WebSocket-Key is missing",
-        ));
-    }
-    Ok(key)
+    ports
+        .filter(|ports| (1..=PORTS).contains(&ports.len()))
+        .ok_or_else(|| {
+            Refusal::bad_request("unable to upgrade: query parameter \"ports\" is required")
+        })
 }
 
 fn message(channel: usize, payload: &[u8]) -> Message {

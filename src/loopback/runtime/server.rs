@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use super::super::fault::{Faults, Server};
 use super::super::http::{Body, Lifetime, full, serve};
 use super::download::download;
 use super::execute::Execute;
@@ -30,6 +31,8 @@ pub(crate) struct PodSettings {
     pub(crate) address: SocketAddr,
     /// Its directory; made at the start, removed at the end. The parent must exist.
     pub(crate) directory: PathBuf,
+    /// What goes wrong in it.
+    pub(crate) faults: Faults,
 }
 
 /// The runtime of one pod. Call [`end`](Self::end); dropping it alone leaves its tasks.
@@ -67,6 +70,7 @@ impl PodRuntime {
             let legacy = legacy.clone();
             async move { legacy.handle(request).await }
         };
+        let handler = settings.faults.around(Server::Runtime, handler);
         serve(listener, None, handler, &runtime.lifetime);
         Ok(runtime)
     }

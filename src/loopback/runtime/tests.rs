@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::super::fault::Faults;
 use super::super::testing::{Reply, call, execute, get, request};
 use super::{PodRuntime, PodSettings, sweep};
 
@@ -31,6 +32,7 @@ impl Pod {
             name: "pod-1".to_owned(),
             address,
             directory: root.path().join("pod-1"),
+            faults: Faults::default(),
         };
         let runtime = PodRuntime::start(settings).await.unwrap();
         Self {
@@ -491,10 +493,11 @@ async fn a_pod_ends_with_all_its_processes_its_directory_and_its_socket() {
 #[tokio::test]
 async fn a_process_that_left_its_group_is_found_by_its_home() {
     let pod = Pod::start().await;
-    pod.run(r#"sh -c "setsid sleep 94 >/dev/null 2>&1 &""#)
+    // It says itself that it has left: before that it would end with its group.
+    pod.run(r#"sh -c "setsid sh -c 'touch fled; exec sleep 94' >/dev/null 2>&1 &""#)
         .await;
     let directory = pod.directory();
-    while processes_in(&directory) == 0 {
+    while !directory.join("fled").exists() {
         tokio::task::yield_now().await;
     }
     let root = pod.root.path().canonicalize().unwrap();

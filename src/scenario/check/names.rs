@@ -28,11 +28,10 @@ pub(super) fn check(root: &Node, problems: &mut Problems) {
         for (name, _) in entries(root.get("vars")) {
             seen.captured.insert(Arc::clone(&name.value), name.span);
         }
-        for step in items(scenario.get("steps"))
-            .iter()
-            .chain(items(scenario.get("finally")))
-        {
-            step_names(step, &mut seen, problems);
+        for list in ["setup", "steps", "finally", "teardown"] {
+            for step in items(scenario.get(list)) {
+                step_names(step, &mut seen, problems);
+            }
         }
     }
 }

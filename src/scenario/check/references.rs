@@ -25,6 +25,7 @@ pub(super) fn check(root: &Node, problems: &mut Problems) {
         later: BTreeSet::new(),
         ids: HashMap::new(),
         outputs: &[],
+        loops: 0,
         place: Place::Vars,
         used: BTreeSet::new(),
         in_target: BTreeSet::new(),
@@ -77,6 +78,7 @@ impl Place {
                 "iteration",
                 "sandbox",
                 "steps",
+                "each",
             ],
         }
     }
@@ -120,6 +122,8 @@ pub(super) struct Walk<'n, 'p> {
     pub(super) ids: HashMap<&'n str, &'static [Output]>,
     /// The outputs of the current step: bare names in its expressions.
     pub(super) outputs: &'static [Output],
+    /// How many steps with turns (`repeat`, `forEach`) are around this place.
+    loops: usize,
     pub(super) place: Place,
     /// Root and name of everything that was referred to; an empty name for a whole root.
     used: Used,
@@ -137,19 +141,33 @@ impl<'n> Walk<'n, '_> {
         if let Some(target) = scenario.get("target") {
             self.texts(target, Text::Template);
         }
+        if let Some(condition) = scenario.get("if") {
+            self.texts(condition, Text::Expression);
+        }
         self.place = Place::Step;
-        let steps = items(scenario.get("steps"));
-        let finally = items(scenario.get("finally"));
+        let lists = ["setup", "steps", "finally", "teardown"];
+        let all = || lists.iter().flat_map(|list| items(scenario.get(list)));
+        let mut of_setup = (self.captured.clone(), self.ids.clone());
         let mut captures = Vec::new();
-        for step in steps.iter().chain(finally) {
+        for step in all() {
             collect_captures(step, &mut captures);
         }
         self.later = captures
             .iter()
             .map(|name| Arc::clone(&name.value))
             .collect();
-        for step in steps.iter().chain(finally) {
-            self.step(step);
+        for list in lists {
+            if list == "teardown" {
+                // Many iterations ran in between: only what `setup` left is known here.
+                self.captured.clone_from(&of_setup.0);
+                self.ids.clone_from(&of_setup.1);
+            }
+            for step in items(scenario.get(list)) {
+                self.step(step);
+            }
+            if list == "setup" {
+                of_setup = (self.captured.clone(), self.ids.clone());
+            }
         }
         for (name, _) in entries(scenario.get("matrix")) {
             let known = matches!(&*name.value, "mode" | "include" | "exclude");
@@ -166,9 +184,19 @@ impl<'n> Walk<'n, '_> {
 
     fn step(&mut self, step: &'n Node) {
         let outputs = action(step).map_or(&[][..], |(kind, _)| Action::outputs_of(&kind.value));
+        // Whether a step runs, and for which items, is decided outside of its turns.
         for (key, value) in entries(Some(step)) {
             match &*key.value {
-                "capture" | "steps" | "id" => {}
+                "if" => self.texts(value, Text::Expression),
+                "forEach" | "repeat" => self.texts(value, Text::Template),
+                _ => {}
+            }
+        }
+        let turns = step.get("forEach").is_some() || step.get("repeat").is_some();
+        self.loops += usize::from(turns);
+        for (key, value) in entries(Some(step)) {
+            match &*key.value {
+                "capture" | "steps" | "id" | "if" | "forEach" | "repeat" => {}
                 "expect" => self.expect(value, outputs),
                 _ => self.texts(value, Text::Template),
             }
@@ -183,6 +211,7 @@ impl<'n> Walk<'n, '_> {
             self.captured.insert(Arc::clone(&name.value));
         }
         self.outputs = &[];
+        self.loops -= usize::from(turns);
         if let Some(id) = step.get("id").and_then(Node::as_scalar) {
             self.ids.insert(&id.text, outputs);
         }
@@ -281,6 +310,17 @@ impl<'n> Walk<'n, '_> {
                     "names that have one here begin with {}",
                     list_of(self.place.roots())
                 )),
+            );
+            return;
+        }
+        if root == "each" && self.loops == 0 {
+            self.problems.push(
+                Diagnostic::error(
+                    Code::UnknownReference,
+                    reference.span,
+                    "`each` has a value in a step with `forEach` or `repeat` only",
+                )
+                .label("no value here"),
             );
             return;
         }

@@ -31,6 +31,14 @@ pub(super) fn check(scenario: &Node, file: &ScenarioFile, problems: &mut Problem
     for step in items(scenario.get("finally")) {
         walk.step(step);
     }
+    // What `setup` creates is its own and that of `teardown`.
+    walk.created.clear();
+    walk.reported = false;
+    for list in ["setup", "teardown"] {
+        for step in items(scenario.get(list)) {
+            walk.step(step);
+        }
+    }
 }
 
 fn has_source(node: &Node) -> bool {

@@ -1,0 +1,171 @@
+//! Whether, how often and until when a step runs: `if`, `repeat`, `forEach`, `retries`,
+//! `eventually`, and the steps of a group.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use super::steps::Steps;
+use crate::expr::Value;
+use crate::metrics::{Metric, StepIndex};
+use crate::source::Span;
+use crate::step::{Action, Eventually, Step};
+use crate::units::HumanDuration;
+
+impl Steps<'_> {
+    /// Runs steps in order until one fails.
+    pub(super) async fn run(&mut self, steps: &[Step]) -> Result<(), Box<Failure>> {
+        for step in steps {
+            let first = self.next;
+            self.turns(step, StepIndex(first)).await?;
+            // Also when it was left out, or ran more than once.
+            self.next = first.saturating_add(step.size());
+        }
+        Ok(())
+    }
+
+    async fn turns(&mut self, step: &Step, index: StepIndex) -> Result<(), Box<Failure>> {
+        if !self.is_wanted(step)? {
+            return Ok(());
+        }
+        let Some(turns) = &step.flow.turns else {
+            return self.tries(step, index).await;
+        };
+        let items = turns
+            .items(&self.context.bindings)
+            .map_err(|error| self.refused(step, turns.span(), &error))?;
+        let outer: Vec<(&str, Option<Value>)> = ["item", "index"]
+            .map(|name| (name, self.context.bindings.get(&["each", name]).cloned()))
+            .into();
+        for (number, item) in (1_i64..).zip(items) {
+            self.context.bindings.set("each", "item", item);
+            self.context.bindings.set("each", "index", number);
+            self.tries(step, index).await?;
+        }
+        for (name, value) in outer {
+            let value = value.unwrap_or(Value::Null);
+            self.context.bindings.set("each", name, value);
+        }
+        Ok(())
+    }
+
+    fn is_wanted(&self, step: &Step) -> Result<bool, Box<Failure>> {
+        let Some(condition) = &step.flow.condition else {
+            return Ok(true);
+        };
+        match condition.evaluate(&self.context.bindings) {
+            Ok(Value::Bool(wanted)) => Ok(wanted),
+            Ok(value) => {
+                let error = NotBoolean { value };
+                Err(self.refused(step, condition.span(), &error))
+            }
+            Err(error) => Err(self.refused(step, condition.span(), &error)),
+        }
+    }
+
+    async fn tries(&mut self, step: &Step, index: StepIndex) -> Result<(), Box<Failure>> {
+        if let Some(eventually) = step.flow.eventually {
+            return self.until_it_holds(step, index, eventually).await;
+        }
+        let mut left = step.flow.retries;
+        loop {
+            match self.once(step, index).await {
+                Ok(()) => {
+                    self.flaky |= left < step.flow.retries;
+                    return Ok(());
+                }
+                Err(failure) if left == 0 => return Err(failure),
+                Err(_) => left -= 1,
+            }
+        }
+    }
+
+    async fn until_it_holds(
+        &mut self,
+        step: &Step,
+        index: StepIndex,
+        eventually: Eventually,
+    ) -> Result<(), Box<Failure>> {
+        let started = Instant::now();
+        let deadline = started.checked_add(eventually.limit).unwrap_or(started);
+        let mut tries = 0_u64;
+        let mut last: Option<Box<Failure>> = None;
+        loop {
+            tries += 1;
+            let result = tokio::time::timeout_at(deadline, self.once(step, index)).await;
+            last = match result {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(failure)) => Some(failure),
+                Err(_) => last,
+            };
+            // A try that begins after the limit would not count.
+            if deadline.saturating_duration_since(Instant::now()) <= eventually.interval {
+                let mut failure = last.unwrap_or_else(|| self.too_slow(step, eventually));
+                failure.message = format!(
+                    "{}\nnot within {} (`eventually`), tries: {tries}",
+                    failure.message,
+                    HumanDuration(eventually.limit)
+                );
+                return Err(failure);
+            }
+            tokio::time::sleep(eventually.interval).await;
+        }
+    }
+
+    fn too_slow(&self, step: &Step, eventually: Eventually) -> Box<Failure> {
+        Box::new(Failure {
+            step: step.label(),
+            cause: "Timeout".to_owned(),
+            span: eventually.span,
+            label: "no try came to an end".to_owned(),
+            message: format!("{}: no try came to an end", step.action.kind()),
+            help: Some("raise the time of `eventually`".to_owned()),
+            sandbox: self.sandbox(),
+        })
+    }
+
+    /// One try of one turn.
+    async fn once(&mut self, step: &Step, index: StepIndex) -> Result<(), Box<Failure>> {
+        self.next = index.0.saturating_add(1);
+        let Action::Group(group) = &step.action else {
+            return self.step(step, index).await;
+        };
+        let started = Instant::now();
+        let inner = Box::pin(self.run(&group.steps));
+        match step.timeout {
+            None => inner.await?,
+            Some(limit) => match tokio::time::timeout(limit, inner).await {
+                Ok(result) => result?,
+                Err(_) => return Err(self.group_too_slow(step, limit)),
+            },
+        }
+        self.recorder
+            .time(Metric::GroupDuration, Some(index), started.elapsed());
+        Ok(())
+    }
+
+    fn group_too_slow(&self, step: &Step, limit: Duration) -> Box<Failure> {
+        Box::new(self.group_timed_out(step, limit))
+    }
+
+    fn refused(&self, step: &Step, span: Span, error: &dyn Error) -> Box<Failure> {
+        Box::new(Failure {
+            step: step.label(),
+            cause: "Expression".to_owned(),
+            span,
+            label: error.to_string(),
+            message: error.to_string(),
+            help: None,
+            sandbox: self.sandbox(),
+        })
+    }
+}
+
+/// An `if` that is neither true nor false.
+#[derive(Debug, thiserror::Error)]
+#[error("if: {value} is not true or false")]
+struct NotBoolean {
+    value: Value,
+}

@@ -1,0 +1,267 @@
+//! What a step's result means: samples, expectations, captures, failures. The only place where
+//! samples of steps are made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cell::CellRun;
+use super::event::IterationEnd;
+use super::failure::Failure;
+use crate::metrics::{Metric, Recorder, StepIndex};
+use crate::plan::defaults;
+use crate::source::Span;
+use crate::step::{ErrorVerdict, Measure, Measured, Step, StepContext, StepMismatch, StepOutcome};
+use crate::units::HumanDuration;
+
+/// The steps of one iteration, or of one set-up, and what they share.
+pub(super) struct Steps<'a> {
+    pub(super) cell: &'a CellRun,
+    pub(super) context: &'a mut StepContext,
+    pub(super) recorder: &'a mut Recorder,
+    /// The step after the one that runs, in the order of [`crate::plan::Cell::step_names`].
+    pub(super) next: u16,
+    /// Whether a step passed only when it was tried again.
+    pub(super) flaky: bool,
+    /// Whether the iteration is tried again if it fails.
+    pub(super) tries: Tries,
+}
+
+/// Whether an iteration that fails is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tries {
+    /// It is.
+    More,
+    /// This is the last try.
+    Last,
+}
+
+/// How many steps these are, those in them included.
+pub(super) fn size(steps: &[Step]) -> u16 {
+    steps
+        .iter()
+        .fold(0, |size, step| step.size().saturating_add(size))
+}
+
+impl Steps<'_> {
+    pub(super) async fn step(&mut self, step: &Step, index: StepIndex) -> Result<(), Box<Failure>> {
+        let started = Instant::now();
+        let result = step.run(self.context).await;
+        self.recorder
+            .time(Metric::StepDuration, Some(index), started.elapsed());
+        self.recorder.count(Metric::Attempts, Some(index), 1);
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                return match step.judge_error(&error, &self.context.bindings) {
+                    ErrorVerdict::Expected => Ok(()),
+                    ErrorVerdict::Another(mismatch) => Err(self.mismatch(step, &[mismatch])),
+                    ErrorVerdict::Unexpected => Err(Box::new(Failure {
+                        step: step.label(),
+                        cause: error.code(),
+                        span: step.span,
+                        label: error.code(),
+                        message: chain(&error),
+                        help: error.help(),
+                        sandbox: self.sandbox(),
+                    })),
+                };
+            }
+        };
+        self.record(&outcome, index);
+        let mismatches = step.judge(&outcome, &self.context.bindings);
+        if !mismatches.is_empty() {
+            return Err(self.mismatch(step, &mismatches));
+        }
+        step.bind(&outcome, &mut self.context.bindings)
+            .map_err(|(span, error)| {
+                Box::new(Failure {
+                    step: step.label(),
+                    cause: "capture".to_owned(),
+                    span,
+                    label: error.to_string(),
+                    message: error.to_string(),
+                    help: error.help(),
+                    sandbox: self.sandbox(),
+                })
+            })
+    }
+
+    fn record(&mut self, outcome: &StepOutcome, index: StepIndex) {
+        for measurement in &outcome.measurements {
+            let metric = metric_of(measurement.measure);
+            match measurement.value {
+                Measured::Time(duration) => self.recorder.time(metric, Some(index), duration),
+                Measured::Count(count) => self.recorder.count(metric, Some(index), count),
+            }
+        }
+    }
+
+    fn mismatch(&self, step: &Step, mismatches: &[StepMismatch]) -> Box<Failure> {
+        let lines: Vec<String> = mismatches
+            .iter()
+            .map(|found| {
+                format!(
+                    "{}: expected {}, actual {}",
+                    found.output, found.expected, found.actual
+                )
+            })
+            .collect();
+        let first = mismatches.first();
+        Box::new(Failure {
+            step: step.label(),
+            cause: first.map_or_else(String::new, |found| found.output.to_owned()),
+            span: first.map_or(step.span, |found| found.span),
+            label: first.map_or_else(String::new, |found| format!("actual {}", found.actual)),
+            message: lines.join("\n"),
+            help: None,
+            sandbox: self.sandbox(),
+        })
+    }
+
+    pub(super) fn sandbox(&self) -> Option<String> {
+        let (namespace, claim, sandbox) = self.context.current()?;
+        Some(format!(
+            "{namespace}/{claim} (sandbox {sandbox}, deleted by the clean-up)"
+        ))
+    }
+
+    pub(super) fn group_timed_out(&self, step: &Step, limit: Duration) -> Failure {
+        Failure {
+            step: step.label(),
+            cause: "Timeout".to_owned(),
+            span: step.span,
+            label: "Timeout".to_owned(),
+            message: format!(
+                "group: not done within {} (its `timeout`)",
+                HumanDuration(limit)
+            ),
+            help: Some("raise the group's `timeout`".to_owned()),
+            sandbox: self.sandbox(),
+        }
+    }
+
+    /// The iteration's time was over: the step that was running is to blame.
+    pub(super) fn timed_out(&self, limit: Duration) -> Failure {
+        let mut running: Option<(Span, String)> = None;
+        let mut left = self.next;
+        for step in self.cell.cell.all_steps() {
+            step.walk(&mut |step| {
+                if left > 0 {
+                    left -= 1;
+                    running = Some((step.span, step.label()));
+                }
+            });
+        }
+        let (span, step) = running.unwrap_or_default();
+        Failure {
+            step,
+            cause: "IterationTimeout".to_owned(),
+            span,
+            label: "still running".to_owned(),
+            message: format!(
+                "the iteration was not done within {} (the scenario's `timeout`)",
+                HumanDuration(limit)
+            ),
+            help: Some(
+                "raise the scenario's `timeout`, or find out why this step hangs".to_owned(),
+            ),
+            sandbox: self.sandbox(),
+        }
+    }
+
+    pub(super) fn fail(&self, mut failure: Failure) -> IterationEnd {
+        if self.tries == Tries::More {
+            failure
+                .message
+                .push_str("\nanother try follows (`retries`)");
+        }
+        self.cell
+            .failures
+            .add(&self.cell.plan, &self.cell.cell.name, failure);
+        IterationEnd::Failed
+    }
+
+    /// Runs `finally`, within its own limit, whatever happened before.
+    pub(super) async fn finally(&mut self, end: IterationEnd) -> IterationEnd {
+        let steps = Arc::clone(&self.cell.cell.finally);
+        if steps.is_empty() {
+            return end;
+        }
+        self.next = size(&self.cell.cell.steps);
+        let failed = end == IterationEnd::Failed;
+        self.context.bindings.set("iteration", "failed", failed);
+        let limit = defaults::FINALLY_LIMIT;
+        match tokio::time::timeout(limit, self.run(&steps)).await {
+            Ok(Ok(())) => end,
+            Ok(Err(failure)) => match end {
+                IterationEnd::Interrupted => end,
+                IterationEnd::Passed | IterationEnd::Failed => self.fail(*failure),
+            },
+            Err(_) => match end {
+                IterationEnd::Interrupted => end,
+                IterationEnd::Passed | IterationEnd::Failed => {
+                    let failure = self.timed_out(limit);
+                    self.fail(Failure {
+                        message: format!("`finally` was not done within {}", HumanDuration(limit)),
+                        ..failure
+                    })
+                }
+            },
+        }
+    }
+
+    pub(super) fn count(&mut self, end: IterationEnd) {
+        match end {
+            IterationEnd::Passed => {
+                self.recorder.count(Metric::Iterations, None, 1);
+                if self.flaky {
+                    self.recorder.count(Metric::FlakyIterations, None, 1);
+                }
+            }
+            IterationEnd::Failed => {
+                self.recorder.count(Metric::Iterations, None, 1);
+                self.recorder.count(Metric::Failures, None, 1);
+            }
+            IterationEnd::Interrupted => {
+                self.recorder.count(Metric::InterruptedIterations, None, 1);
+            }
+        }
+    }
+}
+
+/// An error and its causes, one per line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut lines = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if lines.last().is_none_or(|last| !last.contains(&text)) {
+            lines.push(format!("because {text}"));
+        }
+        source = cause.source();
+    }
+    lines.join("\n")
+}
+
+fn metric_of(measure: Measure) -> Metric {
+    match measure {
+        Measure::CreateAck => Metric::SandboxCreateAckDuration,
+        Measure::Bound => Metric::SandboxBoundDuration,
+        Measure::Ready => Metric::SandboxReadyDuration,
+        Measure::FirstExec => Metric::TimeToFirstExec,
+        Measure::Connect => Metric::ConnectDuration,
+        Measure::Exec => Metric::ExecDuration,
+        Measure::Write => Metric::WriteDuration,
+        Measure::Read => Metric::ReadDuration,
+        Measure::List => Metric::ListDuration,
+        Measure::Exists => Metric::ExistsDuration,
+        Measure::Delete => Metric::SandboxDeleteDuration,
+        Measure::Wait => Metric::WaitDuration,
+        Measure::WarmHit => Metric::WarmHits,
+        Measure::ColdStart => Metric::ColdStarts,
+        Measure::BytesWritten => Metric::BytesWritten,
+        Measure::BytesRead => Metric::BytesRead,
+    }
+}

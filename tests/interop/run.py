@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""Upstream's own clients, unmodified, as referees of the loopback cluster.
+
+Each client runs the lifecycle in every mode that it has, against `sandbench cluster up`. The verdicts
+are printed as a table of client x mode x check; the exit status is 1 if one failed or is missing.
+
+  tests/interop/run.py --sandbench target/release/sandbench --work DIR [--only TEXT] [--serving VERSIONS]
+
+`--work` keeps the installed clients, so that a second run starts at once. A client that cannot be
+installed is a failure.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+SYNC_CHECKS = [f"T{n}" for n in range(1, 21)]
+GO_CHECKS = [f"G{n}" for n in range(1, 7)]
+KUBERNETES_CHECKS = [f"K{n}" for n in range(1, 9)]
+OUR_MODES = ["gateway", "tunnel", "in-cluster", "in-cluster-pod-ip", "direct"]
+# What upstream's client is asked and ours has no such thing.
+NOT_OURS = {"T2": "none", "T14": "none", "T15": "none"}
+# The Go SDK's integration test has a sub-test per check; opening and closing are the test itself.
+GO_TESTS = {
+    "TestIntegration_FullLifecycle": ["G1", "G6"],
+    "TestIntegration_FullLifecycle/Run": ["G2"],
+    "TestIntegration_FullLifecycle/WriteAndRead": ["G3"],
+    "TestIntegration_FullLifecycle/Exists": ["G4"],
+    "TestIntegration_FullLifecycle/List": ["G5"],
+}
+PYTHON_SDKS = {"0.4.6": "v1alpha1", "1.0.8": "v1beta1"}
+MARKS = {"pass": "✓", "fail": "✗", "none": "-", None: "✗"}
+
+
+@dataclasses.dataclass
+class Row:
+    client: str
+    mode: str
+    checks: list
+    verdicts: dict
+    details: list
+
+    def failed(self):
+        return any(self.verdicts.get(check) not in ("pass", "none") for check in self.checks)
+
+
+class Cluster:
+    """`sandbench cluster up` with upstream's usual objects in it."""
+
+    def __init__(self, options, work, versions):
+        self.work = work
+        self.kubeconfig = work / f"kubeconfig-{versions}"
+        flags = [] if versions == "v1beta1" else ["--api-versions", versions]
+        command = [options.sandbench, "cluster", "up", "--kubeconfig-out", str(self.kubeconfig), *flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(work))
+        greeting = ""
+        for line in self.process.stdout:
+            greeting += line
+            if line.startswith("Ctrl-C"):
+                break
+        else:
+            raise SystemExit(f"the cluster did not start: {greeting}")
+        self.router = re.search(r"router +(\S+)", greeting).group(1)
+        self.dns = re.search(r"DNS +(\S+)", greeting).group(1)
+        objects = (HERE / "objects.yaml").read_text()
+        if versions == "v1alpha1":
+            objects = objects.replace("k8s.io/v1beta1", "k8s.io/v1alpha1")
+        self.kubectl("apply", "-f", "-", input=objects)
+        filled = "--for=jsonpath={.status.readyReplicas}=3"
+        self.kubectl("wait", filled, "sandboxwarmpool/python-sandbox-pool", "--timeout=30s")
+
+    def environment(self):
+        return {**environment(self.work), "KUBECONFIG": str(self.kubeconfig)}
+
+    def kubectl(self, *words, **settings):
+        command = ["kubectl", *words]
+        done = subprocess.run(command, env=self.environment(), text=True, capture_output=True, **settings)
+        if done.returncode != 0:
+            raise SystemExit(f"{' '.join(command)}: {done.stderr}")
+        return done.stdout
+
+    def end(self):
+        """Ctrl-C; whatever the clients left, the cluster itself leaves nothing."""
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(timeout=60)
+        if code != 0:
+            raise SystemExit(f"the cluster ended with {code}")
+
+
+def environment(work):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
+    return {**kept, "HOME": str(work), "NO_PROXY": "127.0.0.0/8,localhost", "no_proxy": "127.0.0.0/8,localhost"}
+
+
+def run(command, env, limit=300):
+    """Output of a command, also of one that fails or takes too long."""
+    try:
+        done = subprocess.run(command, env=env, text=True, capture_output=True, timeout=limit)
+    except subprocess.TimeoutExpired as late:
+        text = late.stdout or b""
+        return (text if isinstance(text, str) else text.decode()), f"not done within {limit} s"
+    return done.stdout, done.stderr[-2000:]
+
+
+def install_python(version, work):
+    home = work / f"python-{version}"
+    python = home / "bin" / "python"
+    if not (home / "installed").exists():
+        venv.create(home, with_pip=True, clear=True)
+        wanted = [f"k8s-agent-sandbox[async]=={version}"]
+        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
+        subprocess.run(command, check=True)
+        (home / "installed").touch()
+    return python
+
+
+def python_row(python, version, mode, asynchronous, cluster):
+    command = [python, HERE / "python" / "lifecycle.py", "--mode", mode]
+    command += ["--api-url", cluster.router] if mode == "direct" else []
+    command += ["--asynchronous"] if asynchronous else []
+    verdicts, details = reported(command, cluster.environment(), SYNC_CHECKS)
+    name = f"Python SDK {version} {'async' if asynchronous else 'sync'}"
+    return Row(name, mode, SYNC_CHECKS, verdicts, details)
+
+
+def python_rows(options, work):
+    for version, served in PYTHON_SDKS.items():
+        if not wanted(options, f"Python SDK {version}", served):
+            continue
+        python = install_python(version, work)
+        with contextlib.closing(Ending(Cluster(options, work, served))) as ending:
+            for asynchronous in (False, True):
+                # The async SDK refuses the tunnel, which is a kubectl process.
+                modes = ["gateway", "in-cluster", "direct"] + ([] if asynchronous else ["tunnel"])
+                for mode in modes:
+                    yield python_row(python, version, mode, asynchronous, ending.cluster)
+
+
+def reported(command, env, checks):
+    """Verdicts and details of a program that prints a line per check."""
+    output, errors = run([str(word) for word in command], env)
+    verdicts, details = {}, []
+    for line in output.splitlines():
+        check, verdict, detail = (line.split("\t") + ["", ""])[:3]
+        verdicts[check] = verdict
+        if verdict == "fail":
+            details.append(f"{check}: {detail}")
+    if set(verdicts) != set(checks):
+        details.append(errors)
+    return verdicts, details
+
+
+def kubernetes_rows(options, work):
+    for version in PYTHON_SDKS.values():
+        if not wanted(options, f"Python kubernetes {version}", version):
+            continue
+        python = install_python("1.0.8", work)
+        with contextlib.closing(Ending(Cluster(options, work, version))) as ending:
+            command = [python, HERE / "python" / "kubernetes_client.py", version]
+            verdicts, details = reported(command, ending.cluster.environment(), KUBERNETES_CHECKS)
+            yield Row("Python kubernetes", version, KUBERNETES_CHECKS, verdicts, details)
+
+
+def our_row(options, cluster, name, mode, api_url):
+    """Our own client: a scenario per check, so the verdict of a cell is the verdict of a check."""
+    result = cluster.work / "result.json"
+    result.unlink(missing_ok=True)
+    command = [options.sandbench, "run", HERE / "checks.yaml", "--cluster", "current", "--progress", "none"]
+    command += ["--dns", cluster.dns, "--var", f"apiUrl={api_url}", "--out", f"json={result}"]
+    for check in SYNC_CHECKS:
+        command += ["--only", f"{check}[mode={mode}]"] if check not in NOT_OURS else []
+    output, errors = run([str(word) for word in command], cluster.environment())
+    if not result.exists():
+        return Row(name, mode, SYNC_CHECKS, {}, [output[-2000:], errors])
+    summary = json.loads(result.read_text())
+    words = {"passed": "pass"}
+    verdicts = {cell["cell"].split("[")[0]: words.get(cell["verdict"], "fail") for cell in summary["cells"]}
+    leaks = [text for text in [str(summary["leaks"])] if "nothing left behind" not in output]
+    if leaks:
+        verdicts["T1"] = "fail"
+    details = [f"{group['cell']}: {group['message']}" for group in summary["failures"]] + leaks
+    return Row(name, mode, SYNC_CHECKS, {**NOT_OURS, **verdicts}, details)
+
+
+def our_rows(options, work):
+    for versions in ("v1beta1", "v1alpha1,v1beta1", "v1alpha1"):
+        if not wanted(options, f"sandbench {versions}", versions):
+            continue
+        with contextlib.closing(Ending(Cluster(options, work, versions))) as ending:
+            for mode in OUR_MODES:
+                yield our_row(options, ending.cluster, f"sandbench {versions}", mode, ending.cluster.router)
+
+
+def free_port():
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        return chosen.getsockname()[1]
+
+
+@contextlib.contextmanager
+def upstream_router(work, cluster):
+    """Upstream's own router in front of the loopback cluster's pods."""
+    program = build_go(work, "router", "sigs.k8s.io/agent-sandbox/sandbox-router/cmd")
+    serving, probing = free_port(), free_port()
+    command = [program, "-http-bind-address", f"127.0.0.1:{serving}", "-metrics-bind-address", "127.0.0.1:0"]
+    command += ["-health-probe-bind-address", f"127.0.0.1:{probing}", "-allow-loopback-pod-ip"]
+    command += ["-kubeconfig", cluster.kubeconfig]
+    log = open(work / "router.log", "w")
+    router = subprocess.Popen([str(word) for word in command], env=cluster.environment(), stderr=log, stdout=log)
+    try:
+        wait_for_ready(f"http://127.0.0.1:{probing}/readyz", router)
+        yield f"http://127.0.0.1:{serving}"
+    finally:
+        router.terminate()
+        router.wait(timeout=60)
+        log.close()
+
+
+def wait_for_ready(url, process):
+    end = time.monotonic() + 30
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with opener.open(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"{url} did not get ready")
+
+
+def router_rows(options, work):
+    if not wanted(options, "upstream's router", "v1beta1"):
+        return
+    with contextlib.closing(Ending(Cluster(options, work, "v1beta1"))) as ending:
+        with upstream_router(work, ending.cluster) as url:
+            yield our_row(options, ending.cluster, "upstream's router 0.5.6", "direct", url)
+
+
+def build_go(work, name, package, *flags):
+    target = work / name
+    command = ["go", "test", "-c"] if flags else ["go", "build"]
+    command = [*command, *flags, "-o", str(target), package]
+    # With the home of whoever runs this, so that the language's cache serves.
+    subprocess.run(command, check=True, cwd=HERE / "go", env={**os.environ, "GOFLAGS": "-mod=mod"})
+    return target
+
+
+def go_rows(options, work):
+    if not wanted(options, "Go SDK", "v1beta1"):
+        return
+    package = "sigs.k8s.io/agent-sandbox/clients/go/sandbox"
+    program = build_go(work, "go-sdk.test", package, "-tags", "integration")
+    with contextlib.closing(Ending(Cluster(options, work, "v1beta1"))) as ending:
+        cluster = ending.cluster
+        modes = {
+            "gateway": ["-gateway-name", "external-http-gateway"],
+            "direct": ["-api-url", cluster.router],
+            "tunnel": [],
+        }
+        for mode, flags in modes.items():
+            command = [str(program), "-test.v", "-test.run", "TestIntegration", "-warmpool-name", "python-sandbox-pool"]
+            env = {**cluster.environment(), "INTEGRATION_TEST": "1"}
+            output, errors = run([*command, *flags], env)
+            verdicts = {}
+            for verdict, test in re.findall(r"--- (PASS|FAIL): (\S+)", output):
+                for check in GO_TESTS.get(test, []):
+                    verdicts[check] = verdict.lower()
+            row = Row("Go SDK 0.5.6", mode, GO_CHECKS, verdicts, [])
+            if row.failed():
+                row.details.append((output + errors)[-2000:])
+            yield row
+
+
+@dataclasses.dataclass
+class Ending:
+    """Ends a cluster when its block ends."""
+
+    cluster: Cluster
+
+    def close(self):
+        self.cluster.end()
+
+
+def wanted(options, name, served):
+    return options.only.lower() in name.lower() and options.serving in ("", served)
+
+
+def table(rows):
+    for checks in (SYNC_CHECKS, GO_CHECKS, KUBERNETES_CHECKS):
+        chosen = [row for row in rows if row.checks == checks]
+        if not chosen:
+            continue
+        print(f"\n{'client':<27} {'mode':<17} " + " ".join(f"{check:>3}" for check in checks))
+        for row in chosen:
+            marks = " ".join(f"{MARKS[row.verdicts.get(check)]:>3}" for check in checks)
+            print(f"{row.client:<27} {row.mode:<17} {marks}")
+    print("\n✓ as the client expects   - not offered by this client   ✗ not so")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sandbench", required=True, type=lambda text: str(pathlib.Path(text).resolve()))
+    parser.add_argument("--work", required=True, type=lambda text: pathlib.Path(text).resolve())
+    parser.add_argument("--only", default="", help="clients with this in their name")
+    parser.add_argument("--serving", default="", help="only on clusters that serve these API versions")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for suite in (our_rows, python_rows, go_rows, kubernetes_rows, router_rows):
+        for row in suite(options, options.work):
+            print(f"{'FAIL' if row.failed() else 'ok  '} {row.client}, {row.mode}", flush=True)
+            for detail in row.details:
+                print(f"     {detail}")
+            rows.append(row)
+    table(rows)
+    failed = sum(row.failed() for row in rows)
+    print(f"{len(rows) - failed} passed, {failed} failed")
+    return int(failed > 0 or not rows)
+
+
+sys.exit(main())

@@ -1,0 +1,62 @@
+//! Flow, set-up and tries as the built program does them: exit codes and what the result says.
+
+#[cfg(test)]
+mod tests {
+    use crate::program::Place;
+
+    const HEAD: &str = "version: 1\nname: t\n\
+        target: { warmPool: python-pool, mode: in-cluster-pod-ip }\nscenarios:\n  one:\n";
+
+    #[test]
+    fn a_failed_setup_ends_with_96_and_no_iteration_runs() {
+        let place = Place::new();
+        let text = format!(
+            "{HEAD}    setup:\n      - create: {{}}\n      - exec: \"false\"\n    \
+             steps:\n      - create: {{}}\n    teardown:\n      - exec: echo after\n"
+        );
+        let file = place.file("t.yaml", &text);
+        let ended = place.run(&["run", file.to_str().unwrap()]);
+        assert_eq!(ended.code, Some(96), "{}{}", ended.stdout, ended.stderr);
+        assert!(ended.stdout.contains("setup: exec"), "{}", ended.stdout);
+        assert!(ended.stdout.contains("0 passed"), "{}", ended.stdout);
+        place.assert_nothing_left();
+    }
+
+    #[test]
+    fn a_step_that_passes_when_tried_again_makes_the_cell_flaky() {
+        let place = Place::new();
+        let text = format!(
+            "{HEAD}    steps:\n      - create: {{}}\n      - exec: sh -c 'test -e once || {{ touch once; exit 1; }}'\n        \
+             retries: 1\n"
+        );
+        let file = place.file("t.yaml", &text);
+        let ended = place.run(&["run", file.to_str().unwrap()]);
+        assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+        assert!(ended.stdout.contains("FLAKY one"), "{}", ended.stdout);
+    }
+
+    #[test]
+    fn what_never_holds_tells_how_long_it_was_tried() {
+        let place = Place::new();
+        let text = format!(
+            "{HEAD}    retries: 1\n    steps:\n      - create: {{}}\n      - exec: \"false\"\n        \
+             eventually: {{ timeout: 200ms, interval: 20ms }}\n"
+        );
+        let file = place.file("t.yaml", &text);
+        let ended = place.run(&["run", file.to_str().unwrap()]);
+        assert_eq!(ended.code, Some(100), "{}{}", ended.stdout, ended.stderr);
+        assert!(
+            ended
+                .stdout
+                .contains("not within 200ms (`eventually`), tries: "),
+            "{}",
+            ended.stdout
+        );
+        assert!(
+            ended.stdout.contains("0 passed, 1 failed"),
+            "{}",
+            ended.stdout
+        );
+        place.assert_nothing_left();
+    }
+}
