@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok · 1 internal fault · 2 wrong command line · 4 nothing ran · \
-96 cluster or set-up · 99 a threshold does not hold · 100 a step or expectation failed · 101 something was left behind · \
+96 cluster or set-up · 97 unreliable figures (--strict) · 99 a threshold does not hold · 100 a step or expectation failed · 101 something was left behind · \
 104 invalid scenario file · 105 interrupted";
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +67,9 @@ pub(super) struct RunArguments {
     #[arg(long, env = "SANDBENCH_JOBS", value_name = "N", default_value = "8",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) jobs: u32,
+    /// Fail (exit code 97) when the generator, not the system, may have been the limit
+    #[arg(long, env = "SANDBENCH_STRICT")]
+    pub(super) strict: bool,
     /// Progress on standard error
     #[arg(long, env = "SANDBENCH_PROGRESS", default_value = "auto")]
     pub(super) progress: ProgressChoice,

@@ -20,6 +20,8 @@ pub enum Exit {
     Setup,
     /// 99: a threshold does not hold.
     Thresholds,
+    /// 97: with `--strict`: the generator, not the system, may have been the limit.
+    Unreliable,
     /// 100: a step or an expectation failed.
     Failed,
     /// 101: sandboxes, pods or connections were left behind.
@@ -32,7 +34,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every exit code, worst first: the first that applies is the process's.
-    pub const BY_PRECEDENCE: [Self; 10] = [
+    pub const BY_PRECEDENCE: [Self; 11] = [
         Self::Usage,
         Self::Internal,
         Self::Invalid,
@@ -41,6 +43,7 @@ impl Exit {
         Self::Failed,
         Self::Leak,
         Self::Thresholds,
+        Self::Unreliable,
         Self::NothingRan,
         Self::Ok,
     ];
@@ -54,6 +57,7 @@ impl Exit {
             Self::NothingRan => 4,
             Self::Setup => 96,
             Self::Thresholds => 99,
+            Self::Unreliable => 97,
             Self::Failed => 100,
             Self::Leak => 101,
             Self::Invalid => 104,
@@ -70,6 +74,7 @@ impl Exit {
             Self::NothingRan => "nothing-ran",
             Self::Setup => "setup",
             Self::Thresholds => "thresholds",
+            Self::Unreliable => "unreliable",
             Self::Failed => "failed",
             Self::Leak => "leak",
             Self::Invalid => "invalid",

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::signal::Signals;
 use super::{Look, check, progress, target};
 use crate::engine::{self, CancelHandle, EngineError, Events, RunFacts};
-use crate::metrics::{Metric, RunInfo, Summary, ThresholdResult, Verdict};
+use crate::metrics::{Metric, Reliability, RunInfo, Summary, ThresholdResult, Verdict};
 use crate::plan::{self, Overrides, Plan};
 use crate::report::{Format, Out};
 
@@ -147,6 +147,9 @@ async fn one(
     }
     if !summary.leaks.is_empty() {
         reasons.push(Exit::Leak);
+    }
+    if arguments.strict && summary.doubt.verdict == Reliability::Unreliable {
+        reasons.push(Exit::Unreliable);
     }
     Ok(reasons)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::aggregate::CellCounts;
+use super::doubt::{Doubt, Generator};
 use super::histogram::Histogram;
 use super::metric::{Kind, Metric, Unit};
 use super::threshold::ThresholdResult;
@@ -32,7 +33,13 @@ pub struct Summary {
     pub failures: Vec<FailureGroup>,
     /// What was left behind.
     pub leaks: Leaks,
-    /// Reasons to doubt the figures.
+    /// Whether the figures can be relied on.
+    #[serde(default)]
+    pub doubt: Doubt,
+    /// How the generator itself fared.
+    #[serde(default)]
+    pub generator: Generator,
+    /// Reasons to doubt the figures, and notes.
     pub warnings: Vec<Warning>,
 }
 

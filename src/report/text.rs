@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Colour, side_by_side};
 use crate::metrics::{CellSummary, FailureGroup, Metric, Outcome, Summary, Verdict};
-use crate::metrics::{MetricSummary, Statistics};
+use crate::metrics::{MetricSummary, Reliability, Statistics};
 
 /// The metrics that the table shows, in this order, where there are samples.
 pub(super) const ROWS: [(&str, &str); 17] = [
@@ -51,8 +51,22 @@ pub(super) fn render(summary: &Summary, colour: Colour) -> String {
 
 fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::Result {
     head(out, summary, colour)?;
+    let doubt = match summary.doubt.verdict {
+        Reliability::Ok => None,
+        Reliability::Degraded => Some(colour.paint(YELLOW, "DEGRADED")),
+        Reliability::Unreliable => Some(colour.paint(RED, "UNRELIABLE")),
+    };
+    if let Some(doubt) = doubt {
+        let count = summary.doubt.reasons.len();
+        let plural = if count == 1 { "" } else { "s" };
+        writeln!(out, "{doubt} figures, for {count} reason{plural}:")?;
+    }
     for warning in &summary.warnings {
-        writeln!(out, "{} {warning}", colour.paint(YELLOW, "note:"))?;
+        let label = match warning.reliability() {
+            Reliability::Ok => "note:",
+            Reliability::Degraded | Reliability::Unreliable => "doubt:",
+        };
+        writeln!(out, "{} {warning}", colour.paint(YELLOW, label))?;
     }
     for threshold in &summary.thresholds {
         let mark = match threshold.outcome {
