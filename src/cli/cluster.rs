@@ -21,6 +21,7 @@ pub(super) async fn up(arguments: UpArguments) -> Result<Exit, Failure> {
     let mut config = ClusterConfig::default();
     config.delays.pod_start = delay(arguments.pod_start_delay.as_deref())?;
     config.delays.adoption = delay(arguments.adoption_delay.as_deref())?;
+    config.served = arguments.api_versions;
     config.faults.clone_from(&arguments.fault);
     let kubeconfig = match &arguments.kubeconfig_out {
         Some(path) => Some(Kubeconfig::create(path)?),

@@ -74,7 +74,7 @@ impl Cluster {
         let directory = pod_directory()?;
         let identity = Identity::new(addresses.api_server)?;
         let (store, orphans) = Store::new();
-        controller::publish(&store, addresses.router, &config.namespaces)?;
+        controller::publish(&store, addresses.router, &config.namespaces, config.served)?;
         let lifetime = Lifetime::default();
         let unless_started = lifetime.stop.clone().drop_guard();
         let faults = Faults::new(config.faults, config.seed);
@@ -82,7 +82,8 @@ impl Cluster {
         let name_server = start_name_server(addresses.dns, &store, &lifetime).await?;
         let delay = |delay, stream| DelaySource::new(delay, config.seed, stream);
         let adoption = delay(config.delays.adoption, ADOPTION_STREAM);
-        controller::start(&store, adoption, orphans, addresses.router, &lifetime);
+        let claims = (adoption, config.served);
+        controller::start(&store, claims, orphans, addresses.router, &lifetime);
         let settings = KubeletSettings {
             store: store.clone(),
             addresses: PodAddresses::new(plan),
@@ -97,7 +98,7 @@ impl Cluster {
         api_server::start(
             api_listener,
             identity.acceptor,
-            store.clone(),
+            (store.clone(), config.served),
             token.clone(),
             (&faults, &lifetime),
         );

@@ -14,6 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::fault::Fault;
+use super::served::ServedVersions;
 use crate::api;
 use crate::units::{HumanDuration, UnitError};
 
@@ -25,6 +26,8 @@ pub struct ClusterConfig {
     pub namespaces: Vec<String>,
     /// Latencies that are played. Default: none.
     pub delays: Delays,
+    /// In which versions the Agent Sandbox kinds are served. Default: `v1beta1`.
+    pub served: ServedVersions,
     /// What goes wrong. Default: nothing.
     pub faults: Vec<Fault>,
     /// Seed of all random choices. Default: 0.
@@ -44,6 +47,7 @@ impl Default for ClusterConfig {
         Self {
             namespaces: Vec::new(),
             delays: Delays::default(),
+            served: ServedVersions::default(),
             faults: Vec::new(),
             seed: 0,
             api_port: 6443,
