@@ -22,6 +22,7 @@ use super::kubelet::{Kubelet, KubeletSettings};
 use super::leftovers::Leftovers;
 use super::router::Router;
 use super::store::{Store, kind};
+use super::token::{RouterAuth, Token};
 use super::{api_server, controller, gateway, runtime, services};
 
 /// Streams of randomness of the delays.
@@ -42,10 +43,11 @@ pub struct Cluster {
     faults: Faults,
     lifetime: Lifetime,
     router: Mutex<Option<Router>>,
+    router_auth: RouterAuth,
     name_server: Option<NameServer>,
     directory: Option<TempDir>,
     addresses: Addresses,
-    token: String,
+    token: Token,
     authority: String,
 }
 
@@ -78,7 +80,13 @@ impl Cluster {
         let lifetime = Lifetime::default();
         let unless_started = lifetime.stop.clone().drop_guard();
         let faults = Faults::new(config.faults, config.seed);
-        let router = start_router(addresses.router, &store, &faults, &lifetime).await?;
+        let router = start_router(
+            addresses.router,
+            &store,
+            config.router_auth.clone(),
+            (&faults, &lifetime),
+        )
+        .await?;
         let name_server = start_name_server(addresses.dns, &store, &lifetime).await?;
         let delay = |delay, stream| DelaySource::new(delay, config.seed, stream);
         let adoption = delay(config.delays.adoption, ADOPTION_STREAM);
@@ -109,6 +117,7 @@ impl Cluster {
             faults,
             lifetime,
             router: Mutex::new(Some(router)),
+            router_auth: config.router_auth,
             name_server: Some(name_server),
             directory: Some(directory),
             addresses,
@@ -127,7 +136,7 @@ impl Cluster {
              cluster: loopback\n    user: loopback\n    namespace: default\n",
             self.addresses.api_server,
             STANDARD.encode(&self.authority),
-            self.token
+            self.token.reveal()
         )
     }
 
@@ -162,7 +171,9 @@ impl Cluster {
         let mut router = self.router.lock().await;
         if router.is_none() {
             let address = self.addresses.router;
-            *router = Some(start_router(address, &self.store, &self.faults, &self.lifetime).await?);
+            let auth = self.router_auth.clone();
+            let around = (&self.faults, &self.lifetime);
+            *router = Some(start_router(address, &self.store, auth, around).await?);
         }
         Ok(())
     }
@@ -261,12 +272,12 @@ fn pod_directory() -> Result<TempDir, LoopbackError> {
 async fn start_router(
     address: SocketAddr,
     store: &Store,
-    faults: &Faults,
-    lifetime: &Lifetime,
+    auth: RouterAuth,
+    around: (&Faults, &Lifetime),
 ) -> Result<Router, LoopbackError> {
     let store = store.clone();
     let lookup = Arc::new(move |host: &str| services::routed(&store, host));
-    Router::start(address, lookup, faults, lifetime)
+    Router::start(address, lookup, auth, around)
         .await
         .map_err(|source| LoopbackError::Bind {
             what: "router",
@@ -293,10 +304,10 @@ async fn start_name_server(
 }
 
 /// 192 random bits as text.
-fn token() -> String {
+fn token() -> Token {
     let mut secret = [0_u8; 24];
     rand::rng().fill(&mut secret);
-    STANDARD.encode(secret).replace(['+', '/'], "x")
+    Token::new(STANDARD.encode(secret).replace(['+', '/'], "x"))
 }
 
 #[cfg(test)]

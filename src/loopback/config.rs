@@ -15,6 +15,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::fault::Fault;
 use super::served::ServedVersions;
+use super::token::RouterAuth;
 use crate::api;
 use crate::units::{HumanDuration, UnitError};
 
@@ -30,6 +31,8 @@ pub struct ClusterConfig {
     pub served: ServedVersions,
     /// What goes wrong. Default: nothing.
     pub faults: Vec<Fault>,
+    /// Whether the router asks for a token. Default: it does not.
+    pub router_auth: RouterAuth,
     /// Seed of all random choices. Default: 0.
     pub seed: u64,
     /// TCP port of the API server. Default: 6443.
@@ -49,6 +52,7 @@ impl Default for ClusterConfig {
             delays: Delays::default(),
             served: ServedVersions::default(),
             faults: Vec::new(),
+            router_auth: RouterAuth::default(),
             seed: 0,
             api_port: 6443,
             router_port: api::ROUTER_PORT,

@@ -32,6 +32,7 @@ mod services;
 mod store;
 #[cfg(test)]
 mod testing;
+mod token;
 mod upstream;
 
 pub use cluster::Cluster;
@@ -40,3 +41,4 @@ pub use error::LoopbackError;
 pub use fault::{Fault, ParseFaultError};
 pub use leftovers::Leftovers;
 pub use served::{ServedVersions, UnknownVersions};
+pub use token::{RouterAuth, Token};

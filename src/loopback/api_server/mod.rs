@@ -16,7 +16,7 @@ mod validate;
 mod view;
 mod watch;
 
-use http::header::{AUTHORIZATION, WARNING};
+use http::header::WARNING;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ use super::fault::{Faults, Server as FaultyServer};
 use super::http::{Body, Lifetime, json as answer, serve, with_type};
 use super::served::ServedVersions;
 use super::store::{Part, Store, StoreError};
+use super::token::{Shown, Token};
 use body::{body_of, delete_options, raw_body_of, review};
 use object_path::{ObjectPath, Verb};
 use request::Query;
@@ -37,7 +38,7 @@ use view::View;
 #[derive(Debug, Clone)]
 struct Server {
     store: Store,
-    token: String,
+    token: Token,
     served: ServedVersions,
     lifetime: Lifetime,
 }
@@ -47,7 +48,7 @@ pub(super) fn start(
     listener: TcpListener,
     tls: TlsAcceptor,
     (store, served): (Store, ServedVersions),
-    token: String,
+    token: Token,
     (faults, lifetime): (&Faults, &Lifetime),
 ) {
     let server = Server {
@@ -79,21 +80,7 @@ impl Server {
     }
 
     fn is_authorized(&self, request: &Request<Incoming>) -> bool {
-        let given = request
-            .headers()
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        given
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .is_some_and(|token| {
-                // The same time whatever the first difference: no hint at the token.
-                token.len() == self.token.len()
-                    && token
-                        .bytes()
-                        .zip(self.token.bytes())
-                        .fold(0, |all, (a, b)| all | (a ^ b))
-                        == 0
-            })
+        self.token.admits(request.headers()) == Shown::Right
     }
 
     async fn route(
