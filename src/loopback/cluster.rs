@@ -20,6 +20,7 @@ use super::fault::{Fault, Faults};
 use super::http::Lifetime;
 use super::kubelet::{Kubelet, KubeletSettings};
 use super::leftovers::Leftovers;
+use super::pod_runtime::Ports;
 use super::router::Router;
 use super::store::{Store, kind};
 use super::{api_server, controller, gateway, runtime, services};
@@ -65,6 +66,7 @@ impl Cluster {
     /// # Cancel safety
     /// If dropped, what was started already ends by itself.
     pub async fn start(config: ClusterConfig) -> Result<Self, LoopbackError> {
+        let ports = Ports::of(&config);
         let (plan, api_listener) = AddressPlan::claim(config.api_port).await?;
         let addresses = Addresses {
             api_server: (plan.api_server(), config.api_port).into(),
@@ -86,7 +88,7 @@ impl Cluster {
         let settings = KubeletSettings {
             store: store.clone(),
             addresses: PodAddresses::new(plan),
-            port: config.runtime_port,
+            ports,
             directory: directory.path().to_owned(),
             start_delay: delay(config.delays.pod_start, POD_START_STREAM),
             faults: faults.clone(),

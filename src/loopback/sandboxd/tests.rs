@@ -1,0 +1,1 @@
+//! sandboxd over real sockets.
