@@ -38,7 +38,11 @@ impl Terminal {
         let far = ioctl_tiocgptpeer(&near, flags)?;
         let status = fcntl_getfl(&near)?;
         fcntl_setfl(&near, status | OFlags::NONBLOCK)?;
-        let terminal = Self(AsyncFd::register(near)?);
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; what that asks for holds for an owned descriptor"
+        )]
+        let terminal = Self(AsyncFd::new(near)?);
         if size.cols > 0 && size.rows > 0 {
             terminal.resize(size)?;
         }
