@@ -1,9 +1,7 @@
 //! [`Cluster`]: starts all parts of the loopback cluster in order, and ends them without a rest.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,10 +26,6 @@ use super::{api_server, controller, gateway, runtime, services};
 /// Streams of randomness of the delays.
 const POD_START_STREAM: u64 = 1;
 const ADOPTION_STREAM: u64 = 2;
-/// How long killed processes may take to disappear before they count as left behind.
-const REAP_LIMIT: Duration = Duration::from_secs(5);
-const REAP_POLL: Duration = Duration::from_millis(2);
-
 /// A running loopback cluster.
 ///
 /// End it with [`shutdown`](Self::shutdown). Dropping it kills the commands of its pods and closes
@@ -219,7 +213,9 @@ impl Cluster {
             ..Leftovers::default()
         };
         if let Some(directory) = self.directory.take() {
-            left.processes = end_strays(directory.path()).await;
+            if let Ok(root) = directory.path().canonicalize() {
+                left.processes = runtime::end_strays(&root).await;
+            }
             if let Err(error) = directory.close() {
                 tracing::warn!(%error, "could not remove the directory of the pods");
                 left.directories = 1;
@@ -233,22 +229,6 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.lifetime.stop.cancel();
         self.kubelet.kill();
-    }
-}
-
-/// Kills processes that have fled from their groups, until none is left or the time is up.
-async fn end_strays(directory: &Path) -> usize {
-    let Ok(root) = directory.canonicalize() else {
-        return 0;
-    };
-    let gone = async {
-        while runtime::sweep(&root) > 0 {
-            tokio::time::sleep(REAP_POLL).await;
-        }
-    };
-    match tokio::time::timeout(REAP_LIMIT, gone).await {
-        Ok(()) => 0,
-        Err(_) => runtime::sweep(&root),
     }
 }
 

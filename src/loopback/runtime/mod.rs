@@ -11,11 +11,14 @@ mod path;
 mod process;
 mod reply;
 mod server;
+mod strays;
 mod words;
 
-pub(crate) use process::sweep;
 pub(super) use process::{Groups, PATH, is_ours, reap};
 pub(crate) use server::{LegacyRuntime, LegacySettings};
+pub(super) use strays::end_strays;
+#[cfg(test)]
+pub(super) use strays::sweep;
 
 #[cfg(test)]
 mod tests;

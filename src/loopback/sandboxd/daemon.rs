@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::super::fault::{Faults, Server};
 use super::super::http::{Lifetime, serve};
-use super::super::runtime::{Groups, PATH, sweep};
+use super::super::runtime::{Groups, PATH, end_strays};
 use super::grpc::handle as handle_grpc;
 use super::processes::Processes;
 use super::rest::handle as handle_rest;
@@ -113,14 +113,12 @@ impl Sandboxd {
         shared.groups.end(grace).await;
         shared.lifetime.end().await;
         // Processes that were started in between are in `groups` too, and dead.
-        let shared = Arc::clone(shared);
-        let removed = tokio::task::spawn_blocking(move || {
-            if shared.had_terminal.load(Ordering::Relaxed) {
-                sweep(&shared.root);
-            }
-            std::fs::remove_dir_all(&shared.root)
-        });
-        if let Ok(Err(error)) = removed.await {
+        if shared.had_terminal.load(Ordering::Relaxed) {
+            end_strays(&shared.root).await;
+        }
+        let root = shared.root.clone();
+        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(root)).await;
+        if let Ok(Err(error)) = removed {
             tracing::debug!(%error, "a pod's root was not removed");
         }
     }

@@ -15,10 +15,10 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
-use super::super::http::Body;
+use super::super::http::{Body, with_type};
 use super::daemon::Shared;
 use super::files;
-use super::reply::{Refusal, bare, document, other_method, unknown};
+use super::reply::{Refusal, document, other_method, unknown};
 use crate::api::sandboxd::Metadata;
 
 const FILES: &str = "/v1/files/";
@@ -88,9 +88,12 @@ fn redirect(path: &str) -> Option<String> {
 }
 
 fn moved(path: &str, query: Option<&str>) -> Response<Body> {
-    let mut response = bare(StatusCode::MOVED_PERMANENTLY);
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
-    if let Ok(location) = HeaderValue::from_str(&format!("{path}{query}")) {
+    let target = format!("{path}{query}");
+    let text = format!("<a href=\"{target}\">Temporary Redirect</a>.\n\n");
+    let status = StatusCode::TEMPORARY_REDIRECT;
+    let mut response = with_type(status, "text/html; charset=utf-8", text);
+    if let Ok(location) = HeaderValue::from_str(&target) {
         response.headers_mut().insert(LOCATION, location);
     }
     response

@@ -1,1 +1,0 @@
-//! sandboxd over real sockets.
