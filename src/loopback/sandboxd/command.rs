@@ -38,9 +38,10 @@ impl Attempt {
 /// A command that can be started.
 #[derive(Debug)]
 pub(super) struct Prepared {
+    /// Empty until it is found.
     pub(super) program: PathBuf,
-    /// The program's name as the request has it, then its arguments.
-    pub(super) words: Vec<String>,
+    /// The program's name as the request has it, then its arguments; never empty.
+    words: Vec<String>,
     directory: PathBuf,
     environment: BTreeMap<String, String>,
     attempt: Attempt,
@@ -51,16 +52,16 @@ impl Prepared {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` without a command, `PERMISSION_DENIED` for a working directory outside of
-    /// the root, `NOT_FOUND` if `PATH` has no such program.
+    /// the root.
     pub(super) fn new(
         shared: &Shared,
         config: Option<ProcessConfig>,
         attempt: Attempt,
     ) -> Result<Self, Status> {
         let config = config.unwrap_or_default();
-        let Some(name) = config.command.first() else {
+        if config.command.is_empty() {
             return Err(Status::invalid_argument("command is required"));
-        };
+        }
         let directory = match config.cwd.as_deref().filter(|cwd| !cwd.is_empty()) {
             None => shared.root.clone(),
             Some(cwd) => confine(&shared.root, Path::new(cwd)).map_err(|error| match error {
@@ -73,29 +74,38 @@ impl Prepared {
                 )),
             })?,
         };
-        let search = shared.environment.get("PATH").map_or("", String::as_str);
-        let program = if name.is_empty() {
-            let text = format!("{}: exec: no command", attempt.text());
-            return Err(Status::internal(text));
-        } else if name.contains('/') {
-            directory.join(name)
-        } else {
-            look_up(name, search).ok_or_else(|| {
-                Status::not_found(format!(
-                    "{}: command or path not found: exec: {name:?}: executable file not found in $PATH",
-                    attempt.text()
-                ))
-            })?
-        };
         let mut environment = shared.environment.clone();
         environment.extend(config.env_vars);
         Ok(Self {
-            program,
+            program: PathBuf::new(),
             words: config.command,
             directory,
             environment,
             attempt,
         })
+    }
+
+    /// Finds the program. Blocks on the file system, shortly.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` if the search path has no such program.
+    pub(super) fn find(&mut self, shared: &Shared) -> Result<(), Status> {
+        let (what, name) = (self.attempt.text(), self.words[0].as_str());
+        if name.is_empty() {
+            return Err(Status::internal(format!("{what}: exec: no command")));
+        }
+        self.program = if name.contains('/') {
+            self.directory.join(name)
+        } else {
+            let search = shared.environment.get("PATH").map_or("", String::as_str);
+            look_up(name, search).ok_or_else(|| {
+                Status::not_found(format!(
+                    "{what}: command or path not found: exec: {name:?}: executable file not found \
+                     in $PATH"
+                ))
+            })?
+        };
+        Ok(())
     }
 
     /// The command without its streams. `launcher` runs it: a program, and words before its own.

@@ -81,7 +81,8 @@ pub(super) async fn execute(
     request: ExecuteRequest,
     deadline: Option<Instant>,
 ) -> Result<ExecuteResponse, Status> {
-    let prepared = Prepared::new(&shared, request.config, Attempt::Execute)?;
+    let mut prepared = Prepared::new(&shared, request.config, Attempt::Execute)?;
+    prepared.find(&shared)?;
     let mut command = prepared.command(None);
     command
         .stdin(Stdio::null())

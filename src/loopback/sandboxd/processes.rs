@@ -171,6 +171,7 @@ impl Process {
         written.unwrap_or_else(|| Err(already_closed()))
     }
 
+    /// Hangs up on a terminal at once; upstream's may stay open until the process next writes.
     async fn close_input(&self) -> io::Result<()> {
         // Ends the writes that hold the pipe.
         self.closed.cancel();

@@ -67,8 +67,9 @@ pub(super) fn start(
         None => Attempt::Start,
         Some(_) => Attempt::StartOnTerminal,
     };
-    let prepared = Prepared::new(&shared, request.config, attempt)?;
+    let mut prepared = Prepared::new(&shared, request.config, attempt)?;
     let number = shared.processes.number();
+    prepared.find(&shared)?;
     let (child, process, output) = match request.pty {
         None => {
             let mut command = prepared.command(None);

@@ -1,5 +1,6 @@
 //! sandboxd over real sockets.
 
+mod cluster;
 mod execute;
 mod rest;
 mod start;
@@ -224,6 +225,13 @@ async fn rest_of(events: &mut Streaming<StartResponse>) -> (String, String, i32,
         }
     }
     panic!("the stream ended without an exit code");
+}
+
+/// As [`until_out`], from the first event on.
+async fn until_running(events: &mut Streaming<StartResponse>, text: &str) {
+    let first = next(events).await;
+    assert!(matches!(first, Some(ProcessEvent::Init(_))), "{first:?}");
+    until_out(events, text).await;
 }
 
 /// Reads output until it contains a text.

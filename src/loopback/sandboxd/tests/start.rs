@@ -25,7 +25,7 @@ async fn events_begin_with_the_number_and_end_with_the_code() {
     assert_eq!(refused(nothing).0, Code::NotFound);
     let (number, mut events) = pod.begin(shell("head -c 100000 /dev/zero"), None).await;
     let (out, _, code, largest) = rest_of(&mut events).await;
-    assert_eq!((number, out.len(), code, largest), (2, 100_000, 0, 4096));
+    assert_eq!((number, out.len(), code, largest), (3, 100_000, 0, 4096));
     let nothing = pod.start_with(command(&[]), None).await;
     assert_eq!(
         refused(nothing),
