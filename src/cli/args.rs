@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok · 1 internal fault · 2 wrong command line · 4 nothing ran · \
-96 cluster or set-up · 100 a step or expectation failed · 101 something was left behind · \
+96 cluster or set-up · 97 unreliable figures (--strict) · 99 a threshold does not hold · 100 a step or expectation failed · 101 something was left behind · \
 104 invalid scenario file · 105 interrupted";
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +29,10 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Validate scenario files without running them
     Check(CheckArguments),
+    /// List the scenarios of files and how many cells each has
+    List(CheckArguments),
+    /// Explain a topic (`steps`, `metrics`, `contexts`, `exit-codes`), an action or a metric
+    Explain(ExplainArguments),
     /// The loopback cluster: Kubernetes API, controllers, gateway, router and runtimes on 127.0.0.0/8
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -63,6 +67,9 @@ pub(super) struct RunArguments {
     #[arg(long, env = "SANDBENCH_JOBS", value_name = "N", default_value = "8",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) jobs: u32,
+    /// Fail (exit code 97) when the generator, not the system, may have been the limit
+    #[arg(long, env = "SANDBENCH_STRICT")]
+    pub(super) strict: bool,
     /// Progress on standard error
     #[arg(long, env = "SANDBENCH_PROGRESS", default_value = "auto")]
     pub(super) progress: ProgressChoice,
@@ -73,6 +80,13 @@ pub(super) struct CheckArguments {
     /// Scenario files
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// A topic, an action or a metric; without it the topics are listed
+    #[arg(value_name = "TOPIC")]
+    pub(super) topic: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -18,6 +18,10 @@ pub enum Exit {
     NothingRan,
     /// 96: the cluster could not be reached or is not set up for the run.
     Setup,
+    /// 99: a threshold does not hold.
+    Thresholds,
+    /// 97: with `--strict`: the generator, not the system, may have been the limit.
+    Unreliable,
     /// 100: a step or an expectation failed.
     Failed,
     /// 101: sandboxes, pods or connections were left behind.
@@ -30,7 +34,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every exit code, worst first: the first that applies is the process's.
-    pub const BY_PRECEDENCE: [Self; 9] = [
+    pub const BY_PRECEDENCE: [Self; 11] = [
         Self::Usage,
         Self::Internal,
         Self::Invalid,
@@ -38,6 +42,8 @@ impl Exit {
         Self::Setup,
         Self::Failed,
         Self::Leak,
+        Self::Thresholds,
+        Self::Unreliable,
         Self::NothingRan,
         Self::Ok,
     ];
@@ -50,6 +56,8 @@ impl Exit {
             Self::Usage => 2,
             Self::NothingRan => 4,
             Self::Setup => 96,
+            Self::Thresholds => 99,
+            Self::Unreliable => 97,
             Self::Failed => 100,
             Self::Leak => 101,
             Self::Invalid => 104,
@@ -65,6 +73,8 @@ impl Exit {
             Self::Usage => "usage",
             Self::NothingRan => "nothing-ran",
             Self::Setup => "setup",
+            Self::Thresholds => "thresholds",
+            Self::Unreliable => "unreliable",
             Self::Failed => "failed",
             Self::Leak => "leak",
             Self::Invalid => "invalid",

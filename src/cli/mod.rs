@@ -10,6 +10,7 @@ mod check;
 mod child;
 mod cluster;
 mod exit_code;
+mod explain;
 mod failure;
 mod progress;
 mod provision;
@@ -74,6 +75,8 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             &check.files,
             Look::of(choice, &io::stderr()).source(),
         )),
+        Command::List(list) => explain::list(&list.files, Look::of(choice, &io::stderr()).source()),
+        Command::Explain(arguments) => explain::explain(arguments.topic.as_deref()),
         Command::Cluster(ClusterCommand::Up(up)) => cluster::up(up).await,
     }
 }

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::signal::Signals;
 use super::{Look, check, progress, target};
 use crate::engine::{self, CancelHandle, EngineError, Events, RunFacts};
-use crate::metrics::{Metric, RunInfo, Summary, Verdict};
+use crate::metrics::{Metric, Reliability, RunInfo, Summary, ThresholdResult, Verdict};
 use crate::plan::{self, Overrides, Plan};
 use crate::report::{Format, Out};
 
@@ -135,11 +135,21 @@ async fn one(
     {
         reasons.push(Exit::Setup);
     }
-    if summary.verdict == Verdict::Failed {
+    if summary.thresholds.iter().any(ThresholdResult::is_failed) {
+        reasons.push(Exit::Thresholds);
+    }
+    if summary
+        .cells
+        .iter()
+        .any(|cell| cell.verdict == Verdict::Failed)
+    {
         reasons.push(Exit::Failed);
     }
     if !summary.leaks.is_empty() {
         reasons.push(Exit::Leak);
+    }
+    if arguments.strict && summary.doubt.verdict == Reliability::Unreliable {
+        reasons.push(Exit::Unreliable);
     }
     Ok(reasons)
 }

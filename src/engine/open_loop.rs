@@ -18,6 +18,9 @@ use super::stop::Stop;
 use crate::load::{LoadModel, Open};
 use crate::metrics::Recorder;
 
+/// The stream of randomness of the arrivals: none that an iteration, or a cell's set-up, has.
+const ARRIVALS: u64 = u64::MAX - 1;
+
 /// A place for one iteration at a time: its number and its recorder.
 struct Slot {
     number: u32,
@@ -43,7 +46,7 @@ pub(super) async fn drive(
     cancel: &Cancel,
 ) -> Result<(), EngineError> {
     let mut stop = Stop::new(cancel.clone(), run.cell.load.graceful_stop);
-    let seed = run.plan.seed.stream(&run.cell.name, u64::MAX);
+    let seed = run.plan.seed.stream(&run.cell.name, ARRIVALS);
     let pacer = Pacer::default();
     let mut pacing = JoinSet::new();
     let (thread, shared) = (pacer.clone(), Arc::clone(run));

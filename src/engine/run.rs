@@ -13,9 +13,12 @@ use super::error::EngineError;
 use super::event::{Events, RunEvent};
 use super::failure::Failures;
 use super::fixture;
+use super::own_health::OwnHealth;
 use crate::client::Client;
+use crate::load::LoadModel;
 use crate::metrics::{
-    CellSummary, FORMAT_VERSION, Leaks, RunInfo, SharedAggregate, Summary, Verdict, Warning,
+    CellSummary, Doubt, FORMAT_VERSION, Leaks, Metric, RunInfo, SharedAggregate, Summary,
+    ThresholdResult, Verdict, Warning,
 };
 use crate::plan::{Cell, Exclusive, Plan};
 
@@ -27,6 +30,12 @@ const GONE_POLL: Duration = Duration::from_millis(50);
 const FEW: u64 = 100;
 /// A start delay beyond this is the generator's fault.
 const LATE: Duration = Duration::from_millis(50);
+
+/// A closed load that hides more than one in this many iterations is told: p95 is then in doubt.
+const HIDDEN_SHARE: u64 = 20;
+
+/// A cell's name and its histograms.
+type Figures = (String, SharedAggregate);
 
 /// What the caller knows about the run and the engine does not.
 #[derive(Debug, Clone)]
@@ -52,6 +61,7 @@ pub async fn run(
     events: &Events,
 ) -> Result<Summary, EngineError> {
     let started = Instant::now();
+    let health = OwnHealth::start();
     let failures = Arc::new(Failures::default());
     let mut aggregates = Vec::new();
     let mut prepare = |cell: &Cell| {
@@ -60,7 +70,7 @@ pub async fn run(
             namespace: cell.namespace.clone(),
         })?;
         let run = CellRun::new(plan, cell, client, &failures, events);
-        aggregates.push(run.aggregate());
+        aggregates.push((cell.name.clone(), run.aggregate()));
         Ok(run)
     };
     let (alone, side): (Vec<&Cell>, Vec<&Cell>) = plan
@@ -82,6 +92,7 @@ pub async fn run(
     }
     let jobs = lanes.len();
     cells.extend(side_by_side(lanes, jobs, &cancel).await?);
+    let generator = health.finish().await;
     events.tell(RunEvent::CellsEnded);
     let order: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
     cells.sort_by_key(|cell| order.iter().position(|name| *name == cell.cell));
@@ -89,6 +100,8 @@ pub async fn run(
     let mut info = facts.info;
     info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut warnings = warnings(&cells, &aggregates);
+    warnings.extend(load_warnings(plan, &cells, &aggregates));
+    warnings.extend(generator.warnings());
     if together > 1 {
         warnings.insert(0, Warning::RanTogether { cells: together });
     }
@@ -97,13 +110,21 @@ pub async fn run(
             events: events.dropped(),
         });
     }
+    let thresholds = judge(plan, &cells);
+    let verdict = match verdict(&cells, &cancel) {
+        Verdict::Passed if thresholds.iter().any(ThresholdResult::is_failed) => Verdict::Failed,
+        verdict => verdict,
+    };
     Ok(Summary {
         format_version: FORMAT_VERSION,
-        verdict: verdict(&cells, &cancel),
+        verdict,
+        thresholds,
         run: info,
         cells,
         failures: failures.finish(),
         leaks,
+        doubt: Doubt::of(&warnings),
+        generator,
         warnings,
     })
 }
@@ -163,6 +184,18 @@ async fn side_by_side(
     }
 }
 
+/// Every threshold of every cell, in the order of the file.
+fn judge(plan: &Plan, cells: &[CellSummary]) -> Vec<ThresholdResult> {
+    let mut results = Vec::new();
+    for summary in cells {
+        let cell = plan.cells.iter().find(|cell| cell.name == summary.cell);
+        for (threshold, series) in cell.into_iter().flat_map(|cell| &cell.thresholds) {
+            results.push(threshold.judge(summary, series));
+        }
+    }
+    results
+}
+
 fn verdict(cells: &[CellSummary], cancel: &Cancel) -> Verdict {
     if cells.iter().any(|cell| cell.verdict == Verdict::Failed) {
         Verdict::Failed
@@ -220,7 +253,7 @@ async fn sweep(
     }
 }
 
-fn warnings(cells: &[CellSummary], aggregates: &[SharedAggregate]) -> Vec<Warning> {
+fn warnings(cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if cfg!(debug_assertions) {
         warnings.push(Warning::DebugBuild);
@@ -239,7 +272,7 @@ fn warnings(cells: &[CellSummary], aggregates: &[SharedAggregate]) -> Vec<Warnin
     }
     let clamped = aggregates
         .iter()
-        .map(|aggregate| aggregate.lock().clamped())
+        .map(|(_, aggregate)| aggregate.lock().clamped())
         .sum();
     if clamped > 0 {
         warnings.push(Warning::Clamped { samples: clamped });
@@ -254,6 +287,38 @@ fn warnings(cells: &[CellSummary], aggregates: &[SharedAggregate]) -> Vec<Warnin
             warnings.push(Warning::StartedLate {
                 cell: cell.cell.clone(),
                 p99_ns: delay.p99_ns,
+            });
+        }
+    }
+    warnings
+}
+
+/// What the load model itself cannot show.
+fn load_warnings(plan: &Plan, cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for cell in cells {
+        if cell.iterations_dropped > 0 {
+            warnings.push(Warning::Dropped {
+                cell: cell.cell.clone(),
+                iterations: cell.iterations_dropped,
+            });
+        }
+        let closed = plan.cells.iter().any(|planned| {
+            planned.name == cell.cell
+                && planned.exclusive == Exclusive::Yes
+                && matches!(planned.load.model, LoadModel::Closed(_))
+        });
+        let figures = aggregates.iter().find(|(name, _)| *name == cell.cell);
+        let Some((_, aggregate)) = figures.filter(|_| closed) else {
+            continue;
+        };
+        let iterations = aggregate.lock().trend(Metric::IterationServiceDuration);
+        let (hidden, measured) = (iterations.hidden(), iterations.count());
+        if measured >= FEW && hidden * HIDDEN_SHARE > measured {
+            warnings.push(Warning::ClosedLoad {
+                cell: cell.cell.clone(),
+                hidden,
+                measured,
             });
         }
     }

@@ -81,6 +81,25 @@ impl Histogram {
         Duration::from_nanos(self.hdr.value_at_quantile(quantile).min(self.hdr.max()))
     }
 
+    /// About how many more values there would be if, instead of each that is longer than twice the
+    /// median, its place had been taken by values of the median: what a generator that waits for
+    /// each answer did not ask meanwhile.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a sum of positive terms; beyond `u64` it saturates"
+    )]
+    pub fn hidden(&self) -> u64 {
+        let median = self.hdr.value_at_quantile(0.5).max(1);
+        let longer = self.hdr.iter_recorded();
+        let longer = longer.filter(|value| value.value_iterated_to() > 2 * median);
+        let hidden = longer.map(|value| {
+            let places = value.value_iterated_to() as f64 / median as f64;
+            (places - 1.0) * value.count_at_value() as f64
+        });
+        hidden.sum::<f64>() as u64
+    }
+
     /// The shortest; zero when empty.
     pub fn min(&self) -> Duration {
         if self.hdr.is_empty() {
@@ -153,6 +172,15 @@ mod tests {
             (empty.count(), empty.max(), empty.mean()),
             (0, Duration::ZERO, Duration::ZERO)
         );
+    }
+
+    #[test]
+    fn what_a_waiting_generator_did_not_ask_is_estimated() {
+        assert_eq!(of(&[10; 100]).hidden(), 0);
+        let mut values = [10_000_u64; 99].to_vec();
+        values.push(1_000_000);
+        let hidden = of(&values).hidden();
+        assert!((97..=101).contains(&hidden), "{hidden}");
     }
 
     #[test]

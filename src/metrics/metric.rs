@@ -106,7 +106,7 @@ metrics! {
     DroppedIterations = ("dropped_iterations", Counter, Count);
     /// Iterations of the warm-up, which no other metric counts.
     WarmupIterations = ("warmup_iterations", Counter, Count);
-    /// Requests of actions; none is repeated.
+    /// Tries of steps: one each, more with `retries` or `eventually`.
     Attempts = ("attempts", Counter, Count);
     /// Sandboxes that came from a warm pool.
     WarmHits = ("warm_hits", Counter, Count);

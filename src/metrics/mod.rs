@@ -11,6 +11,7 @@
 //! the cell's histograms between iterations, so memory depends on series, never on samples.
 
 mod aggregate;
+mod doubt;
 mod histogram;
 mod metric;
 mod recorder;
@@ -21,6 +22,7 @@ mod threshold_parse;
 mod warning;
 
 pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
+pub use doubt::{Doubt, Generator, Reliability};
 pub use histogram::{Histogram, HistogramError};
 pub use metric::{Kind, Metric, Unit};
 pub use recorder::{Figures, Recorder, StepIndex};

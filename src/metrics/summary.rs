@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::aggregate::CellCounts;
+use super::doubt::{Doubt, Generator};
 use super::histogram::Histogram;
 use super::metric::{Kind, Metric, Unit};
+use super::threshold::ThresholdResult;
 use super::warning::Warning;
 
 /// The version of the result's format; raised when a field changes its meaning.
@@ -24,11 +26,20 @@ pub struct Summary {
     pub run: RunInfo,
     /// One entry per cell, in the order of the file.
     pub cells: Vec<CellSummary>,
+    /// Every threshold in every cell that it is about.
+    #[serde(default)]
+    pub thresholds: Vec<ThresholdResult>,
     /// Failures by place and cause, most frequent first.
     pub failures: Vec<FailureGroup>,
     /// What was left behind.
     pub leaks: Leaks,
-    /// Reasons to doubt the figures.
+    /// Whether the figures can be relied on.
+    #[serde(default)]
+    pub doubt: Doubt,
+    /// How the generator itself fared.
+    #[serde(default)]
+    pub generator: Generator,
+    /// Reasons to doubt the figures, and notes.
     pub warnings: Vec<Warning>,
 }
 

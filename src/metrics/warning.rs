@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::doubt::{Reliability, is_stalled};
+
 /// A reason to doubt a figure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -32,6 +34,41 @@ pub enum Warning {
         /// The 99th percentile of the delay, in nanoseconds.
         p99_ns: u64,
     },
+    /// Arrivals found no room and were not run.
+    Dropped {
+        /// The cell.
+        cell: String,
+        /// How many.
+        iterations: u64,
+    },
+    /// A closed load cannot show what would have arrived while it waited for slow iterations.
+    ClosedLoad {
+        /// The cell.
+        cell: String,
+        /// About how many more iterations its VUs would have begun at their median pace.
+        hidden: u64,
+        /// How many it measured.
+        measured: u64,
+    },
+    /// The generator used most of the processor.
+    GeneratorBusy {
+        /// Of all cores, in the busiest second.
+        percent: u32,
+        /// Whether nothing to speak of was left.
+        without_headroom: bool,
+    },
+    /// The generator's runtime woke tasks late.
+    RuntimeLate {
+        /// The 99th percentile of the delay, in nanoseconds.
+        p99_ns: u64,
+    },
+    /// The generator came close to its limit of open descriptors.
+    FewDescriptors {
+        /// The most at a time.
+        open: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// Progress events that nobody read in time; figures are not affected.
     EventsDropped {
         /// How many.
@@ -39,6 +76,30 @@ pub enum Warning {
     },
     /// The binary was built without optimisation.
     DebugBuild,
+}
+
+impl Warning {
+    /// How far figures can be relied on in spite of it; [`Reliability::Ok`] for a note.
+    pub fn reliability(&self) -> Reliability {
+        match self {
+            Self::FewSamples { .. }
+            | Self::RanTogether { .. }
+            | Self::EventsDropped { .. }
+            | Self::DebugBuild => Reliability::Ok,
+            Self::GeneratorBusy {
+                without_headroom: true,
+                ..
+            }
+            | Self::StartedLate { .. } => Reliability::Unreliable,
+            Self::RuntimeLate { p99_ns } if is_stalled(*p99_ns) => Reliability::Unreliable,
+            Self::Clamped { .. }
+            | Self::Dropped { .. }
+            | Self::ClosedLoad { .. }
+            | Self::GeneratorBusy { .. }
+            | Self::RuntimeLate { .. }
+            | Self::FewDescriptors { .. } => Reliability::Degraded,
+        }
+    }
 }
 
 impl fmt::Display for Warning {
@@ -65,6 +126,30 @@ impl fmt::Display for Warning {
                 "{cell}: iterations started up to {} late (p99): the generator was busy; use fewer \
                  VUs or more cores",
                 super::summary::humanise(*p99_ns)
+            ),
+            Self::Dropped { cell, iterations } => write!(
+                f,
+                "{cell}: {iterations} arrivals found no room and were not run; the figures lack \
+                 them; raise `maxInFlight`, or the rate is more than the system bears"
+            ),
+            Self::ClosedLoad { cell, hidden, measured } => write!(
+                f,
+                "{cell}: a closed load waits with the system: about {hidden} iterations beside the \
+                 {measured} measured would have met the slow times; use `rate` for what arrivals see"
+            ),
+            Self::GeneratorBusy { percent, .. } => write!(
+                f,
+                "the generator used {percent} % of all cores in its busiest second: it, not the \
+                 system, may have been the limit"
+            ),
+            Self::RuntimeLate { p99_ns } => write!(
+                f,
+                "the generator woke its tasks up to {} late (p99): shorter times cannot be told apart",
+                super::summary::humanise(*p99_ns)
+            ),
+            Self::FewDescriptors { open, limit } => write!(
+                f,
+                "{open} of {limit} descriptors were open; raise the limit (`ulimit -n`)"
             ),
             Self::EventsDropped { events } => {
                 write!(f, "{events} progress events were dropped; figures are not affected")

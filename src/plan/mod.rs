@@ -18,6 +18,7 @@ pub use seed::Seed;
 
 use crate::expr::Bindings;
 use crate::load::Load;
+use crate::metrics::{Series, Threshold};
 use crate::source::SourceFile;
 use crate::step::{Action, Step, StepTarget};
 
@@ -67,6 +68,8 @@ pub struct Cell {
     pub retries: u32,
     /// For filters of thresholds and for reports.
     pub tags: BTreeMap<String, String>,
+    /// The limits for its metrics and the series that they are about.
+    pub thresholds: Vec<(Threshold, Series)>,
     /// How many iterations, how many at a time.
     pub load: Load,
     /// Whether the file says `load`: then the cell has the machine to itself.

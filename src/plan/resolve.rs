@@ -11,7 +11,8 @@ use super::target::Layers;
 use super::{Cell, Exclusive, Plan, defaults, select};
 use crate::expr::{Bindings, Value};
 use crate::load::Load;
-use crate::scenario::{Scenario, ScenarioFile};
+use crate::metrics::{Series, Threshold};
+use crate::scenario::{Scenario, ScenarioFile, series};
 use crate::source::{Code, Diagnostic, Problems, SourceFile};
 
 /// What the command line and the environment say beside the file.
@@ -55,7 +56,7 @@ pub fn resolve(
     let bindings = Arc::new(bindings);
     let mut cells = Vec::new();
     for scenario in &document.scenarios {
-        for matrix in combinations(scenario) {
+        for matrix in scenario.matrix.combinations() {
             cells.extend(cell(
                 document,
                 scenario,
@@ -157,24 +158,6 @@ fn typed(text: &str) -> Value {
 
 type Combination = Vec<(Arc<str>, Value)>;
 
-/// Every combination of a scenario's axes, the last axis fastest.
-fn combinations(scenario: &Scenario) -> Vec<Combination> {
-    let mut all = vec![Vec::new()];
-    for axis in &scenario.matrix {
-        all = all
-            .into_iter()
-            .flat_map(|combination: Combination| {
-                axis.values.iter().map(move |value| {
-                    let mut longer = combination.clone();
-                    longer.push((Arc::clone(&axis.name.value), value.value.clone()));
-                    longer
-                })
-            })
-            .collect();
-    }
-    all
-}
-
 fn cell(
     document: &ScenarioFile,
     scenario: &Scenario,
@@ -220,7 +203,9 @@ fn cell(
     };
     let place = (word.as_str(), scenario.id.span);
     let target = layers.step_target(place, timeout, &bindings, problems)?;
+    let thresholds = thresholds(document, scenario, &matrix);
     Some(Cell {
+        thresholds,
         namespace: layers.namespace(&bindings, problems),
         scenario: id,
         name,
@@ -246,6 +231,29 @@ fn cell(
         timeout,
         bindings: Arc::new(bindings),
     })
+}
+
+/// The thresholds of the file and of the scenario that are about a cell.
+fn thresholds(
+    document: &ScenarioFile,
+    scenario: &Scenario,
+    matrix: &BTreeMap<String, String>,
+) -> Vec<(Threshold, Series)> {
+    let is_tagged = |tag: &str, value: &str| {
+        (tag == "scenario" && &*scenario.id.value == value)
+            || matrix.get(tag).is_some_and(|found| found == value)
+            || scenario
+                .tags
+                .iter()
+                .any(|(name, text)| &*name.value == tag && &**text == value)
+    };
+    let all = document.thresholds.iter().chain(&scenario.thresholds);
+    all.filter_map(|declared| {
+        let steps = scenario.steps.iter().chain(&scenario.finally);
+        let series = series(&declared.threshold.selector, is_tagged, steps)?;
+        Some((declared.threshold.clone(), series))
+    })
+    .collect()
 }
 
 /// What the scenario's `if` says about a cell.

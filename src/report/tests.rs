@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::metrics::{
-    CellCounts, CellSummary, FailureGroup, Leaks, Metric, Place, Recorder, RunInfo,
-    SharedAggregate, StepIndex, Verdict, Warning,
+    CellCounts, CellSummary, Doubt, FailureGroup, Generator, Leaks, Metric, Place, Recorder,
+    RunInfo, SharedAggregate, StepIndex, Verdict, Warning,
 };
 
 /// A summary that is the same on every machine.
@@ -40,16 +40,12 @@ fn fixed() -> Summary {
         cell.set_counts(counts);
         cell
     };
-    let all = CellCounts {
-        passed: 20,
+    let counts = |passed, failed| CellCounts {
+        passed,
+        failed,
         ..CellCounts::default()
     };
-    let some = CellCounts {
-        passed: 17,
-        failed: 3,
-        interrupted: 0,
-        dropped: 0,
-    };
+    let (all, some) = (counts(20, 0), counts(17, 3));
     Summary {
         format_version: 1,
         verdict: Verdict::Failed,
@@ -70,6 +66,7 @@ fn fixed() -> Summary {
             vars: BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]),
         },
         cells: vec![cell("gateway", 1, all), cell("tunnel", 2, some)],
+        thresholds: Vec::new(),
         failures: vec![FailureGroup {
             cell: "full-life[mode=tunnel]".to_owned(),
             step: "read".to_owned(),
@@ -87,6 +84,8 @@ fn fixed() -> Summary {
             count: 3,
         }],
         leaks: Leaks::default(),
+        doubt: Doubt::default(),
+        generator: Generator::default(),
         warnings: vec![Warning::FewSamples { cells: vec!["full-life[mode=gateway]".to_owned()], samples: 20 }],
     }
 }

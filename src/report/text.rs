@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Colour, side_by_side};
-use crate::metrics::{CellSummary, FailureGroup, Metric, Summary, Verdict};
-use crate::metrics::{MetricSummary, Statistics};
+use crate::metrics::{CellSummary, FailureGroup, Metric, Outcome, Summary, Verdict};
+use crate::metrics::{MetricSummary, Reliability, Statistics};
 
 /// The metrics that the table shows, in this order, where there are samples.
 pub(super) const ROWS: [(&str, &str); 17] = [
@@ -51,8 +51,33 @@ pub(super) fn render(summary: &Summary, colour: Colour) -> String {
 
 fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::Result {
     head(out, summary, colour)?;
+    let doubt = match summary.doubt.verdict {
+        Reliability::Ok => None,
+        Reliability::Degraded => Some(colour.paint(YELLOW, "DEGRADED")),
+        Reliability::Unreliable => Some(colour.paint(RED, "UNRELIABLE")),
+    };
+    if let Some(doubt) = doubt {
+        let count = summary.doubt.reasons.len();
+        let plural = if count == 1 { "" } else { "s" };
+        writeln!(out, "{doubt} figures, for {count} reason{plural}:")?;
+    }
     for warning in &summary.warnings {
-        writeln!(out, "{} {warning}", colour.paint(YELLOW, "note:"))?;
+        let label = match warning.reliability() {
+            Reliability::Ok => "note:",
+            Reliability::Degraded | Reliability::Unreliable => "doubt:",
+        };
+        writeln!(out, "{} {warning}", colour.paint(YELLOW, label))?;
+    }
+    for threshold in &summary.thresholds {
+        let mark = match threshold.outcome {
+            Outcome::Held => colour.paint(GREEN, "held"),
+            Outcome::Failed | Outcome::NoSamples => colour.paint(RED, "MISSED"),
+        };
+        let measured = threshold
+            .measured
+            .map_or_else(|| "no samples".to_owned(), |measured| measured.to_string());
+        let (text, cell) = (&threshold.threshold, &threshold.cell);
+        writeln!(out, "{mark} {text}  measured {measured}  {cell}")?;
     }
     for failure in &summary.failures {
         writeln!(out)?;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::matrix::Axis;
+use super::matrix::Matrix;
 use super::target::Target;
+use super::threshold::DeclaredThreshold;
 use crate::expr::{Expression, Operand};
 use crate::load::Load;
 use crate::source::yaml::Key;
@@ -24,6 +25,8 @@ pub struct ScenarioFile {
     pub target: Target,
     /// The scenarios in the order of the file; at least one.
     pub scenarios: Vec<Scenario>,
+    /// Judged in every cell that has their tags.
+    pub thresholds: Vec<DeclaredThreshold>,
 }
 
 /// One entry of `scenarios`.
@@ -35,8 +38,8 @@ pub struct Scenario {
     pub description: Option<String>,
     /// What differs from the target of the file.
     pub target: Target,
-    /// The axes; every combination of their values is a cell.
-    pub matrix: Vec<Axis>,
+    /// Every combination of it is a cell.
+    pub matrix: Matrix,
     /// The steps of one iteration; at least one.
     pub steps: Vec<Step>,
     /// The load; without it one VU does one iteration.
@@ -56,6 +59,8 @@ pub struct Scenario {
     pub retries: u32,
     /// For filters of thresholds and for reports.
     pub tags: Vec<(Key, Arc<str>)>,
+    /// Judged in every cell of it.
+    pub thresholds: Vec<DeclaredThreshold>,
     /// Which cells run: those where it is true.
     pub condition: Option<Expression>,
     /// The whole entry.

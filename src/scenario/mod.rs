@@ -25,11 +25,14 @@ mod document;
 mod matrix;
 mod parse;
 mod target;
+mod threshold;
 
 pub use document::{Scenario, ScenarioFile};
-pub use matrix::Axis;
+pub use matrix::{Axis, Matrix, Pick};
 pub use parse::parse;
 pub use target::{GatewayTarget, RouterTarget, Scheme, Target};
+pub use threshold::DeclaredThreshold;
+pub(crate) use threshold::series;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use super::check;
 use super::document::{Scenario, ScenarioFile};
 use super::matrix;
 use super::target::Target;
+use super::threshold::{self, DeclaredThreshold};
 use crate::expr::Operand;
 use crate::load::Load;
 use crate::source::yaml::{self, Key, Node};
@@ -22,8 +23,9 @@ const FILE: Shape = Shape {
         "vars",
         "target",
         "scenarios",
+        "thresholds",
     ],
-    later: &["thresholds"],
+    later: &[],
     help: None,
 };
 
@@ -43,8 +45,9 @@ const SCENARIO: Shape = Shape {
         "retries",
         "tags",
         "if",
+        "thresholds",
     ],
-    later: &["thresholds", "compare", "data"],
+    later: &["compare", "data"],
     help: None,
 };
 
@@ -87,6 +90,7 @@ fn decode(root: &Node, problems: &mut Problems) -> Option<ScenarioFile> {
         vars,
         target,
         scenarios,
+        thresholds: thresholds(&fields, problems),
     })
 }
 
@@ -108,6 +112,12 @@ fn target(fields: &Fields<'_>, problems: &mut Problems) -> Target {
     fields
         .node("target")
         .map(|node| Target::decode(node, problems))
+        .unwrap_or_default()
+}
+
+fn thresholds(fields: &Fields<'_>, problems: &mut Problems) -> Vec<DeclaredThreshold> {
+    let node = fields.node("thresholds");
+    node.map(|node| threshold::decode(node, problems))
         .unwrap_or_default()
 }
 
@@ -169,6 +179,7 @@ fn scenario(id: &Key, node: &Node, problems: &mut Problems) -> Option<Scenario> 
             .map(|node| step::tags(node, problems))
             .unwrap_or_default(),
         condition: fields.optional("if", problems),
+        thresholds: thresholds(&fields, problems),
         span: id.span.to(node.span),
     })
 }

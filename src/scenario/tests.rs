@@ -63,7 +63,7 @@ fn the_lifecycle_scenario_is_valid() {
     assert_eq!(file.vars.len(), 1);
     let scenario = &file.scenarios[0];
     assert_eq!(&*scenario.id.value, "full-life");
-    assert_eq!(scenario.matrix[0].values.len(), 4);
+    assert_eq!(scenario.matrix.axes[0].values.len(), 4);
     assert_eq!(scenario.timeout.map(|timeout| timeout.as_secs()), Some(180));
     assert_eq!(scenario.steps.len(), 11);
 }

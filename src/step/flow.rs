@@ -94,22 +94,22 @@ impl Turns {
     ///
     /// # Errors
     /// [`TurnsError`]: the value is no number of turns, or no list.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "all other values are wrong here"
-    )]
     pub fn items(&self, bindings: &Bindings) -> Result<Vec<Value>, TurnsError> {
         match self {
-            Self::Repeat(count, _) => match count.evaluate(bindings)? {
-                Value::Int(count @ 0..=MOST) => {
-                    Ok(vec![Value::Null; usize::try_from(count).unwrap_or(0)])
+            Self::Repeat(count, _) => {
+                let value = count.evaluate(bindings)?;
+                if let Value::Int(count @ 0..=MOST) = value {
+                    return Ok(vec![Value::Null; usize::try_from(count).unwrap_or(0)]);
                 }
-                value => Err(TurnsError::Repeat { value }),
-            },
-            Self::ForEach(list, _) => match list.evaluate(bindings)? {
-                Value::List(items) => Ok(items),
-                value => Err(TurnsError::ForEach { value }),
-            },
+                Err(TurnsError::Repeat { value })
+            }
+            Self::ForEach(list, _) => {
+                let value = list.evaluate(bindings)?;
+                if let Value::List(items) = value {
+                    return Ok(items);
+                }
+                Err(TurnsError::ForEach { value })
+            }
         }
     }
 }

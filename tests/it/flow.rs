@@ -36,6 +36,26 @@ mod tests {
     }
 
     #[test]
+    fn a_threshold_that_does_not_hold_ends_with_99_and_says_what_was_measured() {
+        let place = Place::new();
+        let text = format!(
+            "{HEAD}    steps:\n      - create: {{}}\n      - exec: ls\n    thresholds:\n      \
+             exec_duration: [p95 < 1ns, count == 1]\n      read_duration: p95 < 1s\n"
+        );
+        let file = place.file("t.yaml", &text);
+        let ended = place.run(&["run", file.to_str().unwrap()]);
+        assert_eq!(ended.code, Some(99), "{}{}", ended.stdout, ended.stderr);
+        for line in [
+            "MISSED exec_duration: p95 < 1ns  measured ",
+            "held exec_duration: count == 1  measured 1  one",
+            "MISSED read_duration: p95 < 1.00s  measured no samples  one",
+        ] {
+            assert!(ended.stdout.contains(line), "{line}: {}", ended.stdout);
+        }
+        assert!(ended.stdout.starts_with("FAIL"), "{}", ended.stdout);
+    }
+
+    #[test]
     fn what_never_holds_tells_how_long_it_was_tried() {
         let place = Place::new();
         let text = format!(

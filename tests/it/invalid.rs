@@ -75,7 +75,7 @@ mod tests {
             })
             .collect();
         files.sort();
-        assert!(files.len() >= 25, "only {} cases", files.len());
+        assert!(files.len() >= 60, "only {} cases", files.len());
         let mut wrong = Vec::new();
         for path in &files {
             let actual = diagnosis(&directory, path);

@@ -14,6 +14,7 @@ mod cluster;
 mod fault_table;
 mod faults;
 mod flow;
+mod honest;
 mod invalid;
 mod kubectl;
 mod program;

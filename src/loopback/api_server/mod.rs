@@ -3,6 +3,7 @@
 //! Every refusal is a `Status` object whose code is the HTTP status, as clients expect.
 
 mod body;
+mod delete;
 mod discovery;
 mod object_path;
 mod patch;
@@ -23,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::fault::{Faults, Server as FaultyServer};
 use super::http::{Body, Lifetime, json as answer, serve, with_type};
-use super::store::{DeleteOptions, Deleted, Part, Selector, Store, StoreError, Subresource};
+use super::store::{Part, Store, StoreError, Subresource};
 use body::{body_of, delete_options, raw_body_of, review};
 use object_path::{ObjectPath, Verb};
 use request::Query;
@@ -298,61 +299,6 @@ impl Server {
             "application/json",
             written.text(),
         ))
-    }
-
-    fn delete(
-        &self,
-        target: &ObjectPath,
-        query: &Query,
-        options: &DeleteOptions,
-    ) -> Result<Response<Body>, Refusal> {
-        let place = (target.namespace.as_str(), target.name.as_str());
-        if query.is_dry_run() {
-            let found = self.store.get(target.kind, place.0, place.1);
-            let object = found.ok_or_else(|| Refusal::not_found(target))?;
-            return Ok(with_type(StatusCode::OK, "application/json", object.text()));
-        }
-        let deleted = self
-            .store
-            .delete(target.kind, place, options)
-            .map_err(|error| Refusal::from_store(&error, target, None))?;
-        Ok(match deleted {
-            Deleted::Lingering(object) => {
-                with_type(StatusCode::OK, "application/json", object.text())
-            }
-            Deleted::Gone(object) => answer(
-                StatusCode::OK,
-                &json!({
-                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-                    "details": { "name": object.name(), "group": target.kind.group,
-                        "kind": target.kind.plural, "uid": object.uid() },
-                }),
-            ),
-        })
-    }
-
-    fn delete_collection(
-        &self,
-        target: &ObjectPath,
-        query: &Query,
-        options: &DeleteOptions,
-    ) -> Result<Response<Body>, Refusal> {
-        let selector: Selector = query.selector(target.kind)?;
-        let (objects, version) = self
-            .store
-            .list(target.kind, target.namespace_filter(), &selector);
-        if !query.is_dry_run() {
-            for object in &objects {
-                match self
-                    .store
-                    .delete(target.kind, (object.namespace(), object.name()), options)
-                {
-                    Ok(_) | Err(StoreError::NotFound) => {}
-                    Err(error) => return Err(Refusal::from_store(&error, target, None)),
-                }
-            }
-        }
-        Ok(watch::list(target.kind, &objects, version))
     }
 }
 

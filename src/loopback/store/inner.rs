@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::kinds::Kind;
+use super::kinds::{KINDS, Kind};
 use super::object::Object;
-use super::types::Key;
+use super::types::{Key, Orphaned};
 use super::watch::{Event, EventKind};
 
 /// How many events of one kind are kept for watches that start in the past.
@@ -20,6 +20,8 @@ pub(super) struct Inner {
     pub(super) history: HashMap<&'static str, VecDeque<Event>>,
     pub(super) forgotten: HashMap<&'static str, u64>,
     pub(super) dependents: HashMap<String, HashSet<Key>>,
+    /// UIDs of the objects that exist.
+    pub(super) uids: HashSet<String>,
 }
 
 impl Inner {
@@ -43,6 +45,7 @@ impl Inner {
             namespace: place.0,
             name: place.1,
         };
+        self.uids.insert(object.uid().to_owned());
         if let Some(previous) = &previous {
             self.disown(previous, &key);
         }
@@ -73,6 +76,7 @@ impl Inner {
         value["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let object = Arc::new(Object::new(kind, value, self.version));
         let previous = self.objects.entry(kind.kind).or_default().remove(place);
+        self.uids.remove(object.uid());
         let key = Key {
             kind: kind.kind,
             namespace: place.0.clone(),
@@ -90,6 +94,29 @@ impl Inner {
             },
         );
         object
+    }
+
+    /// The owners that an object names and that do not exist: they went before the object was
+    /// written, by somebody who had read them while they lived. Nobody else would collect it.
+    pub(super) fn absent_owners(&self, object: &Object) -> Vec<Orphaned> {
+        let owners = object.value["metadata"]["ownerReferences"].as_array();
+        let absent = owners.into_iter().flatten().filter_map(|owner| {
+            let uid = owner["uid"].as_str()?;
+            if self.uids.contains(uid) {
+                return None;
+            }
+            let kind = KINDS.iter().find(|kind| owner["kind"] == kind.kind)?;
+            let key = Key {
+                kind: kind.kind,
+                namespace: object.namespace().to_owned(),
+                name: owner["name"].as_str().unwrap_or_default().to_owned(),
+            };
+            Some(Orphaned {
+                uid: uid.to_owned(),
+                key,
+            })
+        });
+        absent.collect()
     }
 
     fn disown(&mut self, object: &Object, key: &Key) {

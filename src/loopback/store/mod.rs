@@ -97,8 +97,10 @@ impl Store {
             return Err(StoreError::AlreadyExists);
         }
         let object = inner.put(kind, place, value, EventKind::Added);
+        let absent = inner.absent_owners(&object);
         drop(inner);
         self.tell(kind, object.version);
+        self.collect_later(absent);
         Ok(object)
     }
 
@@ -182,8 +184,15 @@ impl Store {
         } else {
             inner.put(kind, place, value, EventKind::Modified)
         };
+        let owners = |object: &Object| object.value["metadata"]["ownerReferences"].clone();
+        let absent = if gone || owners(&old) == owners(&object) {
+            Vec::new()
+        } else {
+            inner.absent_owners(&object)
+        };
         drop(inner);
         self.tell(kind, object.version);
+        self.collect_later(absent);
         if gone {
             self.release(kind, &object);
         }
@@ -333,14 +342,17 @@ impl Store {
             namespace: object.namespace().to_owned(),
             name: object.name().to_owned(),
         };
-        // The collector being gone means that the cluster is shutting down.
-        let _closed = self
-            .orphaned
-            .send(Orphaned {
-                uid: object.uid().to_owned(),
-                key,
-            })
-            .is_err();
+        self.collect_later(vec![Orphaned {
+            uid: object.uid().to_owned(),
+            key,
+        }]);
+    }
+
+    fn collect_later(&self, owners: Vec<Orphaned>) {
+        for owner in owners {
+            // The collector being gone means that the cluster is shutting down.
+            let _closed = self.orphaned.send(owner).is_err();
+        }
     }
 }
 

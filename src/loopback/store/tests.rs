@@ -174,6 +174,40 @@ fn a_deleted_owner_releases_its_dependents_to_the_collector() {
 }
 
 #[test]
+fn what_names_an_owner_that_has_gone_is_released_to_the_collector() {
+    let (store, mut queue) = Store::new();
+    let namespace = json!({ "metadata": { "name": NAMESPACE } });
+    store.create(kind("Namespace"), "", namespace).unwrap();
+    let owner = store.create(claims(), NAMESPACE, claim("a")).unwrap();
+    let reference = json!([{ "kind": "SandboxClaim", "name": "a", "uid": owner.uid() }]);
+    let free = json!({ "metadata": { "name": "adopted-late" } });
+    store.create(kind("Sandbox"), NAMESPACE, free).unwrap();
+    store
+        .delete(claims(), (NAMESPACE, "a"), &DeleteOptions::default())
+        .unwrap();
+    queue.try_recv().unwrap();
+
+    let value = json!({ "metadata": { "name": "made-late", "ownerReferences": reference } });
+    store.create(kind("Sandbox"), NAMESPACE, value).unwrap();
+    let place = (NAMESPACE, "adopted-late");
+    store
+        .update(kind("Sandbox"), place, Part::Main, |value| {
+            value["metadata"]["ownerReferences"] = reference;
+            Ok(())
+        })
+        .unwrap();
+    for _written in ["made-late", "adopted-late"] {
+        let released = queue.try_recv().unwrap();
+        assert_eq!((&*released.uid, &*released.key.name), (owner.uid(), "a"));
+        assert_eq!(store.dependents(&released.uid).len(), 2);
+    }
+    assert!(
+        queue.try_recv().is_err(),
+        "an owner that lives releases nothing"
+    );
+}
+
+#[test]
 fn a_scheduled_pod_and_a_foreground_deletion_linger() {
     let store = store();
     let pod = json!({ "metadata": { "name": "p" }, "spec": { "nodeName": "n" } });

@@ -9,6 +9,7 @@ mod names;
 mod references;
 mod sandbox;
 mod target;
+mod thresholds;
 mod tree;
 mod unknown;
 

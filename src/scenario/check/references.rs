@@ -95,6 +95,7 @@ impl Place {
 fn axes(scenario: &Node) -> impl Iterator<Item = Arc<str>> {
     entries(scenario.get("matrix"))
         .iter()
+        .filter(|(name, _)| !matches!(&*name.value, "include" | "exclude"))
         .map(|(name, _)| Arc::clone(&name.value))
 }
 

@@ -30,6 +30,7 @@ pub(super) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
         if modes.is_empty()
             && !scenario
                 .matrix
+                .axes
                 .iter()
                 .any(|axis| &*axis.name.value == "mode")
         {
@@ -53,6 +54,7 @@ pub(super) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
 fn modes<'f>(scenario: &'f Scenario, file: &'f ScenarioFile) -> Vec<(&'f str, Span)> {
     let axis = scenario
         .matrix
+        .axes
         .iter()
         .find(|axis| &*axis.name.value == "mode");
     if let Some(axis) = axis {

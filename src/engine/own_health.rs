@@ -1,0 +1,114 @@
+//! [`OwnHealth`]: watches the generator itself while the cells run: processor time, how late the runtime
+//! wakes a task, open descriptors.
+//!
+//! One task that wakes ten times a second; its figures are the grounds for doubting all others.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{Generator, Histogram};
+
+/// How often it looks.
+const PERIOD: Duration = Duration::from_millis(100);
+/// Looks per reading of processor time and descriptors.
+const SECOND: u32 = 10;
+
+/// The watch; ends with [`OwnHealth::finish`].
+#[derive(Debug)]
+pub(super) struct OwnHealth {
+    tasks: JoinSet<Generator>,
+    over: CancellationToken,
+}
+
+impl OwnHealth {
+    pub(super) fn start() -> Self {
+        let over = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watch(over.clone()));
+        Self { tasks, over }
+    }
+
+    /// Ends the watch and gives what it saw.
+    pub(super) async fn finish(mut self) -> Generator {
+        self.over.cancel();
+        match self.tasks.join_next().await {
+            Some(Ok(seen)) => seen,
+            Some(Err(_)) | None => Generator::default(),
+        }
+    }
+}
+
+async fn watch(over: CancellationToken) -> Generator {
+    let mut late = Histogram::default();
+    let (started, cpu_at_start) = (Instant::now(), cpu_time());
+    let (mut second, mut cpu) = (started, cpu_at_start);
+    let mut seen = Generator {
+        cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64,
+        descriptors_limit: descriptor_limit(),
+        descriptors_peak: descriptors(),
+        ..Generator::default()
+    };
+    for look in 1_u32.. {
+        let due = Instant::now() + PERIOD;
+        tokio::select! {
+            () = over.cancelled() => break,
+            () = tokio::time::sleep_until(due) => {}
+        }
+        let now = Instant::now();
+        late.record(now.saturating_duration_since(due));
+        if look % SECOND == 0 {
+            let used = cpu_time();
+            let cores = share(
+                used.saturating_sub(cpu),
+                now.saturating_duration_since(second),
+            );
+            seen.cpu_cores_peak = seen.cpu_cores_peak.max(cores);
+            (second, cpu) = (now, used);
+            seen.descriptors_peak = seen.descriptors_peak.max(descriptors());
+        }
+    }
+    let used = cpu_time().saturating_sub(cpu_at_start);
+    seen.cpu_cores_mean = share(used, started.elapsed());
+    seen.cpu_cores_peak = seen.cpu_cores_peak.max(seen.cpu_cores_mean);
+    seen.poll_delay_p99_ns = u64::try_from(late.quantile(0.99).as_nanos()).unwrap_or(u64::MAX);
+    seen
+}
+
+fn share(used: Duration, of: Duration) -> f64 {
+    if of.is_zero() {
+        return 0.0;
+    }
+    used.as_secs_f64() / of.as_secs_f64()
+}
+
+/// Processor time of the whole process, user and system.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
+}
+
+fn descriptors() -> u64 {
+    std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
+}
+
+fn descriptor_limit() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_sees_its_own_process() {
+        let health = OwnHealth::start();
+        tokio::task::yield_now().await;
+        let seen = health.finish().await;
+        assert!(seen.cores >= 1.0 && seen.cpu_cores_peak >= seen.cpu_cores_mean);
+        assert!(seen.descriptors_peak > 0);
+    }
+}
