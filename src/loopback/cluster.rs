@@ -1,9 +1,7 @@
 //! [`Cluster`]: starts all parts of the loopback cluster in order, and ends them without a rest.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +18,7 @@ use super::fault::{Fault, Faults};
 use super::http::Lifetime;
 use super::kubelet::{Kubelet, KubeletSettings};
 use super::leftovers::Leftovers;
+use super::pod_runtime::Ports;
 use super::router::Router;
 use super::store::{Store, kind};
 use super::token::{RouterAuth, Token};
@@ -28,10 +27,6 @@ use super::{api_server, controller, gateway, runtime, services};
 /// Streams of randomness of the delays.
 const POD_START_STREAM: u64 = 1;
 const ADOPTION_STREAM: u64 = 2;
-/// How long killed processes may take to disappear before they count as left behind.
-const REAP_LIMIT: Duration = Duration::from_secs(5);
-const REAP_POLL: Duration = Duration::from_millis(2);
-
 /// A running loopback cluster.
 ///
 /// End it with [`shutdown`](Self::shutdown). Dropping it kills the commands of its pods and closes
@@ -67,6 +62,7 @@ impl Cluster {
     /// # Cancel safety
     /// If dropped, what was started already ends by itself.
     pub async fn start(config: ClusterConfig) -> Result<Self, LoopbackError> {
+        let ports = Ports::of(&config);
         let (plan, api_listener) = AddressPlan::claim(config.api_port).await?;
         let addresses = Addresses {
             api_server: (plan.api_server(), config.api_port).into(),
@@ -95,7 +91,7 @@ impl Cluster {
         let settings = KubeletSettings {
             store: store.clone(),
             addresses: PodAddresses::new(plan),
-            port: config.runtime_port,
+            ports,
             directory: directory.path().to_owned(),
             start_delay: delay(config.delays.pod_start, POD_START_STREAM),
             faults: faults.clone(),
@@ -229,7 +225,9 @@ impl Cluster {
             ..Leftovers::default()
         };
         if let Some(directory) = self.directory.take() {
-            left.processes = end_strays(directory.path()).await;
+            if let Ok(root) = directory.path().canonicalize() {
+                left.processes = runtime::end_strays(&root).await;
+            }
             if let Err(error) = directory.close() {
                 tracing::warn!(%error, "could not remove the directory of the pods");
                 left.directories = 1;
@@ -243,22 +241,6 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.lifetime.stop.cancel();
         self.kubelet.kill();
-    }
-}
-
-/// Kills processes that have fled from their groups, until none is left or the time is up.
-async fn end_strays(directory: &Path) -> usize {
-    let Ok(root) = directory.canonicalize() else {
-        return 0;
-    };
-    let gone = async {
-        while runtime::sweep(&root) > 0 {
-            tokio::time::sleep(REAP_POLL).await;
-        }
-    };
-    match tokio::time::timeout(REAP_LIMIT, gone).await {
-        Ok(()) => 0,
-        Err(_) => runtime::sweep(&root),
     }
 }
 

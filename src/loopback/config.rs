@@ -41,8 +41,12 @@ pub struct ClusterConfig {
     pub router_port: u16,
     /// UDP port of the name server. Default: 5353.
     pub dns_port: u16,
-    /// TCP port of the runtime in each pod. Default: 8888.
+    /// TCP port of the legacy runtime in each pod that runs it. Default: 8888.
     pub runtime_port: u16,
+    /// TCP port of sandboxd's REST API in each pod that runs it. Default: 8080.
+    pub sandboxd_rest_port: u16,
+    /// TCP port of sandboxd's gRPC API in each pod that runs it. Default: 9090.
+    pub sandboxd_grpc_port: u16,
 }
 
 impl Default for ClusterConfig {
@@ -58,6 +62,8 @@ impl Default for ClusterConfig {
             router_port: api::ROUTER_PORT,
             dns_port: 5353,
             runtime_port: api::RUNTIME_PORT,
+            sandboxd_rest_port: api::SANDBOXD_REST_PORT,
+            sandboxd_grpc_port: api::SANDBOXD_GRPC_PORT,
         }
     }
 }

@@ -15,7 +15,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -61,6 +61,17 @@ impl Lifetime {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+/// Runs the streams of an HTTP/2 connection as tasks of the lifetime.
+impl<F> hyper::rt::Executor<F> for Lifetime
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.spawn(async move { drop(stream.await) });
     }
 }
 
@@ -117,9 +128,9 @@ pub(super) fn serve<H, F>(
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
+    let owner = lifetime.clone();
     let Lifetime { stop, tasks } = lifetime.clone();
-    let owner = tasks.clone();
-    owner.spawn(async move {
+    lifetime.tasks.spawn(async move {
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -128,11 +139,11 @@ pub(super) fn serve<H, F>(
             match accepted {
                 Ok((stream, peer)) => {
                     let (handler, tls) = (handler.clone(), tls.clone());
-                    let stop = stop.clone();
+                    let (stop, owner) = (stop.clone(), owner.clone());
                     tasks.spawn(async move {
                         tokio::select! {
                             () = stop.cancelled() => {}
-                            result = connection(stream, tls, from(peer, handler)) => {
+                            result = connection(stream, tls, from(peer, handler), owner) => {
                                 if let Err(error) = result {
                                     tracing::debug!(%error, "connection ended");
                                 }
@@ -168,6 +179,7 @@ async fn connection<H, F>(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     handler: H,
+    owner: Lifetime,
 ) -> Result<(), BoxError>
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -175,12 +187,12 @@ where
 {
     stream.set_nodelay(true)?;
     match tls {
-        Some(tls) => requests(tls.accept(stream).await?, handler).await,
-        None => requests(stream, handler).await,
+        Some(tls) => requests(tls.accept(stream).await?, handler, owner).await,
+        None => requests(stream, handler, owner).await,
     }
 }
 
-async fn requests<S, H, F>(stream: S, handler: H) -> Result<(), BoxError>
+async fn requests<S, H, F>(stream: S, handler: H, owner: Lifetime) -> Result<(), BoxError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -197,7 +209,7 @@ where
             }
         }
     });
-    let mut builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(owner);
     // No limit on reading a head: it would also close idle connections that a pool still trusts.
     builder.http1().header_read_timeout(None);
     builder

@@ -5,7 +5,6 @@
 //! sockets closed, its directory removed and its address given back.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,8 +16,8 @@ use super::config::DelaySource;
 use super::controller::STATIC;
 use super::fault::Faults;
 use super::http::Lifetime;
+use super::pod_runtime::{PodRuntime, PodSettings, Ports};
 use super::pod_status::{self, Phase};
-use super::runtime::{PodRuntime, PodSettings};
 use super::store::{Event, EventKind, Object, Part, Store, StoreError, kind};
 
 /// On a pod: `never` keeps it from becoming ready.
@@ -34,8 +33,8 @@ const MAX_GRACE: Duration = Duration::from_millis(500);
 pub(super) struct KubeletSettings {
     pub(super) store: Store,
     pub(super) addresses: PodAddresses,
-    /// Port of the runtimes.
-    pub(super) port: u16,
+    /// Ports of the runtimes.
+    pub(super) ports: Ports,
     /// Where the pods' directories are made.
     pub(super) directory: PathBuf,
     /// From the binding of a pod until its runtime starts.
@@ -254,18 +253,18 @@ impl Inner {
             return Err("no address is left for a pod".to_owned());
         };
         let settings = PodSettings {
-            name: pod.name().to_owned(),
-            address: SocketAddr::from((address.ip(), self.settings.port)),
+            ip: address.ip().into(),
+            ports: self.settings.ports,
             directory: self.settings.directory.join(pod.uid()),
             faults: self.settings.faults.clone(),
         };
-        let listen = settings.address;
-        match PodRuntime::start(settings).await {
+        let ip = settings.ip;
+        match PodRuntime::start(pod, settings).await {
             Ok(runtime) => Ok(Launched {
                 runtime: Arc::new(runtime),
                 address,
             }),
-            Err(error) => Err(format!("start the runtime on {listen}: {error}")),
+            Err(error) => Err(format!("start the runtime on {ip}: {error}")),
         }
     }
 

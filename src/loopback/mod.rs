@@ -3,7 +3,8 @@
 //! ```text
 //!            API server ◄──► store ◄──► controllers: claim, warm pool, sandbox, template
 //!                              ▲                     kubelet, endpoints, gateway
-//!  gateway ──► router ──► runtime of a pod (podIP:8888, real commands in the pod's directory)
+//!  gateway ──► router ──► runtime of a pod (legacy on podIP:8888, or sandboxd on 8080 and
+//!                                     9090; real commands in the pod's directory)
 //!              name server (UDP): Services of pods and of the router
 //! ```
 //!
@@ -24,9 +25,11 @@ mod gateway;
 mod http;
 mod kubelet;
 mod leftovers;
+mod pod_runtime;
 mod pod_status;
 mod router;
 mod runtime;
+mod sandboxd;
 mod served;
 mod services;
 mod store;

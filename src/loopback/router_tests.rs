@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::super::fault::Faults;
 use super::super::http::{BoxError, full};
-use super::super::runtime::{PodRuntime, PodSettings};
+use super::super::runtime::{LegacyRuntime, LegacySettings};
 use super::super::testing::{Reply, call, execute, get, request};
 use super::super::token::Token;
 use super::*;
@@ -152,13 +152,13 @@ async fn calls_reach_the_pod_by_address_and_by_name() {
     let (router, address) = router().await;
     let pod = free_address().await;
     let root = tempfile::tempdir().unwrap();
-    let settings = PodSettings {
+    let settings = LegacySettings {
         name: "known".to_owned(),
         address: pod,
         directory: root.path().join("known"),
         faults: Faults::default(),
     };
-    let runtime = PodRuntime::start(settings).await.unwrap();
+    let runtime = LegacyRuntime::start(settings).await.unwrap();
     let port = pod.port().to_string();
     for target in [
         [("x-sandbox-id", "any"), ("x-sandbox-pod-ip", "127.0.0.1")],

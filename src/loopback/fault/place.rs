@@ -2,6 +2,8 @@
 
 use http::{Method, Request};
 
+use crate::api::sandboxd::SERVICE;
+
 /// A server of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::loopback) enum Server {
@@ -9,7 +11,8 @@ pub(in crate::loopback) enum Server {
     Api,
     /// The router; the filter is the first word of the path.
     Router,
-    /// The runtime of every pod; the filter is the first word of the path.
+    /// The runtime of every pod; the filter is the first word of the path, for sandboxd the one
+    /// after `/v1` or the gRPC method: `files`, `health`, `execute`, `start`.
     Runtime,
 }
 
@@ -36,10 +39,14 @@ impl Server {
 /// What a request asks for, in the words of the filters.
 pub(super) fn words<B>(server: Server, request: &Request<B>) -> Vec<String> {
     let path = request.uri().path();
-    let first = path.split('/').find(|part| !part.is_empty());
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let first = parts.next().unwrap_or_default();
     match server {
         Server::Api => api_words(request),
-        Server::Router | Server::Runtime => vec![first.unwrap_or_default().to_owned()],
+        Server::Runtime if matches!(first, "v1" | SERVICE) => {
+            vec![parts.next().unwrap_or_default().to_lowercase()]
+        }
+        Server::Router | Server::Runtime => vec![first.to_owned()],
     }
 }
 
@@ -136,5 +143,15 @@ mod tests {
             .body(())
             .unwrap();
         assert_eq!(words(Server::Runtime, &request), ["download"]);
+        for (path, word) in [
+            ("/v1/files/a/b", "files"),
+            ("/v1/health", "health"),
+            ("/process.v1.ProcessService/Execute", "execute"),
+            ("/process.v1.ProcessService/ResizeTTY", "resizetty"),
+            ("/", ""),
+        ] {
+            let request = Request::builder().uri(path).body(()).unwrap();
+            assert_eq!(words(Server::Runtime, &request), [word], "{path}");
+        }
     }
 }

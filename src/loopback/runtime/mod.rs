@@ -1,8 +1,8 @@
-//! The sandbox runtimes that run in pods: for now the legacy runtime on port 8888.
+//! The legacy runtime that runs in pods, on port 8888.
 //!
-//! A [`PodRuntime`] is one pod's listener, its directory and the process groups of its commands.
-//! It accepts connections before [`PodRuntime::start`] returns and leaves nothing after
-//! [`PodRuntime::end`]. Answers are byte for byte those of the upstream legacy Python runtime.
+//! A [`LegacyRuntime`] is one pod's listener, its directory and the process groups of its commands.
+//! It accepts connections before [`LegacyRuntime::start`] returns and leaves nothing after
+//! [`LegacyRuntime::end`]. Answers are byte for byte those of the upstream legacy Python runtime.
 
 mod download;
 mod execute;
@@ -11,10 +11,14 @@ mod path;
 mod process;
 mod reply;
 mod server;
+mod strays;
 mod words;
 
-pub(crate) use process::sweep;
-pub(crate) use server::{PodRuntime, PodSettings};
+pub(super) use process::{Groups, PATH, is_ours, reap};
+pub(crate) use server::{LegacyRuntime, LegacySettings};
+pub(super) use strays::end_strays;
+#[cfg(test)]
+pub(super) use strays::sweep;
 
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Search path of commands.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(in crate::loopback) const PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Between two looks at groups that are being ended.
 const END_POLL: Duration = Duration::from_millis(5);
 
@@ -54,7 +55,7 @@ pub(super) enum RunError {
 
 /// The process groups of one pod.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Groups(Arc<Mutex<State>>);
+pub(in crate::loopback) struct Groups(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -65,7 +66,7 @@ struct State {
 
 impl Groups {
     /// Groups that may still have members.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::loopback) fn count(&self) -> usize {
         let mut state = self.state();
         state.lingering.retain(|group| is_ours(*group));
         state.running.len() + state.lingering.len()
@@ -76,7 +77,7 @@ impl Groups {
     ///
     /// # Cancel safety
     /// If dropped, some groups may live on; call [`kill`](Self::kill) then.
-    pub(super) async fn end(&self, grace: Duration) {
+    pub(in crate::loopback) async fn end(&self, grace: Duration) {
         if !grace.is_zero() && self.signal(Signal::TERM) > 0 {
             let deadline = Instant::now() + grace;
             while self.count() > 0 && Instant::now() < deadline {
@@ -87,7 +88,7 @@ impl Groups {
     }
 
     /// Kills every group at once. No command can be started afterwards.
-    pub(super) fn kill(&self) {
+    pub(in crate::loopback) fn kill(&self) {
         self.signal(Signal::KILL);
     }
 
@@ -103,17 +104,16 @@ impl Groups {
         state.running.len() + state.lingering.len()
     }
 
-    /// Registers the group of a command that has just been started.
-    fn enter(&self, group: Pid) -> Result<Running<'_>, RunError> {
+    /// Registers the group of a command that has just been started. Drop the registration when the
+    /// command was waited for.
+    pub(in crate::loopback) fn enter(&self, group: Pid) -> Running<'_> {
         let mut state = self.state();
         state.running.insert(group);
-        if state.closed {
-            return Err(RunError::Stopped);
-        }
-        Ok(Running {
+        Running {
             groups: self,
             group,
-        })
+            late: state.closed,
+        }
     }
 
     fn leave(&self, group: Pid) {
@@ -130,7 +130,7 @@ impl Groups {
 }
 
 /// Whether a group whose leader was waited for still has members of ours.
-fn is_ours(group: Pid) -> bool {
+pub(in crate::loopback) fn is_ours(group: Pid) -> bool {
     let reused = || {
         Path::new("/proc")
             .join(group.as_raw_nonzero().to_string())
@@ -140,13 +140,21 @@ fn is_ours(group: Pid) -> bool {
 }
 
 /// A registered group; moves to the lingering ones when dropped, if it has members left.
-struct Running<'a> {
+#[derive(Debug)]
+pub(in crate::loopback) struct Running<'a> {
     groups: &'a Groups,
     group: Pid,
+    late: bool,
 }
 
 impl Running<'_> {
-    fn kill(&self) {
+    /// Whether the pod was ending already: then the command has to be killed at once.
+    pub(in crate::loopback) fn is_late(&self) -> bool {
+        self.late
+    }
+
+    /// Kills the whole group.
+    pub(in crate::loopback) fn kill(&self) {
         if let Err(error) = kill_process_group(self.group, Signal::KILL) {
             tracing::trace!(%error, "the command's process group was gone already");
         }
@@ -178,15 +186,12 @@ pub(super) async fn run(
         .id()
         .and_then(|id| Pid::from_raw(id.cast_signed()))
         .ok_or_else(|| RunError::Spawn(io::Error::other("the command has no process id")))?;
-    let running = match groups.enter(group) {
-        Ok(running) => running,
-        Err(error) => {
-            groups.kill();
-            reap(&mut child).await;
-            groups.leave(group);
-            return Err(error);
-        }
-    };
+    let running = groups.enter(group);
+    if running.is_late() {
+        groups.kill();
+        reap(&mut child).await;
+        return Err(RunError::Stopped);
+    }
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let output = async { tokio::join!(drain(stdout), drain(stderr), child.wait()) };
     let ended = stop
@@ -261,7 +266,7 @@ async fn drain(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     bytes
 }
 
-async fn reap(child: &mut Child) {
+pub(in crate::loopback) async fn reap(child: &mut Child) {
     if let Err(error) = child.wait().await {
         tracing::debug!(%error, "could not wait for a command");
     }
@@ -272,35 +277,4 @@ fn exit_code(status: ExitStatus) -> i32 {
         .code()
         .or_else(|| status.signal().map(|signal| -signal))
         .unwrap_or(1)
-}
-
-/// Kills every process whose home is in `root`, wherever it has fled to (a session of its own,
-/// say), and returns how many there were. For the end of a cluster: looks at all processes.
-pub(crate) fn sweep(root: &Path) -> usize {
-    let mut needle = b"HOME=".to_vec();
-    needle.extend_from_slice(root.as_os_str().as_encoded_bytes());
-    needle.push(b'/');
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return 0;
-    };
-    let mut killed = 0;
-    for entry in processes.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        let Ok(environment) = std::fs::read(entry.path().join("environ")) else {
-            continue;
-        };
-        let ours = environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable.starts_with(&needle));
-        if let (true, Some(pid)) = (ours, Pid::from_raw(pid)) {
-            killed += usize::from(rustix::process::kill_process(pid, Signal::KILL).is_ok());
-        }
-    }
-    killed
 }

@@ -1,4 +1,4 @@
-//! [`PodRuntime`]: the legacy runtime of one pod, its routes and its end.
+//! [`LegacyRuntime`]: the legacy runtime of one pod, its routes and its end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ use super::reply::{detail, json_reply, method_not_allowed, not_found, unprocessa
 
 /// What a pod's runtime needs to start.
 #[derive(Debug, Clone)]
-pub(crate) struct PodSettings {
+pub(crate) struct LegacySettings {
     /// Name of the pod; commands see it as `HOSTNAME`.
     pub(crate) name: String,
     /// Where it listens.
@@ -37,18 +37,18 @@ pub(crate) struct PodSettings {
 
 /// The runtime of one pod. Call [`end`](Self::end); dropping it alone leaves its tasks.
 #[derive(Debug)]
-pub(crate) struct PodRuntime {
+pub(crate) struct LegacyRuntime {
     directory: Arc<Path>,
     groups: Groups,
     lifetime: Lifetime,
 }
 
-impl PodRuntime {
+impl LegacyRuntime {
     /// Makes the directory and listens; both are ready when this returns.
     ///
     /// # Errors
     /// The system's error if the directory or the listener cannot be made; nothing is left then.
-    pub(crate) async fn start(settings: PodSettings) -> io::Result<Self> {
+    pub(crate) async fn start(settings: LegacySettings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.address).await?;
         tokio::fs::create_dir(&settings.directory).await?;
         let directory: Arc<Path> = tokio::fs::canonicalize(&settings.directory).await?.into();
@@ -65,7 +65,7 @@ impl PodRuntime {
             groups: runtime.groups.clone(),
             lifetime: runtime.lifetime.clone(),
         };
-        let legacy = LegacyRuntime(Arc::new(shared));
+        let legacy = Handler(Arc::new(shared));
         let handler = move |request| {
             let legacy = legacy.clone();
             async move { legacy.handle(request).await }
@@ -110,7 +110,7 @@ struct Shared {
 }
 
 #[derive(Clone)]
-struct LegacyRuntime(Arc<Shared>);
+struct Handler(Arc<Shared>);
 
 /// One of the runtime's calls; `path` is decoded once.
 #[derive(Debug, PartialEq)]
@@ -159,7 +159,7 @@ impl Route {
     }
 }
 
-impl LegacyRuntime {
+impl Handler {
     async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         let route = Route::find(request.uri().path());
         if let Some(allowed) = route.method().filter(|allowed| allowed != request.method()) {
@@ -182,7 +182,7 @@ impl LegacyRuntime {
     }
 }
 
-impl LegacyRuntime {
+impl Handler {
     async fn execute(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let Ok(body) = body.collect().await else {

@@ -14,11 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::super::fault::Faults;
 use super::super::testing::{Reply, call, execute, get, request};
-use super::{PodRuntime, PodSettings, sweep};
+use super::{LegacyRuntime, LegacySettings, sweep};
 
 struct Pod {
     root: TempDir,
-    runtime: PodRuntime,
+    runtime: LegacyRuntime,
     address: SocketAddr,
 }
 
@@ -28,13 +28,13 @@ impl Pod {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let settings = PodSettings {
+        let settings = LegacySettings {
             name: "pod-1".to_owned(),
             address,
             directory: root.path().join("pod-1"),
             faults: Faults::default(),
         };
-        let runtime = PodRuntime::start(settings).await.unwrap();
+        let runtime = LegacyRuntime::start(settings).await.unwrap();
         Self {
             root,
             runtime,
