@@ -44,6 +44,7 @@ mod files;
 mod gone;
 mod hub;
 mod inventory;
+mod options;
 mod preflight;
 mod ready;
 mod sandbox;
@@ -67,6 +68,7 @@ pub use error::{
 };
 pub use files::{FileEntry, Files};
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
+pub use options::CallOptions;
 pub use preflight::Needs;
 pub use sandbox::Sandbox;
 pub use status::{SandboxDetails, SandboxState};

@@ -11,10 +11,11 @@ use super::connect::{ConnectionMode, Endpoint};
 use super::data::{Call, perform};
 use super::error::CallError;
 use super::files::Files;
+use super::options::CallOptions;
 
 /// A handle to one sandbox. Cheap to clone; all handles share the client's connections.
 #[derive(Debug, Clone)]
-pub struct Sandbox(Arc<Inner>);
+pub struct Sandbox(Arc<Inner>, Arc<CallOptions>);
 
 #[derive(Debug)]
 struct Inner {
@@ -33,14 +34,15 @@ impl Sandbox {
         endpoint: Endpoint,
         timeout: Duration,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             name: claim.sandbox_name.clone(),
             claim_name: claim.claim_name.clone(),
             namespace: claim.namespace.clone(),
             mode,
             endpoint,
             timeout,
-        }))
+        });
+        Self(inner, Arc::default())
     }
 
     /// Name of the sandbox.
@@ -76,6 +78,26 @@ impl Sandbox {
         }
     }
 
+    /// The same sandbox, whose calls have these options. They replace those that this handle
+    /// has; the connection is shared.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use sandbench::client::CallOptions;
+    /// use sandbench::client::connect::ExtraHeaders;
+    ///
+    /// let mut options = CallOptions::default();
+    /// options.headers = ExtraHeaders::default().with("x-team", "blue")?;
+    /// sandbox.with(options).commands().run("true").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with(&self, options: CallOptions) -> Self {
+        Self(Arc::clone(&self.0), Arc::new(options))
+    }
+
     /// Gives up the connection; claim and sandbox stay. Later calls fail with
     /// [`CallError::Closed`](super::CallError::Closed). Calling it again does nothing.
     ///
@@ -97,6 +119,6 @@ impl Sandbox {
                 operation: call.operation.to_string(),
             });
         }
-        perform(&self.0.endpoint, call).await
+        perform(&self.0.endpoint, call, &self.1.headers).await
     }
 }

@@ -18,7 +18,7 @@ use super::dial::Sender;
 use super::pool::{Age, Origin};
 use crate::api::header::{REQUEST_ID, SANDBOX_TIMEOUT};
 use crate::client::USER_AGENT;
-use crate::client::connect::{Endpoint, Routing};
+use crate::client::connect::{Endpoint, ExtraHeaders, Routing};
 use crate::client::error::{CallError, ConnectError, Delivered};
 use crate::units::ByteSize;
 
@@ -82,15 +82,18 @@ pub(in crate::client) struct Call<'a> {
 /// A call under way.
 struct Flight<'a> {
     endpoint: &'a Endpoint,
+    headers: &'a ExtraHeaders,
     operation: Operation<'a>,
     timeout: Duration,
     deadline: Instant,
 }
 
-/// Carries out a call; gives the body of a successful answer.
+/// Carries out a call; gives the body of a successful answer. `headers` replace those of the
+/// endpoint, and the routing headers replace both.
 pub(in crate::client) async fn perform(
     endpoint: &Endpoint,
     call: Call<'_>,
+    headers: &ExtraHeaders,
 ) -> Result<Bytes, CallError> {
     let Call {
         operation,
@@ -104,6 +107,7 @@ pub(in crate::client) async fn perform(
     } = call;
     let flight = Flight {
         endpoint,
+        headers,
         operation,
         timeout,
         deadline: Instant::now() + timeout,
@@ -140,6 +144,9 @@ impl Flight<'_> {
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(HeaderName::from_static(REQUEST_ID), request_id());
+        for (name, value) in self.endpoint.headers().iter().chain(self.headers.iter()) {
+            headers.insert(name.clone(), value.clone());
+        }
         if let Some(content_type) = content_type {
             headers.insert(header::CONTENT_TYPE, content_type);
         }

@@ -59,6 +59,7 @@ pub(in crate::client) enum Act {
 
 type Handler = dyn Fn(&Recorded) -> Vec<Act> + Send + Sync;
 
+#[derive(Debug)]
 pub(in crate::client) struct Fake {
     pub(in crate::client) address: SocketAddr,
     requests: Arc<Mutex<Vec<Recorded>>>,

@@ -4,6 +4,8 @@
 mod calls;
 mod claims;
 #[cfg(feature = "loopback")]
+mod direct_tls;
+#[cfg(feature = "loopback")]
 mod encrypted;
 pub(in crate::client) mod fake;
 mod inventory;
