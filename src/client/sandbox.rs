@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::claim::ReadyClaim;
 use super::commands::Commands;
 use super::connect::{ConnectionMode, Endpoint};
-use super::data::{Call, perform};
-use super::error::CallError;
+use super::core::Client;
 use super::files::Files;
 use super::options::CallOptions;
+use super::retry::Retrier;
 
 /// A handle to one sandbox. Cheap to clone; all handles share the client's connections.
 #[derive(Debug, Clone)]
@@ -23,24 +21,26 @@ struct Inner {
     claim_name: String,
     namespace: String,
     mode: ConnectionMode,
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     timeout: Duration,
+    retrier: Arc<Retrier>,
 }
 
 impl Sandbox {
     pub(super) fn new(
+        client: &Client,
         claim: &ReadyClaim,
         mode: ConnectionMode,
         endpoint: Endpoint,
-        timeout: Duration,
     ) -> Self {
         let inner = Arc::new(Inner {
             name: claim.sandbox_name.clone(),
             claim_name: claim.claim_name.clone(),
             namespace: claim.namespace.clone(),
             mode,
-            endpoint,
-            timeout,
+            endpoint: Arc::new(endpoint),
+            timeout: client.request_timeout(),
+            retrier: Arc::clone(client.retrier()),
         });
         Self(inner, Arc::default())
     }
@@ -112,13 +112,18 @@ impl Sandbox {
         self.0.timeout
     }
 
-    /// Carries out a call.
-    pub(super) async fn call(&self, call: Call<'_>) -> Result<Bytes, CallError> {
-        if self.0.endpoint.is_closed() {
-            return Err(CallError::Closed {
-                operation: call.operation.to_string(),
-            });
-        }
-        perform(&self.0.endpoint, call, &self.1.headers).await
+    /// What calls of this handle do differently.
+    pub(super) fn options(&self) -> &CallOptions {
+        &self.1
+    }
+
+    /// Where requests go.
+    pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0.endpoint
+    }
+
+    /// Decides about repetitions.
+    pub(super) fn retrier(&self) -> &Retrier {
+        &self.0.retrier
     }
 }

@@ -1,4 +1,4 @@
-//! One call: one request, one answer, one deadline, never repeated.
+//! One attempt of a call: one request, one answer, one deadline, never repeated here.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use crate::api::header::{REQUEST_ID, SANDBOX_TIMEOUT};
 use crate::client::USER_AGENT;
 use crate::client::connect::{Endpoint, ExtraHeaders, Routing};
 use crate::client::error::{CallError, ConnectError, Delivered};
+use crate::client::retry::retry_after;
 use crate::units::ByteSize;
 
 /// How much of a failure's body is kept.
@@ -65,7 +66,7 @@ pub(in crate::client) enum Repeat {
 }
 
 /// One call on a sandbox.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::client) struct Call<'a> {
     pub(in crate::client) operation: Operation<'a>,
     pub(in crate::client) method: Method,
@@ -79,21 +80,29 @@ pub(in crate::client) struct Call<'a> {
     pub(in crate::client) repeat: Repeat,
 }
 
+/// What is the same for all attempts of a call, and is not part of what it does.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::client) struct Attachments<'a> {
+    /// They replace those of the endpoint; the routing headers replace both.
+    pub(in crate::client) headers: &'a ExtraHeaders,
+    /// Names the call in logs.
+    pub(in crate::client) id: &'a HeaderValue,
+}
+
 /// A call under way.
 struct Flight<'a> {
     endpoint: &'a Endpoint,
-    headers: &'a ExtraHeaders,
+    attachments: Attachments<'a>,
     operation: Operation<'a>,
     timeout: Duration,
     deadline: Instant,
 }
 
-/// Carries out a call; gives the body of a successful answer. `headers` replace those of the
-/// endpoint, and the routing headers replace both.
+/// Carries out a call; gives the body of a successful answer.
 pub(in crate::client) async fn perform(
     endpoint: &Endpoint,
     call: Call<'_>,
-    headers: &ExtraHeaders,
+    attachments: Attachments<'_>,
 ) -> Result<Bytes, CallError> {
     let Call {
         operation,
@@ -107,7 +116,7 @@ pub(in crate::client) async fn perform(
     } = call;
     let flight = Flight {
         endpoint,
-        headers,
+        attachments,
         operation,
         timeout,
         deadline: Instant::now() + timeout,
@@ -143,8 +152,16 @@ impl Flight<'_> {
         headers.insert(header::HOST, self.endpoint.host().clone());
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(HeaderName::from_static(REQUEST_ID), request_id());
-        for (name, value) in self.endpoint.headers().iter().chain(self.headers.iter()) {
+        headers.insert(
+            HeaderName::from_static(REQUEST_ID),
+            self.attachments.id.clone(),
+        );
+        for (name, value) in self
+            .endpoint
+            .headers()
+            .iter()
+            .chain(self.attachments.headers.iter())
+        {
             headers.insert(name.clone(), value.clone());
         }
         if let Some(content_type) = content_type {
@@ -260,6 +277,7 @@ impl Flight<'_> {
             operation,
             status,
             body: content,
+            retry_after: retry_after(head.headers.get(header::RETRY_AFTER)),
         })
     }
 
@@ -336,7 +354,7 @@ async fn read(mut body: Incoming, limit: u64) -> Result<(Bytes, Whole), hyper::E
 }
 
 /// Sixteen hexadecimal digits. Source: the Go SDK.
-fn request_id() -> HeaderValue {
+pub(in crate::client) fn request_id() -> HeaderValue {
     let id = format!("{:016x}", rand::rng().random::<u64>());
     HeaderValue::from_maybe_shared(Bytes::from(id)).expect("hexadecimal digits are valid")
 }

@@ -245,6 +245,7 @@ async fn headers_of_the_call_replace_those_of_the_way_but_not_the_routers() {
         headers: ExtraHeaders::default()
             .with("X-Team", "red")
             .expect("valid"),
+        ..CallOptions::default()
     };
     let other = sandbox.with(options);
     other.files().exists("b").await.expect("answered");

@@ -63,7 +63,7 @@ type Handler = dyn Fn(&Recorded) -> Vec<Act> + Send + Sync;
 pub(in crate::client) struct Fake {
     pub(in crate::client) address: SocketAddr,
     requests: Arc<Mutex<Vec<Recorded>>>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Fake {
@@ -90,12 +90,17 @@ impl Fake {
         Self {
             address,
             requests,
-            _tasks: tasks,
+            tasks,
         }
     }
 
     pub(in crate::client) fn requests(&self) -> Vec<Recorded> {
         self.requests.lock().expect("not poisoned").clone()
+    }
+
+    /// Stops listening.
+    pub(in crate::client) async fn stop(mut self) {
+        self.tasks.shutdown().await;
     }
 
     pub(in crate::client) fn url(&self) -> String {

@@ -10,4 +10,5 @@ mod encrypted;
 pub(in crate::client) mod fake;
 mod inventory;
 mod requests;
+mod retries;
 mod ways;
