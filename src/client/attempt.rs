@@ -1,7 +1,5 @@
 //! A call on a sandbox with its attempts: what may be repeated, and when.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::Method;
 use tokio::time::{Instant, sleep};
@@ -9,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::attempts::{Attempt, AttemptOutcome, AttemptTarget};
 use super::data::{Attachments, Call, perform, request_id};
 use super::error::{CallError, ConnectError, Delivered};
+use super::refresh::Looked;
 use super::sandbox::Sandbox;
 
 /// Whether a request changes nothing.
@@ -44,7 +43,15 @@ impl Sandbox {
             if let (Some(limit), Effect::None) = (policy.attempt_timeout, effect) {
                 call.timeout = call.timeout.min(limit);
             }
+            if self.refresh_if_stale(call.timeout).await == Looked::Up {
+                call.timeout = call
+                    .timeout
+                    .min(deadline.saturating_duration_since(Instant::now()));
+            }
             let done = self.once(call, &id).await;
+            if let Err(error) = &done {
+                self.suspect(error);
+            }
             let pause = match (&done, &spare) {
                 (Err(error), Some(_)) if may_repeat(error, effect) => {
                     let asked = error.retry_after();
@@ -86,12 +93,12 @@ impl Sandbox {
 
     /// One attempt.
     async fn once(&self, call: Call<'_>, id: &http::HeaderValue) -> Result<Bytes, CallError> {
-        let endpoint = Arc::clone(self.endpoint());
-        if endpoint.is_closed() {
+        if self.is_closed() {
             return Err(CallError::Closed {
                 operation: call.operation.to_string(),
             });
         }
+        let endpoint = self.endpoint();
         let attachments = Attachments {
             headers: &self.options().headers,
             id,

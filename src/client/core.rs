@@ -1,6 +1,6 @@
 //! [`Client`]: claims of one namespace, and connections to their sandboxes.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -27,6 +27,17 @@ use crate::api::{ApiVersion, EXTENSIONS_GROUP, GROUP, label, plural};
 /// A client for the Agent Sandboxes of one namespace. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client(pub(super) Arc<Inner>);
+
+/// A client that ends without regard to this.
+#[derive(Debug, Clone)]
+pub(super) struct WeakClient(Weak<Inner>);
+
+impl WeakClient {
+    /// The client, unless it is gone.
+    pub(super) fn upgrade(&self) -> Option<Client> {
+        self.0.upgrade().map(Client)
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Inner {
@@ -271,6 +282,10 @@ impl Client {
 impl Client {
     pub(super) fn api(&self) -> &Api {
         &self.0.api
+    }
+
+    pub(super) fn downgrade(&self) -> WeakClient {
+        WeakClient(Arc::downgrade(&self.0))
     }
 
     pub(super) fn retrier(&self) -> &Arc<Retrier> {

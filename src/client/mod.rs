@@ -50,9 +50,11 @@ mod known;
 mod options;
 mod preflight;
 mod ready;
+mod refresh;
 mod retry;
 mod sandbox;
 mod status;
+mod suspend;
 mod tasks;
 mod validate;
 mod volumes;
@@ -69,7 +71,8 @@ pub use core::Client;
 pub use delete::{Deleted, Leftovers};
 pub use error::{
     BoxError, BuildError, CallError, ConnectError, CreateError, DeleteAndWaitError, DeleteError,
-    Delivered, KubeError, Operation, PreflightError, ReadyError, Verb, WaitError,
+    Delivered, KubeError, Operation, PreflightError, ReadyError, ReconnectError, SuspendError,
+    Verb, WaitError,
 };
 pub use files::{FileEntry, Files};
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};

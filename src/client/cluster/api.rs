@@ -68,7 +68,7 @@ impl Collection {
         )
     }
 
-    fn object_path(&self, name: &str) -> String {
+    pub(super) fn object_path(&self, name: &str) -> String {
         format!("{}/{}", self.path(), encode::component(name))
     }
 
@@ -357,7 +357,7 @@ fn plain(method: Method, target: &str) -> Request<Vec<u8>> {
 }
 
 /// A request with a JSON body.
-fn with_body(method: Method, target: &str, body: Vec<u8>) -> Request<Vec<u8>> {
+pub(super) fn with_body(method: Method, target: &str, body: Vec<u8>) -> Request<Vec<u8>> {
     let mut request = plain(method, target).map(|_| body);
     request.headers_mut().insert(
         header::CONTENT_TYPE,

@@ -9,6 +9,7 @@ mod config;
 mod exchange;
 mod follow;
 mod lines;
+mod patch;
 mod stack;
 mod version;
 mod watch;

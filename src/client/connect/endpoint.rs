@@ -86,11 +86,6 @@ impl Endpoint {
         &self.routing
     }
 
-    /// Whether it was disconnected.
-    pub(in crate::client) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
     /// Ends it. Connections that other handles or later ones may use stay open.
     pub(in crate::client) async fn disconnect(&self) {
         if self.closed.swap(true, Ordering::Relaxed) {

@@ -18,6 +18,8 @@ pub enum Verb {
     Watch,
     /// Make an object.
     Create,
+    /// Change an object.
+    Patch,
     /// Remove an object.
     Delete,
     /// Remove many objects.
@@ -32,6 +34,7 @@ impl Verb {
             Self::List => "list",
             Self::Watch => "watch",
             Self::Create => "create",
+            Self::Patch => "patch",
             Self::Delete => "delete",
             Self::DeleteCollection => "deletecollection",
         }

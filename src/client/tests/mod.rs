@@ -11,4 +11,5 @@ pub(in crate::client) mod fake;
 mod inventory;
 mod requests;
 mod retries;
+mod suspend;
 mod ways;
