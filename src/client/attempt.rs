@@ -1,54 +1,123 @@
 //! A call on a sandbox with its attempts: what may be repeated, and when.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderValue, Method};
 use tokio::time::{Instant, sleep};
 
 use super::attempts::{Attempt, AttemptOutcome, AttemptTarget};
-use super::data::{Attachments, Call, perform, request_id};
+use super::data::{Answer, Attachments, Call, Operation, perform, request_id};
 use super::error::{CallError, ConnectError, Delivered};
 use super::refresh::Looked;
 use super::sandbox::Sandbox;
 
 /// Whether a request changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
+pub(super) enum Effect {
     /// It only reads.
     None,
     /// It writes or starts something.
     Some,
 }
 
+/// What is the same for all attempts of a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan<'a> {
+    pub(super) operation: Operation<'a>,
+    /// For all attempts together.
+    pub(super) timeout: Duration,
+    pub(super) effect: Effect,
+}
+
+/// What can be sent, perhaps more than once.
+pub(super) trait Request: Clone + Send {
+    /// What a success gives.
+    type Answer: Send;
+
+    /// One attempt: in this time, under this id.
+    fn send(
+        self,
+        sandbox: &Sandbox,
+        limit: Duration,
+        id: &HeaderValue,
+    ) -> impl Future<Output = Result<Self::Answer, CallError>> + Send;
+}
+
+impl Request for Call<'_> {
+    type Answer = Answer;
+
+    async fn send(
+        mut self,
+        sandbox: &Sandbox,
+        limit: Duration,
+        id: &HeaderValue,
+    ) -> Result<Answer, CallError> {
+        self.timeout = limit;
+        let attachments = Attachments {
+            headers: &sandbox.options().headers,
+            id,
+        };
+        perform(&sandbox.endpoint(), self, attachments).await
+    }
+}
+
 impl Sandbox {
     /// Carries out a call, with as many attempts as its options or the client allow.
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Bytes, CallError> {
+        self.fetch(call).await.map(|answer| answer.body)
+    }
+
+    /// The same, for who needs to know what the answer is.
+    pub(super) async fn fetch(&self, call: Call<'_>) -> Result<Answer, CallError> {
+        let plan = Plan {
+            operation: call.operation,
+            timeout: call.timeout,
+            effect: match call.method {
+                Method::GET | Method::HEAD => Effect::None,
+                _ => Effect::Some,
+            },
+        };
+        self.attempt(plan, call).await
+    }
+
+    /// Makes attempts.
+    pub(super) async fn attempt<R: Request>(
+        &self,
+        plan: Plan<'_>,
+        request: R,
+    ) -> Result<R::Answer, CallError> {
+        let Plan {
+            operation,
+            timeout,
+            effect,
+        } = plan;
         let policy = self.options().retry;
         let policy = policy.unwrap_or_else(|| self.retrier().policy());
-        let effect = match call.method {
-            Method::GET | Method::HEAD => Effect::None,
-            _ => Effect::Some,
-        };
-        let operation = call.operation;
-        let deadline = Instant::now() + call.timeout;
+        let deadline = Instant::now() + timeout;
         let id = request_id();
-        let mut next = Some(call);
+        let mut next = Some(request);
         let mut number = 0;
-        while let Some(mut call) = next.take() {
+        while let Some(request) = next.take() {
             number += 1;
-            let spare = (number < policy.max_attempts).then(|| call.clone());
+            let spare = (number < policy.max_attempts).then(|| request.clone());
             let started = Instant::now();
-            if number > 1 {
-                call.timeout = deadline.saturating_duration_since(started);
+            let mut limit = if number > 1 {
+                deadline.saturating_duration_since(started)
+            } else {
+                timeout
+            };
+            if let (Some(longest), Effect::None) = (policy.attempt_timeout, effect) {
+                limit = limit.min(longest);
             }
-            if let (Some(limit), Effect::None) = (policy.attempt_timeout, effect) {
-                call.timeout = call.timeout.min(limit);
+            if self.refresh_if_stale(limit).await == Looked::Up {
+                limit = limit.min(deadline.saturating_duration_since(Instant::now()));
             }
-            if self.refresh_if_stale(call.timeout).await == Looked::Up {
-                call.timeout = call
-                    .timeout
-                    .min(deadline.saturating_duration_since(Instant::now()));
-            }
-            let done = self.once(call, &id).await;
+            let done = if self.is_closed() {
+                Err(closed(operation))
+            } else {
+                request.send(self, limit, &id).await
+            };
             if let Err(error) = &done {
                 self.suspect(error);
             }
@@ -86,24 +155,13 @@ impl Sandbox {
             }
             next = spare;
         }
-        Err(CallError::Closed {
-            operation: operation.to_string(),
-        })
+        Err(closed(operation))
     }
+}
 
-    /// One attempt.
-    async fn once(&self, call: Call<'_>, id: &http::HeaderValue) -> Result<Bytes, CallError> {
-        if self.is_closed() {
-            return Err(CallError::Closed {
-                operation: call.operation.to_string(),
-            });
-        }
-        let endpoint = self.endpoint();
-        let attachments = Attachments {
-            headers: &self.options().headers,
-            id,
-        };
-        perform(&endpoint, call, attachments).await
+fn closed(operation: Operation<'_>) -> CallError {
+    CallError::Closed {
+        operation: operation.to_string(),
     }
 }
 
@@ -117,6 +175,7 @@ fn may_repeat(error: &CallError, effect: Effect) -> bool {
         CallError::Status { status, .. } => {
             effect == Effect::None && matches!(status, 429 | 500 | 502 | 503 | 504)
         }
+        CallError::Grpc { code, .. } => effect == Effect::None && *code == "UNAVAILABLE",
         _ => false,
     }
 }

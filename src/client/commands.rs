@@ -1,35 +1,105 @@
-//! [`Commands`]: run a command in a sandbox.
+//! [`Commands`]: run a command in a sandbox and wait for its end.
 
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
 use super::data::{Call, Operation, Repeat, RequestBody, decode};
+use super::encode;
 use super::error::CallError;
+use super::grpc::GrpcCall;
+use super::runtime::Runtime;
 use super::sandbox::Sandbox;
 use crate::api::runtime::{ExecuteRequest, ExecuteResponse};
+use crate::api::sandboxd::{self, ProcessConfig};
 use crate::units::ByteSize;
 
-/// Largest answer to a command. Source: the Go SDK.
+/// Largest answer of the legacy runtime to a command. Source: the Go SDK.
 const OUTPUT_LIMIT: ByteSize = ByteSize(16 << 20);
+/// Largest answer of sandboxd to a command. The SDKs keep gRPC's default of 4 MiB.
+pub(super) const MESSAGE_LIMIT: ByteSize = ByteSize(64 << 20);
+
+/// What is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandLine {
+    /// A text under the runtime's own rule: the legacy runtime splits it like a shell but runs it
+    /// without one, sandboxd is given `/bin/sh -c TEXT`, as the SDKs do.
+    Text(String),
+    /// A program and its arguments, the same on both runtimes: no shell, nothing is split.
+    Argv(Vec<String>),
+    /// A script for `/bin/sh`, the same on both runtimes.
+    Shell(String),
+}
+
+impl CommandLine {
+    /// For the legacy runtime.
+    fn as_text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Argv(words) => encode::command_line(words.iter().map(String::as_str)),
+            Self::Shell(script) => encode::command_line(["/bin/sh", "-c", script]),
+        }
+    }
+
+    /// For sandboxd.
+    pub(super) fn as_argv(&self) -> Vec<String> {
+        match self {
+            Self::Argv(words) => words.clone(),
+            Self::Text(script) | Self::Shell(script) => {
+                vec!["/bin/sh".to_owned(), "-c".to_owned(), script.clone()]
+            }
+        }
+    }
+
+    /// For errors.
+    pub(super) fn subject(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Shell(text) => text,
+            Self::Argv(words) => words.first().map_or("", String::as_str),
+        }
+    }
+}
 
 /// A command with its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
-    /// The command line. The legacy runtime splits it like a shell, but runs it without one: for
-    /// pipes and variables write `sh -c '…'`.
-    pub command: String,
+    /// What is to run.
+    pub line: CommandLine,
     /// How long the call may take, connecting included. Default: the client's request timeout.
-    /// The command itself is not ended by it.
+    /// The legacy runtime goes on running the command after it, sandboxd ends it.
     pub timeout: Option<Duration>,
+    /// Variables over those of the runtime. Only sandboxd. Default: none.
+    pub env: BTreeMap<String, String>,
+    /// Working directory inside the runtime's root. Only sandboxd. Default: the root.
+    pub cwd: Option<String>,
 }
 
 impl Command {
-    /// A command with the default timeout.
-    pub fn new(command: impl Into<String>) -> Self {
+    /// A command under the runtime's own rule, with the default timeout.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self::of(CommandLine::Text(text.into()))
+    }
+
+    /// A program and its arguments.
+    pub fn argv<W: Into<String>>(words: impl IntoIterator<Item = W>) -> Self {
+        Self::of(CommandLine::Argv(
+            words.into_iter().map(Into::into).collect(),
+        ))
+    }
+
+    /// A script for `/bin/sh`.
+    pub fn shell(script: impl Into<String>) -> Self {
+        Self::of(CommandLine::Shell(script.into()))
+    }
+
+    fn of(line: CommandLine) -> Self {
         Self {
-            command: command.into(),
+            line,
             timeout: None,
+            env: BTreeMap::new(),
+            cwd: None,
         }
     }
 
@@ -37,6 +107,20 @@ impl Command {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// The same command with this variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// The same command in this directory.
+    #[must_use]
+    pub fn cwd(mut self, directory: impl Into<String>) -> Self {
+        self.cwd = Some(directory.into());
         self
     }
 }
@@ -60,7 +144,8 @@ pub struct ExecutionResult {
     pub stdout: String,
     /// Its standard error.
     pub stderr: String,
-    /// Its exit code; negative for the signal that ended it; -1 if the runtime did not tell.
+    /// Its exit code. On the legacy runtime negative for the signal that ended it, and -1 if the
+    /// runtime did not tell; on sandboxd -1 for any signal.
     pub exit_code: i32,
     /// Whether the runtime ended it because of its limit.
     pub timed_out: bool,
@@ -73,23 +158,80 @@ pub struct Commands<'a> {
 }
 
 impl Commands<'_> {
-    /// Runs a command and waits for its end. One attempt: it is never sent twice.
+    /// Runs a command and waits for its end. It is never sent twice, unless it surely was not
+    /// received and the retry policy asks for that.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use sandbench::client::Command;
+    ///
+    /// let result = sandbox.commands().run("uname -a").await?;
+    /// assert_eq!(result.exit_code, 0);
+    /// let slow = Command::shell("sleep 2 && date").timeout(Duration::from_secs(10));
+    /// println!("{}", sandbox.commands().run(slow).await?.stdout);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CallError`]. An exit code other than 0 is a result.
     ///
     /// # Cancel safety
-    /// If dropped, the command may have been started and then keeps running.
+    /// If dropped, the command may have been started; the legacy runtime then keeps it running,
+    /// sandboxd ends it.
     pub async fn run(&self, command: impl Into<Command>) -> Result<ExecutionResult, CallError> {
-        let Command { command, timeout } = command.into();
+        let command = command.into();
+        match self.sandbox.runtime() {
+            Runtime::Legacy => self.run_on_legacy(command).await,
+            Runtime::Sandboxd(_) => self.run_on_sandboxd(command).await,
+        }
+    }
+
+    /// Runs a program with these arguments: no shell, nothing is split, on either runtime.
+    ///
+    /// # Errors
+    /// See [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// See [`run`](Self::run).
+    pub async fn run_argv<W: Into<String>>(
+        &self,
+        words: impl IntoIterator<Item = W>,
+    ) -> Result<ExecutionResult, CallError> {
+        self.run(Command::argv(words)).await
+    }
+
+    /// Runs a script of `/bin/sh`, on either runtime.
+    ///
+    /// # Errors
+    /// See [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// See [`run`](Self::run).
+    pub async fn run_shell(&self, script: &str) -> Result<ExecutionResult, CallError> {
+        self.run(Command::shell(script)).await
+    }
+
+    async fn run_on_legacy(&self, command: Command) -> Result<ExecutionResult, CallError> {
+        let operation = self.operation(&command.line);
+        if !command.env.is_empty() || command.cwd.is_some() {
+            return Err(operation.unsupported(
+                Runtime::Legacy,
+                "takes no variables and no working directory with a command",
+            ));
+        }
+        if command.line == CommandLine::Argv(Vec::new()) {
+            return Err(CallError::Invalid {
+                operation: operation.to_string(),
+                value: String::new(),
+                problem: "there is no program",
+            });
+        }
         let request = ExecuteRequest {
-            command,
+            command: command.line.as_text(),
             timeout_seconds: None,
-        };
-        let operation = Operation {
-            verb: "run",
-            subject: &request.command,
-            sandbox: self.sandbox.name(),
         };
         let answer = self
             .sandbox
@@ -100,7 +242,7 @@ impl Commands<'_> {
                 content_type: Some(HeaderValue::from_static("application/json")),
                 body: RequestBody::json(&request),
                 limit: OUTPUT_LIMIT,
-                timeout: timeout.unwrap_or_else(|| self.sandbox.timeout()),
+                timeout: command.timeout.unwrap_or_else(|| self.sandbox.timeout()),
                 repeat: Repeat::Harmful,
             })
             .await?;
@@ -111,5 +253,40 @@ impl Commands<'_> {
             exit_code: response.exit_code,
             timed_out: response.timed_out,
         })
+    }
+
+    async fn run_on_sandboxd(&self, command: Command) -> Result<ExecutionResult, CallError> {
+        let operation = self.operation(&command.line);
+        let request = sandboxd::ExecuteRequest {
+            config: Some(ProcessConfig {
+                command: command.line.as_argv(),
+                env_vars: command.env,
+                cwd: command.cwd,
+            }),
+        };
+        let timeout = command.timeout.unwrap_or_else(|| self.sandbox.timeout());
+        let call = GrpcCall {
+            operation,
+            path: sandboxd::method::EXECUTE,
+            message: &request,
+            timeout,
+            answer: PhantomData::<fn() -> sandboxd::ExecuteResponse>,
+        };
+        let answer = self.sandbox.attempt(call.plan(), call).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(ExecutionResult {
+            stdout: text(&answer.stdout),
+            stderr: text(&answer.stderr),
+            exit_code: answer.exit_code,
+            timed_out: false,
+        })
+    }
+
+    fn operation<'a>(&'a self, line: &'a CommandLine) -> Operation<'a> {
+        Operation {
+            verb: "run",
+            subject: line.subject(),
+            sandbox: self.sandbox.name(),
+        }
     }
 }

@@ -181,7 +181,7 @@ impl Client {
     ) -> Result<Sandbox, ConnectError> {
         let endpoint = mode.connect(self, claim).await?;
         let limit = self.0.request_timeout;
-        timeout(limit, endpoint.pool().prove())
+        timeout(limit, endpoint.prove())
             .await
             .map_err(|_| ConnectError::Timeout {
                 target: endpoint.pool().route().describe(),

@@ -65,6 +65,27 @@ pub(super) fn multipart_name(name: &str) -> String {
     escaped
 }
 
+/// A command line that the legacy runtime splits into just these words: each in single quotes
+/// unless it has only harmless characters. Source: `shlex.quote` of Python, whose `shlex.split` the
+/// runtime uses.
+pub(super) fn command_line<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let mut line = String::new();
+    for word in words {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./-_".contains(&byte);
+        if !word.is_empty() && word.bytes().all(harmless) {
+            line.push_str(word);
+        } else {
+            line.push('\'');
+            line.push_str(&word.replace('\'', "'\"'\"'"));
+            line.push('\'');
+        }
+    }
+    line
+}
+
 fn push_component(encoded: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -121,6 +142,13 @@ mod tests {
         ] {
             assert!(relative_path(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn words_come_back_from_the_line_that_quotes_them() {
+        let words = ["echo", "a b", "", "it's", "$HOME", "x=1", "ü", "\\"];
+        let line = command_line(words);
+        assert_eq!(line, r#"echo 'a b' '' 'it'"'"'s' '$HOME' x=1 'ü' '\'"#);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! [`Files`]: read, write and list files of a sandbox.
+//! [`Files`]: read, write, list and delete files of a sandbox, on either runtime.
 
 use std::time::Duration;
 
@@ -6,15 +6,19 @@ use bytes::Bytes;
 use http::{HeaderValue, Method};
 use rand::RngExt;
 
-use super::data::{Call, Operation, Repeat, RequestBody, decode};
+use super::data::{Answer, Call, Operation, Repeat, RequestBody, decode};
 use super::encode;
 use super::error::{CallError, Delivered};
+use super::runtime::Runtime;
 use super::sandbox::Sandbox;
 use crate::api::runtime::{ExistsResponse, FileType, ListEntry};
+use crate::api::sandboxd::{EntryType, Listing};
 use crate::units::ByteSize;
 
 /// Largest file that is written or read. Source: the Go SDK.
 const FILE_LIMIT: ByteSize = ByteSize(256 << 20);
+/// Content type of a file.
+const BYTES: &str = "application/octet-stream";
 /// Largest answer to anything else. Source: the Go SDK.
 const LIST_LIMIT: ByteSize = ByteSize(8 << 20);
 
@@ -29,6 +33,22 @@ pub struct FileEntry {
     pub kind: FileType,
     /// Last change, seconds since 1970.
     pub modified: f64,
+}
+
+/// Permission bits of a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileMode(
+    /// As in `0o644`; the highest allowed is `0o777`.
+    pub u16,
+);
+
+/// Whether what is in a directory is deleted with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Recursive {
+    /// It is.
+    Yes,
+    /// It is not: only a file or an empty directory can be deleted.
+    No,
 }
 
 /// Files of one sandbox.
@@ -47,7 +67,16 @@ impl Files<'_> {
     }
 
     /// Writes a file and the directories above it. `path` is taken relative to the runtime's
-    /// directory. At most 256 MiB.
+    /// directory. At most 256 MiB. sandboxd replaces a file in one step, the legacy runtime in place.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// sandbox.files().write("data/in.txt", "hello").await?;
+    /// assert_eq!(sandbox.files().read("data/in.txt").await?, "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CallError`].
@@ -56,14 +85,51 @@ impl Files<'_> {
     /// If dropped, the file may or may not have been written.
     pub async fn write(&self, path: &str, content: impl Into<Bytes>) -> Result<(), CallError> {
         let content = content.into();
-        let operation = self.operation("write", path);
-        if content.len() as u64 > FILE_LIMIT.0 {
-            return Err(CallError::TooLarge {
-                operation: operation.to_string(),
-                limit: FILE_LIMIT,
-                delivered: Delivered::No,
-            });
+        match self.sandbox.runtime() {
+            Runtime::Legacy => self.upload(path, content).await,
+            Runtime::Sandboxd(_) => self.put(path, content, None).await,
         }
+    }
+
+    /// Writes a file with these permissions; otherwise as [`write`](Self::write). Only sandboxd.
+    ///
+    /// # Errors
+    /// [`CallError`]; [`CallError::Unsupported`] on the legacy runtime.
+    ///
+    /// # Cancel safety
+    /// If dropped, the file may or may not have been written.
+    pub async fn write_with_mode(
+        &self,
+        path: &str,
+        content: impl Into<Bytes>,
+        mode: FileMode,
+    ) -> Result<(), CallError> {
+        self.only_sandboxd("write", path, "takes no permissions with a file")?;
+        self.put(path, content.into(), Some(mode)).await
+    }
+
+    async fn put(
+        &self,
+        path: &str,
+        content: Bytes,
+        mode: Option<FileMode>,
+    ) -> Result<(), CallError> {
+        let operation = self.operation("write", path);
+        within_limit(&content, operation)?;
+        let mut target = sandboxd_path(path, operation)?;
+        if let Some(FileMode(mode)) = mode {
+            target = format!("{target}?mode=0{mode:03o}");
+        }
+        let mut call = self.get(operation, target, LIST_LIMIT);
+        call.method = Method::PUT;
+        call.content_type = Some(HeaderValue::from_static(BYTES));
+        call.body = RequestBody::from(content);
+        self.sandbox.call(call).await.map(drop)
+    }
+
+    async fn upload(&self, path: &str, content: Bytes) -> Result<(), CallError> {
+        let operation = self.operation("write", path);
+        within_limit(&content, operation)?;
         let name = encode::multipart_name(&relative(path, operation)?);
         let boundary = format!("{:032x}", rand::rng().random::<u128>());
         let head = format!(
@@ -81,12 +147,23 @@ impl Files<'_> {
     /// Reads a file of at most 256 MiB.
     ///
     /// # Errors
-    /// [`CallError`]; status 404 if there is none.
+    /// [`CallError`]; status 404 if there is none, for a directory [`CallError::WrongKind`]
+    /// (sandboxd) or status 404 (legacy).
     ///
     /// # Cancel safety
     /// Nothing is left behind.
     pub async fn read(&self, path: &str) -> Result<Bytes, CallError> {
         let operation = self.operation("read", path);
+        if let Runtime::Sandboxd(_) = self.sandbox.runtime() {
+            let target = sandboxd_path(path, operation)?;
+            let call = self.get(operation, target, FILE_LIMIT);
+            let answer = self.sandbox.fetch(call).await?;
+            // Files are bytes, directories are JSON.
+            return match kind_of(&answer) {
+                FileType::File => Ok(answer.body),
+                FileType::Directory => Err(operation.not_a(FileType::File)),
+            };
+        }
         let target = format!(
             "/download/{}",
             encode::file_path(&relative(path, operation)?)
@@ -99,12 +176,16 @@ impl Files<'_> {
     /// Lists a directory; an empty path is the runtime's directory.
     ///
     /// # Errors
-    /// [`CallError`]; status 404 if it is not a directory.
+    /// [`CallError`]; status 404 if there is none, for a file [`CallError::WrongKind`] (sandboxd)
+    /// or status 404 (legacy).
     ///
     /// # Cancel safety
     /// Nothing is left behind.
     pub async fn list(&self, path: &str) -> Result<Vec<FileEntry>, CallError> {
         let operation = self.operation("list", path);
+        if let Runtime::Sandboxd(_) = self.sandbox.runtime() {
+            return self.list_on_sandboxd(path, operation).await;
+        }
         let target = format!("/list/{}", encode::file_path(path));
         let answer = self
             .sandbox
@@ -134,6 +215,16 @@ impl Files<'_> {
     /// Nothing is left behind.
     pub async fn exists(&self, path: &str) -> Result<bool, CallError> {
         let operation = self.operation("look for", path);
+        if let Runtime::Sandboxd(_) = self.sandbox.runtime() {
+            let target = sandboxd_path(path, operation)?;
+            let mut call = self.get(operation, target, LIST_LIMIT);
+            call.method = Method::HEAD;
+            return match self.sandbox.call(call).await {
+                Ok(_) => Ok(true),
+                Err(error) if error.status() == Some(404) => Ok(false),
+                Err(error) => Err(error),
+            };
+        }
         let target = format!("/exists/{}", encode::file_path(path));
         let answer = self
             .sandbox
@@ -141,6 +232,70 @@ impl Files<'_> {
             .await?;
         let response: ExistsResponse = decode(&answer, operation)?;
         Ok(response.exists)
+    }
+
+    /// Deletes a file or directory. Only sandboxd. The root itself stays, with
+    /// [`Recursive::Yes`] it is emptied.
+    ///
+    /// # Errors
+    /// [`CallError`]; status 404 if there is none, 409 if a directory has content,
+    /// [`CallError::Unsupported`] on the legacy runtime.
+    ///
+    /// # Cancel safety
+    /// If dropped, it may or may not have been deleted.
+    pub async fn delete(&self, path: &str, recursive: Recursive) -> Result<(), CallError> {
+        self.only_sandboxd("delete", path, "deletes no files; run `rm` instead")?;
+        let operation = self.operation("delete", path);
+        let mut target = sandboxd_path(path, operation)?;
+        if recursive == Recursive::Yes {
+            target.push_str("?recursive=true");
+        }
+        let mut call = self.get(operation, target, LIST_LIMIT);
+        call.method = Method::DELETE;
+        call.repeat = Repeat::Harmful;
+        self.sandbox.call(call).await.map(drop)
+    }
+
+    async fn list_on_sandboxd(
+        &self,
+        path: &str,
+        operation: Operation<'_>,
+    ) -> Result<Vec<FileEntry>, CallError> {
+        let target = sandboxd_path(path, operation)?;
+        let call = self.get(operation, target, LIST_LIMIT);
+        let answer = self.sandbox.fetch(call).await?;
+        if kind_of(&answer) == FileType::File {
+            return Err(operation.not_a(FileType::Directory));
+        }
+        let listing: Listing = decode(&answer.body, operation)?;
+        let entries = listing.entries.into_iter().map(|entry| FileEntry {
+            name: entry.name,
+            size: entry.size,
+            kind: match entry.kind {
+                EntryType::File => FileType::File,
+                EntryType::Directory => FileType::Directory,
+            },
+            modified: entry
+                .modified_at
+                .parse()
+                .map_or(0.0, |at: jiff::Timestamp| at.as_second() as f64),
+        });
+        Ok(entries.collect())
+    }
+
+    fn only_sandboxd(
+        &self,
+        verb: &'static str,
+        path: &str,
+        problem: &'static str,
+    ) -> Result<(), CallError> {
+        match self.sandbox.runtime() {
+            Runtime::Sandboxd(_) => Ok(()),
+            Runtime::Legacy => {
+                let operation = self.operation(verb, path);
+                Err(operation.unsupported(Runtime::Legacy, problem))
+            }
+        }
     }
 
     fn operation<'a>(&'a self, verb: &'static str, subject: &'a str) -> Operation<'a> {
@@ -163,6 +318,40 @@ impl Files<'_> {
             repeat: Repeat::Harmless,
         }
     }
+}
+
+/// What a sandboxd answer holds: it sends a directory as JSON.
+fn kind_of(answer: &Answer) -> FileType {
+    let json = |value: &HeaderValue| value.as_bytes().starts_with(b"application/json");
+    if answer.content_type.as_ref().is_some_and(json) {
+        FileType::Directory
+    } else {
+        FileType::File
+    }
+}
+
+fn within_limit(content: &Bytes, operation: Operation<'_>) -> Result<(), CallError> {
+    if content.len() as u64 <= FILE_LIMIT.0 {
+        return Ok(());
+    }
+    Err(CallError::TooLarge {
+        operation: operation.to_string(),
+        limit: FILE_LIMIT,
+        delivered: Delivered::No,
+    })
+}
+
+/// The path as sandboxd takes it: one segment, confined to the root by the server, which also knows
+/// absolute paths below its root.
+fn sandboxd_path(path: &str, operation: Operation<'_>) -> Result<String, CallError> {
+    if path.chars().any(|c| c < ' ' || c == '\u{7f}') {
+        return Err(CallError::Invalid {
+            operation: operation.to_string(),
+            value: path.to_owned(),
+            problem: "it has control characters",
+        });
+    }
+    Ok(format!("/v1/files/{}", encode::file_path(path)))
 }
 
 /// The path relative to the runtime's directory.

@@ -44,14 +44,18 @@ mod encode;
 mod error;
 mod files;
 mod gone;
+mod grpc;
 mod hub;
 mod inventory;
 mod known;
 mod options;
 mod preflight;
+mod process_control;
+mod processes;
 mod ready;
 mod refresh;
 mod retry;
+mod runtime;
 mod sandbox;
 mod status;
 mod suspend;
@@ -65,7 +69,7 @@ pub use claim::{
     AccessMode, Claim, ClaimOrigin, ClaimSource, ClaimTimings, CreateRequest, EnvRequest, Existing,
     LaunchType, ReadyClaim, VolumeRequest, WarmStart, random_claim_name,
 };
-pub use commands::{Command, Commands, ExecutionResult};
+pub use commands::{Command, CommandLine, Commands, ExecutionResult};
 pub use connect::ConnectionMode;
 pub use core::Client;
 pub use delete::{Deleted, Leftovers};
@@ -74,11 +78,16 @@ pub use error::{
     Delivered, KubeError, Operation, PreflightError, ReadyError, ReconnectError, SuspendError,
     Verb, WaitError,
 };
-pub use files::{FileEntry, Files};
+pub use files::{FileEntry, FileMode, Files, Recursive};
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
 pub use options::CallOptions;
 pub use preflight::Needs;
+pub use process_control::{ProcessControl, Signal};
+pub use processes::{
+    Process, ProcessEvent, ProcessOutput, ProcessRequest, Processes, TerminalSize,
+};
 pub use retry::RetryPolicy;
+pub use runtime::{Runtime, SandboxdPorts};
 pub use sandbox::Sandbox;
 pub use status::{SandboxDetails, SandboxState};
 

@@ -66,20 +66,25 @@ fn permissions(client: &Client, mode: &ConnectionMode) -> Vec<Vec<Operation>> {
             needed.extend(verbs.map(|verb| vec![gateways.operation(verb, "")]));
         }
         ConnectionMode::Tunnel(tunnel) => {
-            let forward = |verb| Operation {
-                verb,
-                resource: "pods/portforward".to_owned(),
-                namespace: tunnel.router_namespace.clone(),
-                name: String::new(),
-            };
-            // Which of the two is asked for depends on the version of the API server.
-            needed.push(vec![forward(Verb::Create), forward(Verb::Get)]);
+            needed.push(forwards_in(&tunnel.router_namespace));
         }
+        ConnectionMode::PodTunnel(_) => needed.push(forwards_in(client.namespace())),
         ConnectionMode::InCluster(_)
         | ConnectionMode::InClusterPodIp(_)
         | ConnectionMode::Direct(_) => {}
     }
     needed
+}
+
+/// Port-forwards: which verb is asked for depends on the version of the API server.
+fn forwards_in(namespace: &str) -> Vec<Operation> {
+    let forward = |verb| Operation {
+        verb,
+        resource: "pods/portforward".to_owned(),
+        namespace: namespace.to_owned(),
+        name: String::new(),
+    };
+    vec![forward(Verb::Create), forward(Verb::Get)]
 }
 
 async fn denied(client: &Client, needed: &[Vec<Operation>]) -> Vec<PreflightError> {
@@ -165,7 +170,8 @@ async fn way_problem(client: &Client, mode: &ConnectionMode) -> Option<Preflight
         }
         ConnectionMode::InCluster(_)
         | ConnectionMode::InClusterPodIp(_)
-        | ConnectionMode::Direct(_) => Ok(()),
+        | ConnectionMode::Direct(_)
+        | ConnectionMode::PodTunnel(_) => Ok(()),
     };
     found.err().map(|source| PreflightError::Way {
         mode: mode.word(),

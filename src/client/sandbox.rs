@@ -10,7 +10,9 @@ use super::connect::{ConnectionMode, Endpoint};
 use super::core::{Client, WeakClient};
 use super::files::Files;
 use super::options::CallOptions;
+use super::processes::Processes;
 use super::retry::Retrier;
+use super::runtime::Runtime;
 
 /// A handle to one sandbox. Cheap to clone; all handles share the client's connections.
 #[derive(Debug, Clone)]
@@ -71,9 +73,19 @@ impl Sandbox {
         &self.0.mode
     }
 
+    /// What answers in it.
+    pub fn runtime(&self) -> Runtime {
+        self.0.mode.runtime()
+    }
+
     /// Run commands in it.
     pub fn commands(&self) -> Commands<'_> {
         Commands { sandbox: self }
+    }
+
+    /// Start processes in it and follow them; only sandboxd can.
+    pub fn processes(&self) -> Processes<'_> {
+        Processes { sandbox: self }
     }
 
     /// Read and write its files.

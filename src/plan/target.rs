@@ -108,9 +108,10 @@ impl<'a> Layers<'a> {
                 *server_port = port;
             }
             ConnectionMode::InCluster(InCluster { server_port, .. })
-            | ConnectionMode::InClusterPodIp(InClusterPodIp { server_port }) => {
+            | ConnectionMode::InClusterPodIp(InClusterPodIp { server_port, .. }) => {
                 *server_port = port;
             }
+            ConnectionMode::PodTunnel(_) => {}
             ConnectionMode::Direct(Direct {
                 url, server_port, ..
             }) => {

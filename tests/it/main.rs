@@ -18,3 +18,4 @@ mod honest;
 mod invalid;
 mod kubectl;
 mod program;
+mod sandboxd;

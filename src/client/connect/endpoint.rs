@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::header::{HeaderName, HeaderValue};
 
 use super::headers::ExtraHeaders;
-use crate::client::data::{Pool, Sharing};
+use crate::client::data::{Channel, Pool, Sharing};
 use crate::client::error::ConnectError;
 
 /// Whether requests tell a router where to go.
@@ -27,6 +27,8 @@ pub(in crate::client) struct Endpoint {
     prefix: String,
     routing: Routing,
     headers: ExtraHeaders,
+    /// To sandboxd's processes, if that is the runtime.
+    channel: Option<Channel>,
     closed: AtomicBool,
 }
 
@@ -51,6 +53,7 @@ impl Endpoint {
             prefix,
             routing,
             headers: ExtraHeaders::default(),
+            channel: None,
             closed: AtomicBool::new(false),
         })
     }
@@ -59,6 +62,26 @@ impl Endpoint {
     pub(super) fn with_headers(mut self, headers: ExtraHeaders) -> Self {
         self.headers = headers;
         self
+    }
+
+    /// The same, to sandboxd, whose processes this leads to.
+    pub(super) fn with_channel(mut self, channel: Channel) -> Self {
+        self.channel = Some(channel);
+        self
+    }
+
+    /// The way to sandboxd's processes, if that is the runtime.
+    pub(in crate::client) fn channel(&self) -> Option<&Channel> {
+        self.channel.as_ref()
+    }
+
+    /// Makes sure that there are open connections, and keeps them for the next calls.
+    pub(in crate::client) async fn prove(&self) -> Result<(), ConnectError> {
+        self.pool.prove().await?;
+        match &self.channel {
+            Some(channel) => channel.prove().await,
+            None => Ok(()),
+        }
     }
 
     /// Headers of every request, besides the client's own.
@@ -90,6 +113,9 @@ impl Endpoint {
     pub(in crate::client) async fn disconnect(&self) {
         if self.closed.swap(true, Ordering::Relaxed) {
             return;
+        }
+        if let Some(channel) = &self.channel {
+            channel.close().await;
         }
         // One count is this endpoint's own.
         if self.sharing == Sharing::Private && Arc::strong_count(&self.pool) == 1 {

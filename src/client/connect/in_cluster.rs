@@ -3,19 +3,23 @@
 //! The name exists only if the sandbox has a Service, which its template must ask for.
 
 use super::endpoint::{Endpoint, Routing};
+use super::sandboxd;
 use crate::api;
 use crate::client::claim::ReadyClaim;
 use crate::client::core::Client;
 use crate::client::data::{Host, Route, Sharing};
 use crate::client::dns::LookupError;
 use crate::client::error::ConnectError;
+use crate::client::runtime::Runtime;
 
 use super::Scheme;
 
 /// Settings of the mode `in-cluster`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InCluster {
-    /// Port of the runtime in the sandbox. Default: 8888.
+    /// What answers in the sandbox. Default: the legacy runtime.
+    pub runtime: Runtime,
+    /// Port of the legacy runtime in the sandbox. Default: 8888.
     pub server_port: u16,
     /// Domain of the cluster. Default: `cluster.local`.
     pub cluster_domain: String,
@@ -24,6 +28,7 @@ pub struct InCluster {
 impl Default for InCluster {
     fn default() -> Self {
         Self {
+            runtime: Runtime::Legacy,
             server_port: api::RUNTIME_PORT,
             cluster_domain: "cluster.local".to_owned(),
         }
@@ -55,6 +60,9 @@ impl InCluster {
                 source,
             },
         })?;
+        if let Runtime::Sandboxd(ports) = self.runtime {
+            return sandboxd::on_host(client, &Host::Name(absolute), &name, ports);
+        }
         let authority = format!("{name}:{}", self.server_port);
         let route = Route::Tcp {
             host: Host::Name(absolute),

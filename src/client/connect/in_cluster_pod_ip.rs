@@ -4,23 +4,27 @@
 
 use super::Scheme;
 use super::endpoint::{Endpoint, Routing};
-use super::router;
+use super::{router, sandboxd};
 use crate::api;
 use crate::client::claim::ReadyClaim;
 use crate::client::core::Client;
 use crate::client::data::{Host, Route, Sharing};
 use crate::client::error::ConnectError;
+use crate::client::runtime::Runtime;
 
 /// Settings of the mode `in-cluster-pod-ip`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InClusterPodIp {
-    /// Port of the runtime in the sandbox. Default: 8888.
+    /// What answers in the sandbox. Default: the legacy runtime.
+    pub runtime: Runtime,
+    /// Port of the legacy runtime in the sandbox. Default: 8888.
     pub server_port: u16,
 }
 
 impl Default for InClusterPodIp {
     fn default() -> Self {
         Self {
+            runtime: Runtime::Legacy,
             server_port: api::RUNTIME_PORT,
         }
     }
@@ -42,6 +46,9 @@ impl InClusterPodIp {
                 sandbox: claim.sandbox_name.clone(),
             })?;
         let host = Host::Address(address);
+        if let Runtime::Sandboxd(ports) = self.runtime {
+            return sandboxd::on_host(client, &host, &address.to_string(), ports);
+        }
         let authority = host.with_port(self.server_port);
         let route = Route::Tcp {
             host,

@@ -11,8 +11,10 @@ mod gateway;
 mod headers;
 mod in_cluster;
 mod in_cluster_pod_ip;
+mod pod_tunnel;
 pub(super) mod port_forward;
 mod router;
+mod sandboxd;
 mod secret;
 mod trust;
 mod tunnel;
@@ -22,6 +24,7 @@ pub use gateway::{Gateway, Scheme};
 pub use headers::{ExtraHeaders, HeaderError};
 pub use in_cluster::InCluster;
 pub use in_cluster_pod_ip::InClusterPodIp;
+pub use pod_tunnel::PodTunnel;
 pub use router::PodIpHeader;
 pub use secret::Secret;
 pub use trust::{ClientCertificate, TlsSettings};
@@ -36,6 +39,7 @@ use std::str::FromStr;
 use super::claim::ReadyClaim;
 use super::core::Client;
 use super::error::ConnectError;
+use super::runtime::Runtime;
 
 /// A way to a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,16 +54,19 @@ pub enum ConnectionMode {
     InClusterPodIp(InClusterPodIp),
     /// To a URL, taken to be a router.
     Direct(Direct),
+    /// To sandboxd, through port-forwards to the sandbox's own Pod.
+    PodTunnel(PodTunnel),
 }
 
 impl ConnectionMode {
     /// The words for the modes, in the order of the variants.
-    pub const WORDS: [&'static str; 5] = [
+    pub const WORDS: [&'static str; 6] = [
         "gateway",
         "tunnel",
         "in-cluster",
         "in-cluster-pod-ip",
         "direct",
+        "pod-tunnel",
     ];
 
     /// Looks up the way to a sandbox.
@@ -74,6 +81,17 @@ impl ConnectionMode {
             Self::InCluster(mode) => mode.connect(client, claim).await,
             Self::InClusterPodIp(mode) => mode.connect(client, claim).await,
             Self::Direct(mode) => mode.connect(client, claim).await,
+            Self::PodTunnel(mode) => mode.connect(client, claim).await,
+        }
+    }
+
+    /// What answers in the sandbox.
+    pub fn runtime(&self) -> Runtime {
+        match self {
+            Self::InCluster(mode) => mode.runtime,
+            Self::InClusterPodIp(mode) => mode.runtime,
+            Self::PodTunnel(mode) => Runtime::Sandboxd(mode.ports),
+            Self::Gateway(_) | Self::Tunnel(_) | Self::Direct(_) => Runtime::Legacy,
         }
     }
 
@@ -85,6 +103,7 @@ impl ConnectionMode {
             Self::InCluster(_) => "in-cluster",
             Self::InClusterPodIp(_) => "in-cluster-pod-ip",
             Self::Direct(_) => "direct",
+            Self::PodTunnel(_) => "pod-tunnel",
         }
     }
 }
@@ -115,6 +134,7 @@ impl FromStr for ConnectionMode {
             "in-cluster" => Ok(Self::InCluster(InCluster::default())),
             "in-cluster-pod-ip" => Ok(Self::InClusterPodIp(InClusterPodIp::default())),
             "direct" => Ok(Self::Direct(Direct::default())),
+            "pod-tunnel" => Ok(Self::PodTunnel(PodTunnel::default())),
             _ => Err(UnknownMode {
                 word: word.to_owned(),
             }),

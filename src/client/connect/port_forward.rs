@@ -37,18 +37,18 @@ const SLICES: Resource = Resource {
 };
 
 /// A port of a pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::client) struct RouterPod {
-    namespace: String,
-    name: String,
-    port: u16,
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::client) struct PodPort {
+    pub(in crate::client) namespace: String,
+    pub(in crate::client) name: String,
+    pub(in crate::client) port: u16,
 }
 
 /// A ready pod of the router, in the first namespace that has one.
 pub(in crate::client) async fn find_router(
     api: &Api,
     namespaces: &[String],
-) -> Result<RouterPod, ConnectError> {
+) -> Result<PodPort, ConnectError> {
     let selector = Selector::Labels(format!("kubernetes.io/service-name={ROUTER_SERVICE}"));
     let mut refused: Option<KubeError> = None;
     for namespace in namespaces {
@@ -82,7 +82,7 @@ pub(in crate::client) async fn find_router(
 }
 
 /// The first pod of a slice that is ready, or does not say.
-fn ready(slice: &EndpointSlice, namespace: &str) -> Option<RouterPod> {
+fn ready(slice: &EndpointSlice, namespace: &str) -> Option<PodPort> {
     let port = slice
         .ports
         .iter()
@@ -97,7 +97,7 @@ fn ready(slice: &EndpointSlice, namespace: &str) -> Option<RouterPod> {
             .then(|| target.name.clone())
             .flatten()
     });
-    Some(RouterPod {
+    Some(PodPort {
         namespace: namespace.to_owned(),
         name: pods.next()?,
         port,
@@ -105,10 +105,7 @@ fn ready(slice: &EndpointSlice, namespace: &str) -> Option<RouterPod> {
 }
 
 /// Opens a port-forward and waits until the API server has confirmed the port.
-pub(in crate::client) async fn open(
-    api: &Api,
-    pod: &RouterPod,
-) -> Result<PortStream, ConnectError> {
+pub(in crate::client) async fn open(api: &Api, pod: &PodPort) -> Result<PortStream, ConnectError> {
     let failed = |source: crate::client::error::BoxError| ConnectError::PortForward {
         pod: pod.name.clone(),
         namespace: pod.namespace.clone(),

@@ -1,6 +1,5 @@
 //! One attempt of a call: one request, one answer, one deadline, never repeated here.
 
-use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::RequestBody;
 use super::dial::Sender;
+use super::operation::Operation;
 use super::pool::{Age, Origin};
 use crate::api::header::{REQUEST_ID, SANDBOX_TIMEOUT};
 use crate::client::USER_AGENT;
@@ -25,36 +25,6 @@ use crate::units::ByteSize;
 
 /// How much of a failure's body is kept.
 const FAILURE_LIMIT: usize = 64 << 10;
-
-/// What a call does, in words; made into text only for errors.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::client) struct Operation<'a> {
-    /// For example `run`.
-    pub(in crate::client) verb: &'static str,
-    /// For example the command.
-    pub(in crate::client) subject: &'a str,
-    /// Name of the sandbox.
-    pub(in crate::client) sandbox: &'a str,
-}
-
-impl fmt::Display for Operation<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 60;
-        let Self {
-            verb,
-            subject,
-            sandbox,
-        } = self;
-        write!(f, "{verb} `")?;
-        for c in subject.chars().take(SHOWN) {
-            write!(f, "{}", if c.is_control() { ' ' } else { c })?;
-        }
-        if subject.chars().nth(SHOWN).is_some() {
-            f.write_str("…")?;
-        }
-        write!(f, "` in sandbox `{sandbox}`")
-    }
-}
 
 /// Whether a request may be sent a second time without harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,12 +68,20 @@ struct Flight<'a> {
     deadline: Instant,
 }
 
-/// Carries out a call; gives the body of a successful answer.
+/// A successful answer.
+#[derive(Debug)]
+pub(in crate::client) struct Answer {
+    /// Value of the header `Content-Type`.
+    pub(in crate::client) content_type: Option<HeaderValue>,
+    pub(in crate::client) body: Bytes,
+}
+
+/// Carries out a call; gives a successful answer.
 pub(in crate::client) async fn perform(
     endpoint: &Endpoint,
     call: Call<'_>,
     attachments: Attachments<'_>,
-) -> Result<Bytes, CallError> {
+) -> Result<Answer, CallError> {
     let Call {
         operation,
         method,
@@ -234,8 +212,8 @@ impl Flight<'_> {
         sender: Sender,
         response: Response<Incoming>,
         limit: ByteSize,
-    ) -> Result<Bytes, CallError> {
-        let (head, body) = response.into_parts();
+    ) -> Result<Answer, CallError> {
+        let (mut head, body) = response.into_parts();
         let success = head.status.is_success();
         let most = if success {
             limit.0
@@ -258,7 +236,10 @@ impl Flight<'_> {
             });
         }
         if success {
-            return Ok(content);
+            return Ok(Answer {
+                content_type: head.headers.remove(header::CONTENT_TYPE),
+                body: content,
+            });
         }
         let operation = self.operation.to_string();
         let status = head.status.as_u16();
@@ -382,17 +363,5 @@ mod tests {
         ] {
             assert_eq!(seconds(Duration::from_millis(millis)), text);
         }
-    }
-
-    #[test]
-    fn a_long_command_is_shortened_to_one_line() {
-        let subject = "a\nb".repeat(60);
-        let text = Operation {
-            verb: "run",
-            subject: &subject,
-            sandbox: "s",
-        }
-        .to_string();
-        assert!(text.len() < 100 && !text.contains('\n'), "{text}");
     }
 }

@@ -4,15 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http2;
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use super::body::RequestBody;
+use super::grpc;
 use super::tls::{Tls, TlsProblem};
 use crate::client::cluster::Api;
-use crate::client::connect::port_forward::{self, RouterPod};
+use crate::client::connect::port_forward::{self, PodPort};
 use crate::client::connect::{Scheme, TlsSettings};
 use crate::client::dns::{LookupError, Resolver};
 use crate::client::error::{BoxError, ConnectError};
@@ -42,7 +44,7 @@ impl Host {
 pub(in crate::client) struct Router {
     /// Where to look for it, in this order.
     pub(in crate::client) namespaces: Vec<String>,
-    current: Mutex<Option<RouterPod>>,
+    current: Mutex<Option<PodPort>>,
 }
 
 impl Router {
@@ -54,12 +56,12 @@ impl Router {
         }
     }
 
-    fn current(&self) -> Option<RouterPod> {
+    fn current(&self) -> Option<PodPort> {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.clone()
     }
 
-    fn set(&self, pod: Option<RouterPod>) {
+    fn set(&self, pod: Option<PodPort>) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = pod;
     }
 }
@@ -87,6 +89,8 @@ pub(in crate::client) enum Route {
     },
     /// Through the API server to the router.
     Tunnel(Arc<Router>),
+    /// Through the API server to a port of a pod.
+    Pod(PodPort),
 }
 
 impl Route {
@@ -94,6 +98,7 @@ impl Route {
     pub(in crate::client) fn describe(&self) -> String {
         match self {
             Self::Tcp { host, port, .. } | Self::Tls { host, port, .. } => host.with_port(*port),
+            Self::Pod(pod) => format!("port {} of pod {}/{}", pod.port, pod.namespace, pod.name),
             Self::Tunnel(router) => format!("the router in {}", router.namespaces.join(" or ")),
         }
     }
@@ -157,6 +162,32 @@ impl Network {
             Route::Tunnel(router) => {
                 let stream = self.tunnel(router).await?;
                 handshake(Counted::new(stream, &self.tunnels), route, tasks).await
+            }
+            Route::Pod(pod) => {
+                let stream = port_forward::open(&self.api, pod).await?;
+                handshake(Counted::new(stream, &self.tunnels), route, tasks).await
+            }
+        }
+    }
+
+    /// A new HTTP/2 connection for gRPC; its task belongs to `tasks`.
+    pub(super) async fn dial_grpc(
+        &self,
+        route: &Route,
+        tasks: &Tasks,
+    ) -> Result<grpc::Sender, ConnectError> {
+        match route {
+            Route::Tcp { host, port, .. } | Route::Tls { host, port, .. } => {
+                let stream = TokioIo::new(self.tcp(host, *port).await?);
+                handshake_grpc(Counted::new(stream, &self.sockets), route, tasks).await
+            }
+            Route::Tunnel(router) => {
+                let stream = self.tunnel(router).await?;
+                handshake_grpc(Counted::new(stream, &self.tunnels), route, tasks).await
+            }
+            Route::Pod(pod) => {
+                let stream = port_forward::open(&self.api, pod).await?;
+                handshake_grpc(Counted::new(stream, &self.tunnels), route, tasks).await
             }
         }
     }
@@ -246,6 +277,31 @@ where
     tasks.spawn(async move {
         if let Err(error) = connection.await {
             tracing::trace!(%error, "a connection ended");
+        }
+    });
+    Ok(sender)
+}
+
+/// HTTP/2 on a stream, without TLS, as sandboxd speaks it.
+async fn handshake_grpc<T>(
+    io: T,
+    route: &Route,
+    tasks: &Tasks,
+) -> Result<grpc::Sender, ConnectError>
+where
+    T: Read + Write + Send + Unpin + 'static,
+{
+    let (sender, connection) = http2::Builder::new(tasks.clone())
+        .adaptive_window(true)
+        .handshake(io)
+        .await
+        .map_err(|error| ConnectError::Dial {
+            target: route.describe(),
+            source: error.into(),
+        })?;
+    tasks.spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::trace!(%error, "a gRPC connection ended");
         }
     });
     Ok(sender)

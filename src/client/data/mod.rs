@@ -8,10 +8,14 @@
 mod body;
 mod call;
 mod dial;
+mod grpc;
+mod operation;
 mod pool;
 mod tls;
 
 pub(super) use body::RequestBody;
-pub(super) use call::{Attachments, Call, Operation, Repeat, decode, perform, request_id};
+pub(super) use call::{Answer, Attachments, Call, Repeat, decode, perform, request_id};
 pub(super) use dial::{Host, Network, Route, Router};
+pub(super) use grpc::{Channel, GrpcFailure, Sending, code_name, failure};
+pub(super) use operation::Operation;
 pub(super) use pool::{Pool, Pools, Sharing};

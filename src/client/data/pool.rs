@@ -8,9 +8,12 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use http::Uri;
 use tokio::time::Instant;
 
 use super::dial::{Host, Network, Route, Sender};
+use super::grpc::Channel;
+use crate::client::connect::port_forward::PodPort;
 use crate::client::connect::{Scheme, TlsSettings};
 use crate::client::error::ConnectError;
 use crate::client::tasks::Tasks;
@@ -163,6 +166,7 @@ enum Key {
     Tcp(Host, u16, Scheme),
     Tls(Host, u16, Arc<TlsSettings>),
     Tunnel(Vec<String>),
+    Pod(PodPort),
 }
 
 #[derive(Debug)]
@@ -208,6 +212,7 @@ impl Pools {
             Route::Tcp { host, port, scheme } => Key::Tcp(host.clone(), *port, *scheme),
             Route::Tls { host, port, tls } => Key::Tls(host.clone(), *port, Arc::clone(tls)),
             Route::Tunnel(router) => Key::Tunnel(router.namespaces.clone()),
+            Route::Pod(pod) => Key::Pod(pod.clone()),
         };
         let mut pools = self
             .by_target
@@ -232,6 +237,12 @@ impl Pools {
         };
         pools.insert(key, kept);
         pool
+    }
+
+    /// A gRPC connection of its own to a target.
+    pub(in crate::client) fn channel(&self, route: Route, origin: Uri) -> Channel {
+        let network = Arc::clone(&self.network);
+        Channel::new(route, origin, network, self.tasks.child())
     }
 
     /// Forgets all pools; their connections end.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{BoxError, ConnectError, Delivered};
+use crate::api::runtime::FileType;
 use crate::units::{ByteSize, HumanDuration};
 
 /// Why a command or file call on a sandbox failed.
@@ -108,6 +109,34 @@ pub enum CallError {
         #[source]
         source: Box<Self>,
     },
+    /// The gRPC answer is a failure.
+    #[error("{operation}: answered with {code}: {message}")]
+    Grpc {
+        /// What was attempted.
+        operation: String,
+        /// As the gRPC specification writes it, for example `NOT_FOUND`.
+        code: &'static str,
+        /// The server's explanation.
+        message: String,
+    },
+    /// The runtime in the sandbox cannot do this; nothing was sent.
+    #[error("{operation}: the {runtime} runtime {problem}")]
+    Unsupported {
+        /// What was attempted.
+        operation: String,
+        /// `legacy` or `sandboxd`.
+        runtime: &'static str,
+        /// What it cannot do.
+        problem: &'static str,
+    },
+    /// The path leads to a directory where a file is wanted, or the other way round.
+    #[error("{operation}: it is not a {}", if *.expected == FileType::File { "file" } else { "directory" })]
+    WrongKind {
+        /// What was attempted.
+        operation: String,
+        /// What is wanted.
+        expected: FileType,
+    },
     /// The handle was disconnected.
     #[error("{operation}: the handle is disconnected")]
     Closed {
@@ -123,11 +152,18 @@ impl CallError {
     /// after sending with the same text as failures to connect.
     pub fn delivered(&self) -> Delivered {
         match self {
-            Self::Invalid { .. } | Self::Connect { .. } | Self::Closed { .. } => Delivered::No,
+            Self::Invalid { .. }
+            | Self::Connect { .. }
+            | Self::Unsupported { .. }
+            | Self::Closed { .. } => Delivered::No,
             Self::Transport { delivered, .. }
             | Self::Timeout { delivered, .. }
             | Self::TooLarge { delivered, .. } => *delivered,
-            Self::Status { .. } | Self::Redirect { .. } | Self::Decode { .. } => Delivered::Yes,
+            Self::Status { .. }
+            | Self::Redirect { .. }
+            | Self::Decode { .. }
+            | Self::Grpc { .. }
+            | Self::WrongKind { .. } => Delivered::Yes,
             // Only what was surely not delivered, or can do no harm, is attempted again.
             Self::Exhausted { source, .. } => source.delivered(),
         }

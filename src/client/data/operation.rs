@@ -1,0 +1,80 @@
+//! [`Operation`]: what a call does, in words.
+
+use std::fmt;
+
+use crate::api::runtime::FileType;
+use crate::client::error::CallError;
+use crate::client::runtime::Runtime;
+
+/// What a call does, in words; made into text only for errors.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::client) struct Operation<'a> {
+    /// For example `run`.
+    pub(in crate::client) verb: &'static str,
+    /// For example the command.
+    pub(in crate::client) subject: &'a str,
+    /// Name of the sandbox.
+    pub(in crate::client) sandbox: &'a str,
+}
+
+impl Operation<'_> {
+    /// The error of a path that leads to something else.
+    pub(in crate::client) fn not_a(self, expected: FileType) -> CallError {
+        CallError::WrongKind {
+            operation: self.to_string(),
+            expected,
+        }
+    }
+
+    /// The error of what the runtime cannot do.
+    pub(in crate::client) fn unsupported(
+        self,
+        runtime: Runtime,
+        problem: &'static str,
+    ) -> CallError {
+        CallError::Unsupported {
+            operation: self.to_string(),
+            runtime: match runtime {
+                Runtime::Legacy => "legacy",
+                Runtime::Sandboxd(_) => "sandboxd",
+            },
+            problem,
+        }
+    }
+}
+
+impl fmt::Display for Operation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 60;
+        let Self {
+            verb,
+            subject,
+            sandbox,
+        } = self;
+        write!(f, "{verb} `")?;
+        for c in subject.chars().take(SHOWN) {
+            write!(f, "{}", if c.is_control() { ' ' } else { c })?;
+        }
+        if subject.chars().nth(SHOWN).is_some() {
+            f.write_str("…")?;
+        }
+        write!(f, "` in sandbox `{sandbox}`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_command_is_shortened_to_one_line() {
+        let subject = "a\nb".repeat(60);
+        let text = Operation {
+            verb: "run",
+            subject: &subject,
+            sandbox: "s",
+        }
+        .to_string();
+        assert!(text.len() < 100 && !text.contains('\n'), "{text}");
+    }
+}
