@@ -47,6 +47,9 @@ pub struct SandboxStatus {
     /// Cluster name of its Service; empty if it has no Service.
     #[serde(rename = "serviceFQDN", deserialize_with = "null_is_default")]
     pub service_fqdn: String,
+    /// How many Pods it has, 0 or 1; only in `v1alpha1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i64>,
     /// Label selector of its Pod.
     #[serde(deserialize_with = "null_is_default")]
     pub selector: String,

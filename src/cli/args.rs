@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::loopback::Fault;
+use crate::loopback::{Fault, ServedVersions};
 
 /// Verify, load-test and compare Kubernetes Agent Sandboxes.
 #[derive(Debug, Parser)]
@@ -106,6 +106,19 @@ pub(super) struct UpArguments {
     /// Time that the controller takes to adopt a warm sandbox; written as for `--pod-start-delay`
     #[arg(long, value_name = "DELAY", env = "SANDBENCH_ADOPTION_DELAY")]
     pub(super) adoption_delay: Option<String>,
+    /// Versions of the Agent Sandbox API to serve: `v1alpha1` (as controllers up to 0.4),
+    /// `v1alpha1,v1beta1` (0.5) or `v1beta1` (1.0 and later)
+    #[arg(long, value_name = "VERSIONS", default_value = "v1beta1")]
+    pub(super) api_versions: ServedVersions,
+    /// Token that the router asks of everybody, as upstream's `ROUTER_AUTH_TOKEN`; none is asked for
+    /// by default
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "SANDBENCH_ROUTER_TOKEN",
+        hide_env_values = true
+    )]
+    pub(super) router_token: Option<String>,
     /// Play a fault, `PLACE=EFFECT[@SHARE][*TIMES]`: `api.create.sandboxclaims=429(1s)*3`,
     /// `api.watch=drop(2)`, `router=502@5%`, `runtime.execute=stall*1`; repeatable
     #[arg(long, value_name = "FAULT")]

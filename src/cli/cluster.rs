@@ -12,7 +12,7 @@ use super::child::{Access, Message};
 use super::exit_code::Exit;
 use super::failure::{self, Failure};
 use super::signal::Signals;
-use crate::loopback::{Cluster, ClusterConfig, Delay};
+use crate::loopback::{Cluster, ClusterConfig, Delay, RouterAuth, Token};
 
 /// Starts the cluster, waits for its end, removes everything.
 pub(super) async fn up(arguments: UpArguments) -> Result<Exit, Failure> {
@@ -21,6 +21,10 @@ pub(super) async fn up(arguments: UpArguments) -> Result<Exit, Failure> {
     let mut config = ClusterConfig::default();
     config.delays.pod_start = delay(arguments.pod_start_delay.as_deref())?;
     config.delays.adoption = delay(arguments.adoption_delay.as_deref())?;
+    config.served = arguments.api_versions;
+    if let Some(token) = arguments.router_token {
+        config.router_auth = RouterAuth::Token(Token::new(token));
+    }
     config.faults.clone_from(&arguments.fault);
     let kubeconfig = match &arguments.kubeconfig_out {
         Some(path) => Some(Kubeconfig::create(path)?),

@@ -1,15 +1,18 @@
 //! [`ClientBuilder`]: which cluster, which namespace, which run, which name server.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::attempts::AttemptObserver;
 use super::cluster::{self, Api};
 use super::connect::GatewayCache;
 use super::core::{Client, Inner};
 use super::data::{Network, Pools};
 use super::dns::Resolver;
 use super::error::BuildError;
+use super::known::KnownClaims;
+use super::retry::{Observer, Retrier, RetryPolicy};
 use super::tasks::{Gauge, Tasks};
 use super::validate::{is_dns_label, is_label_value};
 
@@ -47,6 +50,9 @@ pub struct ClientBuilder {
     pub(super) dns: Dns,
     pub(super) ready_timeout: Duration,
     pub(super) request_timeout: Duration,
+    pub(super) retry: RetryPolicy,
+    pub(super) seed: Option<u64>,
+    pub(super) observer: Option<Observer>,
 }
 
 impl Default for ClientBuilder {
@@ -58,6 +64,9 @@ impl Default for ClientBuilder {
             dns: Dns::System,
             ready_timeout: Duration::from_secs(180),
             request_timeout: Duration::from_secs(60),
+            retry: RetryPolicy::never(),
+            seed: None,
+            observer: None,
         }
     }
 }
@@ -114,6 +123,25 @@ impl ClientBuilder {
         self
     }
 
+    /// How often requests to the API server and calls on sandboxes are attempted; calls can be
+    /// given [a policy of their own](super::CallOptions::retry). Default: once.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Makes the pauses between attempts the same in every run. Default: they differ.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Who hears of every attempt. Default: nobody.
+    pub fn attempt_observer(mut self, observer: impl AttemptObserver + 'static) -> Self {
+        self.observer = Some(Observer(Arc::new(observer)));
+        self
+    }
+
     /// Connects to the API server and finds out its version of Agent Sandbox.
     ///
     /// # Errors
@@ -130,6 +158,9 @@ impl ClientBuilder {
             dns,
             ready_timeout,
             request_timeout,
+            retry,
+            seed,
+            observer,
         } = self;
         if !is_dns_label(&namespace) {
             return Err(invalid("namespace", &namespace, NAMESPACE));
@@ -147,7 +178,13 @@ impl ClientBuilder {
         let requests = cluster::connect(&config, &tasks, &sockets)?;
         let streams = cluster::connect(&config, &tasks, &sockets)?;
         let server = config.cluster_url.to_string();
-        let api = Api::new(requests, streams, request_timeout, &server, &tasks);
+        let retrier = Arc::new(Retrier::new(retry, observer, seed));
+        let connections = cluster::Connections {
+            requests,
+            streams,
+            tasks: tasks.clone(),
+        };
+        let api = Api::new(connections, request_timeout, &server, &retrier);
         let version = cluster::discover(&api, &namespace).await?;
         let network = Network::new(resolver, api.clone(), sockets.clone(), tunnels.clone());
         let pools = Pools::new(Arc::new(network), tasks.clone());
@@ -165,7 +202,8 @@ impl ClientBuilder {
             ready_timeout,
             request_timeout,
             hub: OnceLock::new(),
-            known: Mutex::default(),
+            known: KnownClaims::default(),
+            retrier,
         }))
     }
 }

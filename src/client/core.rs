@@ -1,7 +1,6 @@
 //! [`Client`]: claims of one namespace, and connections to their sandboxes.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -11,30 +10,34 @@ use super::claim::{Claim, ClaimOrigin, ClaimTimings, CreateRequest, ReadyClaim};
 use super::cluster::{Api, Collection, Resource};
 use super::connect::{ConnectionMode, GatewayCache};
 use super::data::Pools;
-use super::delete::Leftovers;
+use super::delete::{Deleted, Leftovers};
 use super::error::{
     ConnectError, CreateError, DeleteError, KubeError, PreflightError, ReadyError, WaitError,
 };
 use super::hub::{Hub, Subscription};
+use super::known::KnownClaims;
 use super::preflight::Needs;
+use super::retry::Retrier;
 use super::sandbox::Sandbox;
 use super::tasks::{Gauge, Tasks};
 use super::{create, delete, gone, preflight};
 use crate::api::claim::SandboxClaim;
 use crate::api::{ApiVersion, EXTENSIONS_GROUP, GROUP, label, plural};
 
-/// What became of a deletion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Deleted {
-    /// The API server accepted it; the sandbox may live a moment longer.
-    Accepted,
-    /// There was nothing to delete.
-    NotFound,
-}
-
 /// A client for the Agent Sandboxes of one namespace. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(pub(super) Arc<Inner>);
+
+/// A client that ends without regard to this.
+#[derive(Debug, Clone)]
+pub(super) struct WeakClient(Weak<Inner>);
+
+impl WeakClient {
+    /// The client, unless it is gone.
+    pub(super) fn upgrade(&self) -> Option<Client> {
+        self.0.upgrade().map(Client)
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Inner {
@@ -50,20 +53,14 @@ pub(super) struct Inner {
     pub(super) ready_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) hub: OnceLock<Hub>,
-    pub(super) known: Mutex<HashMap<String, Known>>,
+    pub(super) known: KnownClaims,
+    pub(super) retrier: Arc<Retrier>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.tasks.end();
     }
-}
-
-/// What the client remembers of a claim until it is gone.
-#[derive(Debug, Clone)]
-pub(super) struct Known {
-    pub(super) uid: String,
-    pub(super) sandbox: Option<String>,
 }
 
 impl Client {
@@ -190,7 +187,7 @@ impl Client {
                 target: endpoint.pool().route().describe(),
                 after: limit,
             })??;
-        Ok(Sandbox::new(claim, mode.clone(), endpoint, limit))
+        Ok(Sandbox::new(self, claim, mode.clone(), endpoint))
     }
 
     /// Deletes a claim and with it its sandbox, in the background. With a UID, only that very
@@ -287,6 +284,14 @@ impl Client {
         &self.0.api
     }
 
+    pub(super) fn downgrade(&self) -> WeakClient {
+        WeakClient(Arc::downgrade(&self.0))
+    }
+
+    pub(super) fn retrier(&self) -> &Arc<Retrier> {
+        &self.0.retrier
+    }
+
     pub(super) fn tasks(&self) -> &Tasks {
         &self.0.tasks
     }
@@ -351,41 +356,5 @@ impl Client {
             .hub
             .get_or_init(|| Hub::start(self.0.api.clone(), self.claims(), run_id, &self.0.tasks));
         Some(hub.subscribe(name))
-    }
-
-    /// Remembers a claim until it is known to be gone.
-    pub(super) fn remember(&self, claim: &SandboxClaim) {
-        let known = Known {
-            uid: claim.metadata.uid.clone(),
-            sandbox: claim.sandbox_name().map(str::to_owned),
-        };
-        self.known().insert(claim.metadata.name.clone(), known);
-    }
-
-    pub(super) fn recall(&self, claim: &str) -> Option<Known> {
-        self.known().get(claim).cloned()
-    }
-
-    pub(super) fn forget(&self, claim: &str) {
-        self.known().remove(claim);
-    }
-
-    /// UIDs of the claims that this client made and that are not known to be gone.
-    pub(super) fn remembered_uids(&self) -> HashSet<String> {
-        let known = self.known();
-        known.values().map(|known| known.uid.clone()).collect()
-    }
-
-    /// Names of the sandboxes of those claims.
-    pub(super) fn remembered_sandboxes(&self) -> HashSet<String> {
-        let known = self.known();
-        known
-            .values()
-            .filter_map(|known| known.sandbox.clone())
-            .collect()
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

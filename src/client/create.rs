@@ -265,10 +265,9 @@ async fn recover(
     mark: &str,
     error: KubeError,
 ) -> Result<Found, CreateError> {
-    let doubtful = match &error {
-        KubeError::Status { code, .. } => *code >= 500 || *code == 409,
-        KubeError::Decode { .. } => true,
-        other => other.delivered() != Delivered::No,
+    let doubtful = match error.code() {
+        Some(code) => code >= 500 || code == 409,
+        None => error.delivered() != Delivered::No,
     };
     if !doubtful {
         return Err(kube(name, error));

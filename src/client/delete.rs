@@ -1,7 +1,7 @@
 //! Deleting claims, one or all of the run, and counting what is left.
 
 use super::cluster::{Collection, Selector};
-use super::core::{Client, Deleted};
+use super::core::Client;
 use super::error::{DeleteError, KubeError};
 use crate::api::claim::SandboxClaim;
 use crate::api::label;
@@ -9,6 +9,15 @@ use crate::api::metadata::Metadata;
 use crate::api::sandbox::Sandbox;
 use serde::Deserialize;
 use std::collections::HashSet;
+
+/// What became of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Deleted {
+    /// The API server accepted it; the sandbox may live a moment longer.
+    Accepted,
+    /// There was nothing to delete.
+    NotFound,
+}
 
 /// What is left of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

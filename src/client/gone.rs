@@ -9,7 +9,8 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::cluster::{Change, Collection, Follower, Selector, Start};
-use super::core::{Client, Deleted};
+use super::core::Client;
+use super::delete::Deleted;
 use super::error::{DeleteAndWaitError, KubeError, WaitError};
 use crate::api::label;
 use crate::api::metadata::Metadata;

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::cluster::Selector;
-use super::core::{Client, Deleted};
+use super::core::Client;
+use super::delete::Deleted;
 use super::error::{DeleteError, KubeError};
 use crate::api::metadata::{Metadata, ObjectList};
 

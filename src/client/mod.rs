@@ -2,8 +2,8 @@
 //!
 //! [`Client`] speaks to the Kubernetes API server: it creates claims, waits for them on one shared
 //! watch, and deletes them. [`Sandbox`] speaks to what runs in a sandbox, over one of the ways in
-//! [`connect`]: commands and files. Every call is one attempt, bounded by one deadline, and every
-//! error tells whether the request can have been received.
+//! [`connect`]: commands and files. Every call is one attempt unless a [`RetryPolicy`] asks for more,
+//! all bounded by one deadline, and every error tells whether the request can have been received.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,6 +28,8 @@
 //! ```
 
 mod adopt;
+mod attempt;
+mod attempts;
 mod builder;
 mod claim;
 mod cluster;
@@ -44,14 +46,20 @@ mod files;
 mod gone;
 mod hub;
 mod inventory;
+mod known;
+mod options;
 mod preflight;
 mod ready;
+mod refresh;
+mod retry;
 mod sandbox;
 mod status;
+mod suspend;
 mod tasks;
 mod validate;
 mod volumes;
 
+pub use attempts::{Attempt, AttemptCounts, AttemptObserver, AttemptOutcome, AttemptTarget};
 pub use builder::{ClientBuilder, Dns};
 pub use claim::{
     AccessMode, Claim, ClaimOrigin, ClaimSource, ClaimTimings, CreateRequest, EnvRequest, Existing,
@@ -59,15 +67,18 @@ pub use claim::{
 };
 pub use commands::{Command, Commands, ExecutionResult};
 pub use connect::ConnectionMode;
-pub use core::{Client, Deleted};
-pub use delete::Leftovers;
+pub use core::Client;
+pub use delete::{Deleted, Leftovers};
 pub use error::{
     BoxError, BuildError, CallError, ConnectError, CreateError, DeleteAndWaitError, DeleteError,
-    Delivered, KubeError, Operation, PreflightError, ReadyError, Verb, WaitError,
+    Delivered, KubeError, Operation, PreflightError, ReadyError, ReconnectError, SuspendError,
+    Verb, WaitError,
 };
 pub use files::{FileEntry, Files};
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
+pub use options::CallOptions;
 pub use preflight::Needs;
+pub use retry::RetryPolicy;
 pub use sandbox::Sandbox;
 pub use status::{SandboxDetails, SandboxState};
 

@@ -1,61 +1,69 @@
 //! [`Sandbox`]: the handle to one sandbox over one connection mode.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use super::claim::ReadyClaim;
 use super::commands::Commands;
 use super::connect::{ConnectionMode, Endpoint};
-use super::data::{Call, perform};
-use super::error::CallError;
+use super::core::{Client, WeakClient};
 use super::files::Files;
+use super::options::CallOptions;
+use super::retry::Retrier;
 
 /// A handle to one sandbox. Cheap to clone; all handles share the client's connections.
 #[derive(Debug, Clone)]
-pub struct Sandbox(Arc<Inner>);
+pub struct Sandbox(Arc<Inner>, Arc<CallOptions>);
 
 #[derive(Debug)]
 struct Inner {
-    name: String,
-    claim_name: String,
-    namespace: String,
+    claim: ReadyClaim,
     mode: ConnectionMode,
-    endpoint: Endpoint,
+    /// Replaced when the Pod is.
+    endpoint: RwLock<Arc<Endpoint>>,
+    /// Whether the last call failed as if the Pod had been replaced.
+    stale: AtomicBool,
+    closed: AtomicBool,
     timeout: Duration,
+    retrier: Arc<Retrier>,
+    /// The handle does not keep the client open.
+    client: WeakClient,
 }
 
 impl Sandbox {
     pub(super) fn new(
+        client: &Client,
         claim: &ReadyClaim,
         mode: ConnectionMode,
         endpoint: Endpoint,
-        timeout: Duration,
     ) -> Self {
-        Self(Arc::new(Inner {
-            name: claim.sandbox_name.clone(),
-            claim_name: claim.claim_name.clone(),
-            namespace: claim.namespace.clone(),
+        let inner = Arc::new(Inner {
+            claim: claim.clone(),
             mode,
-            endpoint,
-            timeout,
-        }))
+            endpoint: RwLock::new(Arc::new(endpoint)),
+            stale: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            timeout: client.request_timeout(),
+            retrier: Arc::clone(client.retrier()),
+            client: client.downgrade(),
+        });
+        Self(inner, Arc::default())
     }
 
     /// Name of the sandbox.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.0.claim.sandbox_name
     }
 
     /// Name of its claim.
     pub fn claim_name(&self) -> &str {
-        &self.0.claim_name
+        &self.0.claim.claim_name
     }
 
     /// Namespace of both.
     pub fn namespace(&self) -> &str {
-        &self.0.namespace
+        &self.0.claim.namespace
     }
 
     /// The way it is reached.
@@ -76,13 +84,34 @@ impl Sandbox {
         }
     }
 
+    /// The same sandbox, whose calls have these options. They replace those that this handle
+    /// has; the connection is shared.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use sandbench::client::CallOptions;
+    /// use sandbench::client::connect::ExtraHeaders;
+    ///
+    /// let mut options = CallOptions::default();
+    /// options.headers = ExtraHeaders::default().with("x-team", "blue")?;
+    /// sandbox.with(options).commands().run("true").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with(&self, options: CallOptions) -> Self {
+        Self(Arc::clone(&self.0), Arc::new(options))
+    }
+
     /// Gives up the connection; claim and sandbox stay. Later calls fail with
     /// [`CallError::Closed`](super::CallError::Closed). Calling it again does nothing.
     ///
     /// # Cancel safety
     /// The handle counts as disconnected from the first poll on.
     pub async fn disconnect(&self) {
-        self.0.endpoint.disconnect().await;
+        self.0.closed.store(true, Ordering::Relaxed);
+        self.endpoint().disconnect().await;
     }
 
     /// How long a call may take if it does not say.
@@ -90,13 +119,54 @@ impl Sandbox {
         self.0.timeout
     }
 
-    /// Carries out a call.
-    pub(super) async fn call(&self, call: Call<'_>) -> Result<Bytes, CallError> {
-        if self.0.endpoint.is_closed() {
-            return Err(CallError::Closed {
-                operation: call.operation.to_string(),
-            });
-        }
-        perform(&self.0.endpoint, call).await
+    /// What calls of this handle do differently.
+    pub(super) fn options(&self) -> &CallOptions {
+        &self.1
+    }
+
+    /// Where requests go.
+    pub(super) fn endpoint(&self) -> Arc<Endpoint> {
+        let endpoint = self.0.endpoint.read();
+        Arc::clone(&endpoint.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sends later requests elsewhere.
+    pub(super) fn redirect(&self, endpoint: Endpoint) {
+        let mut current = self
+            .0
+            .endpoint
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(endpoint);
+    }
+
+    /// The claim as it was when the handle was made.
+    pub(super) fn claim(&self) -> &ReadyClaim {
+        &self.0.claim
+    }
+
+    /// The client, unless it is gone.
+    pub(super) fn client(&self) -> Option<Client> {
+        self.0.client.upgrade()
+    }
+
+    /// Whether it was disconnected.
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that the Pod may have been replaced.
+    pub(super) fn set_stale(&self) {
+        self.0.stale.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the Pod may have been replaced; true only once.
+    pub(super) fn take_stale(&self) -> bool {
+        self.0.stale.load(Ordering::Relaxed) && self.0.stale.swap(false, Ordering::Relaxed)
+    }
+
+    /// Decides about repetitions.
+    pub(super) fn retrier(&self) -> &Retrier {
+        &self.0.retrier
     }
 }

@@ -9,7 +9,7 @@ use crate::api::condition::{Condition, READY, find};
 use crate::api::sandbox::Sandbox;
 
 /// Type of the condition that says that a sandbox has no Pod on purpose.
-const SUSPENDED: &str = "Suspended";
+pub(super) const SUSPENDED: &str = "Suspended";
 
 /// What has become of a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,19 +53,28 @@ impl SandboxState {
             .status
             .as_ref()
             .map_or(&[][..], |status| status.conditions.as_slice());
+        let details = Self::details_of(sandbox);
+        if find(conditions, READY).is_some_and(Condition::is_true) {
+            Self::Ready(details)
+        } else {
+            Self::NotReady(details)
+        }
+    }
+
+    /// What a sandbox tells of itself.
+    pub(super) fn details_of(sandbox: &Sandbox) -> SandboxDetails {
+        let conditions = sandbox
+            .status
+            .as_ref()
+            .map_or(&[][..], |status| status.conditions.as_slice());
         let ready = find(conditions, READY);
-        let details = SandboxDetails {
+        SandboxDetails {
             reason: ready.map(|ready| ready.reason.clone()).unwrap_or_default(),
             message: ready.map(|ready| ready.message.clone()).unwrap_or_default(),
             pod_name: sandbox.pod_name().to_owned(),
             pod_ips: sandbox.pod_ips(),
             service_fqdn: sandbox.service_fqdn().map(str::to_owned),
             is_suspended: find(conditions, SUSPENDED).is_some_and(Condition::is_true),
-        };
-        if ready.is_some_and(Condition::is_true) {
-            Self::Ready(details)
-        } else {
-            Self::NotReady(details)
         }
     }
 }

@@ -21,6 +21,7 @@ use super::leftovers::Leftovers;
 use super::pod_runtime::Ports;
 use super::router::Router;
 use super::store::{Store, kind};
+use super::token::{RouterAuth, Token};
 use super::{api_server, controller, gateway, runtime, services};
 
 /// Streams of randomness of the delays.
@@ -37,10 +38,11 @@ pub struct Cluster {
     faults: Faults,
     lifetime: Lifetime,
     router: Mutex<Option<Router>>,
+    router_auth: RouterAuth,
     name_server: Option<NameServer>,
     directory: Option<TempDir>,
     addresses: Addresses,
-    token: String,
+    token: Token,
     authority: String,
 }
 
@@ -70,15 +72,22 @@ impl Cluster {
         let directory = pod_directory()?;
         let identity = Identity::new(addresses.api_server)?;
         let (store, orphans) = Store::new();
-        controller::publish(&store, addresses.router, &config.namespaces)?;
+        controller::publish(&store, addresses.router, &config.namespaces, config.served)?;
         let lifetime = Lifetime::default();
         let unless_started = lifetime.stop.clone().drop_guard();
         let faults = Faults::new(config.faults, config.seed);
-        let router = start_router(addresses.router, &store, &faults, &lifetime).await?;
+        let router = start_router(
+            addresses.router,
+            &store,
+            config.router_auth.clone(),
+            (&faults, &lifetime),
+        )
+        .await?;
         let name_server = start_name_server(addresses.dns, &store, &lifetime).await?;
         let delay = |delay, stream| DelaySource::new(delay, config.seed, stream);
         let adoption = delay(config.delays.adoption, ADOPTION_STREAM);
-        controller::start(&store, adoption, orphans, addresses.router, &lifetime);
+        let claims = (adoption, config.served);
+        controller::start(&store, claims, orphans, addresses.router, &lifetime);
         let settings = KubeletSettings {
             store: store.clone(),
             addresses: PodAddresses::new(plan),
@@ -93,7 +102,7 @@ impl Cluster {
         api_server::start(
             api_listener,
             identity.acceptor,
-            store.clone(),
+            (store.clone(), config.served),
             token.clone(),
             (&faults, &lifetime),
         );
@@ -104,6 +113,7 @@ impl Cluster {
             faults,
             lifetime,
             router: Mutex::new(Some(router)),
+            router_auth: config.router_auth,
             name_server: Some(name_server),
             directory: Some(directory),
             addresses,
@@ -122,7 +132,7 @@ impl Cluster {
              cluster: loopback\n    user: loopback\n    namespace: default\n",
             self.addresses.api_server,
             STANDARD.encode(&self.authority),
-            self.token
+            self.token.reveal()
         )
     }
 
@@ -157,7 +167,9 @@ impl Cluster {
         let mut router = self.router.lock().await;
         if router.is_none() {
             let address = self.addresses.router;
-            *router = Some(start_router(address, &self.store, &self.faults, &self.lifetime).await?);
+            let auth = self.router_auth.clone();
+            let around = (&self.faults, &self.lifetime);
+            *router = Some(start_router(address, &self.store, auth, around).await?);
         }
         Ok(())
     }
@@ -242,12 +254,12 @@ fn pod_directory() -> Result<TempDir, LoopbackError> {
 async fn start_router(
     address: SocketAddr,
     store: &Store,
-    faults: &Faults,
-    lifetime: &Lifetime,
+    auth: RouterAuth,
+    around: (&Faults, &Lifetime),
 ) -> Result<Router, LoopbackError> {
     let store = store.clone();
     let lookup = Arc::new(move |host: &str| services::routed(&store, host));
-    Router::start(address, lookup, faults, lifetime)
+    Router::start(address, lookup, auth, around)
         .await
         .map_err(|source| LoopbackError::Bind {
             what: "router",
@@ -274,10 +286,10 @@ async fn start_name_server(
 }
 
 /// 192 random bits as text.
-fn token() -> String {
+fn token() -> Token {
     let mut secret = [0_u8; 24];
     rand::rng().fill(&mut secret);
-    STANDARD.encode(secret).replace(['+', '/'], "x")
+    Token::new(STANDARD.encode(secret).replace(['+', '/'], "x"))
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::fault::Fault;
+use super::served::ServedVersions;
+use super::token::RouterAuth;
 use crate::api;
 use crate::units::{HumanDuration, UnitError};
 
@@ -25,8 +27,12 @@ pub struct ClusterConfig {
     pub namespaces: Vec<String>,
     /// Latencies that are played. Default: none.
     pub delays: Delays,
+    /// In which versions the Agent Sandbox kinds are served. Default: `v1beta1`.
+    pub served: ServedVersions,
     /// What goes wrong. Default: nothing.
     pub faults: Vec<Fault>,
+    /// Whether the router asks for a token. Default: it does not.
+    pub router_auth: RouterAuth,
     /// Seed of all random choices. Default: 0.
     pub seed: u64,
     /// TCP port of the API server. Default: 6443.
@@ -48,7 +54,9 @@ impl Default for ClusterConfig {
         Self {
             namespaces: Vec::new(),
             delays: Delays::default(),
+            served: ServedVersions::default(),
             faults: Vec::new(),
+            router_auth: RouterAuth::default(),
             seed: 0,
             api_port: 6443,
             router_port: api::ROUTER_PORT,

@@ -17,6 +17,7 @@ mod certificate;
 mod cluster;
 mod config;
 mod controller;
+mod conversion;
 mod dns;
 mod error;
 mod fault;
@@ -29,10 +30,12 @@ mod pod_status;
 mod router;
 mod runtime;
 mod sandboxd;
+mod served;
 mod services;
 mod store;
 #[cfg(test)]
 mod testing;
+mod token;
 mod upstream;
 
 pub use cluster::Cluster;
@@ -40,3 +43,5 @@ pub use config::{ClusterConfig, Delay, Delays, ParseDelayError};
 pub use error::LoopbackError;
 pub use fault::{Fault, ParseFaultError};
 pub use leftovers::Leftovers;
+pub use served::{ServedVersions, UnknownVersions};
+pub use token::{RouterAuth, Token};

@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 
 use super::fault::{Faults, Server};
 use super::http::{Body, Lifetime, serve, with_type};
+use super::token::{RouterAuth, Shown};
 use super::upstream::{Dial, Lookup, Upstream};
 use crate::api::{RUNTIME_PORT, header};
 
@@ -47,8 +48,8 @@ impl Router {
     pub(crate) async fn start(
         address: SocketAddr,
         lookup: Lookup,
-        faults: &Faults,
-        lifetime: &Lifetime,
+        auth: RouterAuth,
+        (faults, lifetime): (&Faults, &Lifetime),
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let lifetime = lifetime.own();
@@ -58,6 +59,7 @@ impl Router {
         };
         let routing = Routing {
             upstream: Upstream::new(dial, lifetime.clone()),
+            auth,
         };
         let handler = move |request| {
             let routing = routing.clone();
@@ -77,12 +79,23 @@ impl Router {
 #[derive(Clone)]
 struct Routing {
     upstream: Upstream,
+    auth: RouterAuth,
 }
 
 impl Routing {
     async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         if request.uri().path() == "/healthz" {
             return json(StatusCode::OK, "{\"status\":\"ok\"}\n".to_owned());
+        }
+        if let RouterAuth::Token(token) = &self.auth {
+            let text = match token.admits(request.headers()) {
+                Shown::Right => None,
+                Shown::Wrong => Some("Invalid token."),
+                Shown::None => Some("Missing or invalid Authorization header."),
+            };
+            if let Some(text) = text {
+                return refuse(StatusCode::UNAUTHORIZED, text);
+            }
         }
         let target = match Target::read(request.headers()) {
             Ok(target) => target,

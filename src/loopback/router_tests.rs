@@ -13,6 +13,7 @@ use super::super::fault::Faults;
 use super::super::http::{BoxError, full};
 use super::super::runtime::{LegacyRuntime, LegacySettings};
 use super::super::testing::{Reply, call, execute, get, request};
+use super::super::token::Token;
 use super::*;
 use bytes::Bytes;
 use http::Method;
@@ -24,14 +25,23 @@ async fn free_address() -> SocketAddr {
 }
 
 async fn router() -> (Router, SocketAddr) {
+    router_that(RouterAuth::AllowAll).await
+}
+
+async fn router_that(auth: RouterAuth) -> (Router, SocketAddr) {
     let lookup: Lookup = Arc::new(|host| {
         (host == "known.team-a.svc.cluster.local").then(|| IpAddr::from([127, 0, 0, 1]))
     });
     let address = free_address().await;
     (
-        Router::start(address, lookup, &Faults::default(), &Lifetime::default())
-            .await
-            .unwrap(),
+        Router::start(
+            address,
+            lookup,
+            auth,
+            (&Faults::default(), &Lifetime::default()),
+        )
+        .await
+        .unwrap(),
         address,
     )
 }
@@ -48,6 +58,27 @@ fn with(
 
 fn told(reply: &Reply) -> (u16, &str) {
     (reply.status.as_u16(), reply.text())
+}
+
+#[tokio::test]
+async fn a_router_with_a_token_refuses_everybody_without_it() {
+    let (router, address) = router_that(RouterAuth::Token(Token::new("t0ken"))).await;
+    let missing = "{\"detail\":\"Missing or invalid Authorization header.\"}\n";
+    let wrong = "{\"detail\":\"Invalid token.\"}\n";
+    let passed = "{\"detail\":\"X-Sandbox-ID header is required.\"}\n";
+    for (given, status, text) in [
+        ("", 401, missing),
+        ("Basic t0ken", 401, missing),
+        ("Bearer other", 401, wrong),
+        ("Bearer t0ken", 400, passed),
+    ] {
+        let request = with(get("/"), &[("authorization", given)]);
+        let reply = call(address, request).await.unwrap();
+        assert_eq!(told(&reply), (status, text), "{given}");
+    }
+    let healthy = call(address, get("/healthz")).await.unwrap();
+    assert_eq!(healthy.status, StatusCode::OK);
+    router.stop().await;
 }
 
 #[tokio::test]

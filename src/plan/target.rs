@@ -111,7 +111,9 @@ impl<'a> Layers<'a> {
             | ConnectionMode::InClusterPodIp(InClusterPodIp { server_port }) => {
                 *server_port = port;
             }
-            ConnectionMode::Direct(Direct { url, server_port }) => {
+            ConnectionMode::Direct(Direct {
+                url, server_port, ..
+            }) => {
                 let written = self.first(|target| target.api_url.as_ref());
                 if let Some(text) = written.and_then(|text| render(text, bindings, problems)) {
                     *url = text;

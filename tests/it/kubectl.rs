@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 
+use sandbench::loopback::{ClusterConfig, ServedVersions};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -236,4 +237,63 @@ async fn health(address: SocketAddr) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer
+}
+
+const OLD_CLAIM: &str = "apiVersion: extensions.agents.x-k8s.io/v1alpha1\nkind: SandboxClaim\n\
+metadata: {name: old}\nspec: {sandboxTemplateRef: {name: t}, warmpool: none}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_sees_each_api_version_as_it_is_written_in_it() {
+    if !has_kubectl().await {
+        return;
+    }
+    let place = Place::new();
+    let config = ClusterConfig {
+        served: ServedVersions::Both,
+        ..ClusterConfig::default()
+    };
+    let running = Running::start_with(&place, config).await;
+    let kubectl = Kubectl {
+        place: &place,
+        running: &running,
+    };
+    for (name, objects) in [("new.yaml", OBJECTS), ("old.yaml", OLD_CLAIM)] {
+        let file = place.file(name, objects);
+        let applied = kubectl
+            .output(&format!("apply -f {}", file.display()))
+            .await;
+        let warned = String::from_utf8_lossy(&applied.stderr)
+            .contains("v1alpha1 SandboxClaim is deprecated");
+        assert_eq!(
+            (applied.status.success(), warned),
+            (true, name == "old.yaml")
+        );
+    }
+    kubectl
+        .says("wait --for=condition=Ready sandboxclaim/old --timeout=20s")
+        .await;
+    let spec = |version: &str| {
+        format!("get sandboxclaims.{version}.extensions.agents.x-k8s.io old -o jsonpath={{.spec}}")
+    };
+    let old = kubectl.says(&spec("v1alpha1")).await;
+    assert_eq!(
+        old,
+        r#"{"sandboxTemplateRef":{"name":"t"},"warmpool":"none"}"#
+    );
+    let new = kubectl.says(&spec("v1beta1")).await;
+    assert_eq!(new, r#"{"warmPoolRef":{"name":"shadow-pool-t"}}"#);
+    let sandbox = "sandboxes.v1alpha1.agents.x-k8s.io old";
+    kubectl.says(&format!("scale {sandbox} --replicas=0")).await;
+    kubectl
+        .says("wait --for=delete pod/old --timeout=20s")
+        .await;
+    let mode = kubectl
+        .says("get sandboxes old -o jsonpath={.spec.operatingMode}")
+        .await;
+    assert_eq!(mode, "Suspended");
+    let refused = kubectl
+        .output(&format!("scale {sandbox} --replicas=2"))
+        .await;
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("should be 0 or 1"));
+    running.cluster.shutdown().await;
 }

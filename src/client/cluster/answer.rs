@@ -1,5 +1,7 @@
 //! Answers of the API server: their bodies, and their failures in Kubernetes' own words.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::{BodyExt, Limited};
@@ -64,7 +66,12 @@ pub(super) fn transport(error: kube::Error, operation: &Operation) -> KubeError 
 }
 
 /// Reason and message of a failure, from its `Status` object if it is one.
-pub(super) fn failure(status: StatusCode, body: &[u8], operation: &Operation) -> KubeError {
+pub(super) fn failure(
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: &[u8],
+    operation: &Operation,
+) -> KubeError {
     let parsed: StatusObject = serde_json::from_slice(body).unwrap_or_default();
     let reason = if parsed.reason.is_empty() {
         status.canonical_reason().unwrap_or("").to_owned()
@@ -78,6 +85,7 @@ pub(super) fn failure(status: StatusCode, body: &[u8], operation: &Operation) ->
         parsed.message
     };
     KubeError::Status {
+        retry_after,
         operation: Box::new(operation.clone()),
         code: status.as_u16(),
         reason,

@@ -1,20 +1,19 @@
-//! Requests to the API server: get, list, create, delete. Each is one attempt with one deadline.
+//! Requests to the API server: get, list, create, delete. Each has one deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Method, Request, header};
 use kube::client::Body;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::answer::{collect, decode, failure, transport};
 use crate::api::metadata::ObjectList;
 use crate::client::encode;
 use crate::client::error::{KubeError, Operation, Verb};
+use crate::client::retry::Retrier;
 use crate::client::tasks::Tasks;
 
 /// Objects per page of a list.
@@ -69,7 +68,7 @@ impl Collection {
         )
     }
 
-    fn object_path(&self, name: &str) -> String {
+    pub(super) fn object_path(&self, name: &str) -> String {
         format!("{}/{}", self.path(), encode::component(name))
     }
 
@@ -120,6 +119,16 @@ impl Selector {
     }
 }
 
+/// Connections to the API server, and the tasks that they belong to.
+pub(in crate::client) struct Connections {
+    /// For requests.
+    pub(in crate::client) requests: kube::Client,
+    /// For watches and port-forwards.
+    pub(in crate::client) streams: kube::Client,
+    /// They end with these.
+    pub(in crate::client) tasks: Tasks,
+}
+
 /// Access to the API server. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::client) struct Api {
@@ -128,6 +137,7 @@ pub(in crate::client) struct Api {
     deadline: Duration,
     server: Arc<str>,
     tasks: Tasks,
+    retrier: Arc<Retrier>,
 }
 
 impl std::fmt::Debug for Api {
@@ -140,21 +150,37 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
-    /// Requests go over `requests`; watches and port-forwards over `streams`.
+    /// Requests go over these connections.
     pub(in crate::client) fn new(
-        requests: kube::Client,
-        streams: kube::Client,
+        clients: Connections,
         deadline: Duration,
         server: &str,
-        tasks: &Tasks,
+        retrier: &Arc<Retrier>,
     ) -> Self {
         Self {
-            requests,
-            streams,
+            requests: clients.requests,
+            streams: clients.streams,
             deadline,
             server: server.into(),
-            tasks: tasks.clone(),
+            tasks: clients.tasks,
+            retrier: Arc::clone(retrier),
         }
+    }
+
+    pub(super) fn requests(&self) -> &kube::Client {
+        &self.requests
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    pub(super) fn retrier(&self) -> &Retrier {
+        &self.retrier
     }
 
     /// Address of the API server.
@@ -313,55 +339,9 @@ impl Api {
                 return Ok(response.into_body());
             }
             let body = collect(response.into_body(), operation).await?;
-            Err(failure(status, &body, operation))
+            Err(failure(status, None, &body, operation))
         });
         self.within(opened.await, operation)
-    }
-
-    /// Sends a request and reads the whole answer.
-    async fn answer(
-        &self,
-        request: Request<Vec<u8>>,
-        operation: &Operation,
-    ) -> Result<Bytes, KubeError> {
-        let answered = timeout(self.deadline, async {
-            let response = self
-                .requests
-                .send(request.map(Body::from))
-                .await
-                .map_err(|error| transport(error, operation))?;
-            let status = response.status();
-            let body = collect(response.into_body(), operation).await?;
-            if status.is_success() {
-                Ok(body)
-            } else {
-                Err(failure(status, &body, operation))
-            }
-        });
-        self.within(answered.await, operation)
-    }
-
-    /// The result of a request that has a deadline.
-    fn within<T>(
-        &self,
-        result: Result<Result<T, KubeError>, Elapsed>,
-        operation: &Operation,
-    ) -> Result<T, KubeError> {
-        let operation = || Box::new(operation.clone());
-        match result {
-            Err(_) => Err(KubeError::Timeout {
-                operation: operation(),
-                after: self.deadline,
-            }),
-            // Closing the client ends its connections.
-            Ok(Err(KubeError::Transport { delivered, .. })) if self.tasks.is_ended() => {
-                Err(KubeError::Closed {
-                    operation: operation(),
-                    delivered,
-                })
-            }
-            Ok(result) => result,
-        }
     }
 }
 
@@ -377,7 +357,7 @@ fn plain(method: Method, target: &str) -> Request<Vec<u8>> {
 }
 
 /// A request with a JSON body.
-fn with_body(method: Method, target: &str, body: Vec<u8>) -> Request<Vec<u8>> {
+pub(super) fn with_body(method: Method, target: &str, body: Vec<u8>) -> Request<Vec<u8>> {
     let mut request = plain(method, target).map(|_| body);
     request.headers_mut().insert(
         header::CONTENT_TYPE,

@@ -6,13 +6,15 @@
 mod answer;
 mod api;
 mod config;
+mod exchange;
 mod follow;
 mod lines;
+mod patch;
 mod stack;
 mod version;
 mod watch;
 
-pub(super) use api::{Api, Collection, Resource, Selector};
+pub(super) use api::{Api, Collection, Connections, Resource, Selector};
 pub(super) use config::load;
 pub(super) use follow::{Change, Follower, Start};
 pub(super) use stack::connect;

@@ -160,7 +160,12 @@ impl<T: DeserializeOwned> Watch<T> {
         }
         let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let text = serde_json::json!({"reason": status.reason, "message": status.message});
-        WatchEnd::Refused(failure(code, text.to_string().as_bytes(), &self.operation))
+        WatchEnd::Refused(failure(
+            code,
+            None,
+            text.to_string().as_bytes(),
+            &self.operation,
+        ))
     }
 }
 

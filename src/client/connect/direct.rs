@@ -3,12 +3,16 @@
 //! A name is resolved like any other of the client, so that names of the cluster work as well.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::Uri;
 
 use super::Scheme;
 use super::endpoint::Endpoint;
-use super::router;
+use super::headers::ExtraHeaders;
+use super::router::{self, PodIpHeader};
+use super::secret::Secret;
+use super::trust::TlsSettings;
 use crate::api;
 use crate::client::claim::ReadyClaim;
 use crate::client::core::Client;
@@ -23,6 +27,17 @@ pub struct Direct {
     pub url: String,
     /// Port of the runtime in the sandbox. Default: 8888.
     pub server_port: u16,
+    /// Whether the router is told the address of the sandbox's Pod. Default: it is.
+    pub pod_ip_header: PodIpHeader,
+    /// Whom to trust, and who the client is; only with `https://`. Default: the system's
+    /// authorities, no certificate of the client.
+    pub tls: TlsSettings,
+    /// Headers of every request. Default: none.
+    pub headers: ExtraHeaders,
+    /// Sent as `Authorization: Bearer …` with every request; replaces such a header of
+    /// `headers`. For routers that check tokens of a scope, set `pod_ip_header` to
+    /// [`PodIpHeader::Omit`] too. Default: none.
+    pub bearer_token: Option<Secret>,
 }
 
 impl Default for Direct {
@@ -30,6 +45,10 @@ impl Default for Direct {
         Self {
             url: String::new(),
             server_port: api::RUNTIME_PORT,
+            pod_ip_header: PodIpHeader::Send,
+            tls: TlsSettings::default(),
+            headers: ExtraHeaders::default(),
+            bearer_token: None,
         }
     }
 }
@@ -63,10 +82,51 @@ impl Direct {
             value: self.url.clone(),
             problem: problem.to_owned(),
         })?;
-        let route = Route::Tcp { host, port, scheme };
+        let route = if self.tls.is_default() {
+            Route::Tcp { host, port, scheme }
+        } else {
+            self.check_tls(client, scheme, &authority).await?;
+            let tls = Arc::new(self.tls.clone());
+            Route::Tls { host, port, tls }
+        };
+        let headers = self.headers()?;
         let pool = client.pools().get(route, Sharing::Shared);
-        let routing = router::headers(client, claim, self.server_port).await?;
-        Endpoint::new(pool, Sharing::Shared, &authority, prefix, routing)
+        let routing = router::headers(client, claim, self.server_port, self.pod_ip_header).await?;
+        let endpoint = Endpoint::new(pool, Sharing::Shared, &authority, prefix, routing)?;
+        Ok(endpoint.with_headers(headers))
+    }
+
+    /// Refuses settings of TLS that are not valid or would not be used.
+    async fn check_tls(
+        &self,
+        client: &Client,
+        scheme: Scheme,
+        authority: &str,
+    ) -> Result<(), ConnectError> {
+        if scheme == Scheme::Http {
+            return Err(ConnectError::TlsWithoutHttps {
+                url: self.url.clone(),
+            });
+        }
+        let network = client.pools().network();
+        let checked = network.check_tls(&self.tls).await;
+        checked.map_err(|problem| problem.at(authority.to_owned()))
+    }
+
+    /// The headers of every request, the token among them.
+    fn headers(&self) -> Result<ExtraHeaders, ConnectError> {
+        let headers = self.headers.clone();
+        let Some(token) = &self.bearer_token else {
+            return Ok(headers);
+        };
+        let value = format!("Bearer {}", token.expose());
+        headers
+            .with("authorization", &value)
+            .map_err(|error| ConnectError::Setting {
+                setting: "bearer token",
+                value: "…".to_owned(),
+                problem: error.problem.to_owned(),
+            })
     }
 
     fn parts(&self) -> Result<Parts, &'static str> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::{HeaderName, HeaderValue};
 
+use super::headers::ExtraHeaders;
 use crate::client::data::{Pool, Sharing};
 use crate::client::error::ConnectError;
 
@@ -25,6 +26,7 @@ pub(in crate::client) struct Endpoint {
     host: HeaderValue,
     prefix: String,
     routing: Routing,
+    headers: ExtraHeaders,
     closed: AtomicBool,
 }
 
@@ -48,8 +50,20 @@ impl Endpoint {
             host,
             prefix,
             routing,
+            headers: ExtraHeaders::default(),
             closed: AtomicBool::new(false),
         })
+    }
+
+    /// The same, with these headers on every request.
+    pub(super) fn with_headers(mut self, headers: ExtraHeaders) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Headers of every request, besides the client's own.
+    pub(in crate::client) fn headers(&self) -> &ExtraHeaders {
+        &self.headers
     }
 
     /// The target's connections.
@@ -70,11 +84,6 @@ impl Endpoint {
     /// Whether and how a router is told where to go.
     pub(in crate::client) fn routing(&self) -> &Routing {
         &self.routing
-    }
-
-    /// Whether it was disconnected.
-    pub(in crate::client) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
     }
 
     /// Ends it. Connections that other handles or later ones may use stay open.

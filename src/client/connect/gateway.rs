@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use super::endpoint::Endpoint;
-use super::router;
+use super::router::{self, PodIpHeader};
 use crate::api::condition::find;
 use crate::api::{self, GATEWAY_GROUP, plural};
 use crate::client::claim::ReadyClaim;
@@ -46,6 +46,8 @@ pub struct Gateway {
     pub port: Option<u16>,
     /// Port of the runtime in the sandbox. Default: 8888.
     pub server_port: u16,
+    /// Whether the router is told the address of the sandbox's Pod. Default: it is.
+    pub pod_ip_header: PodIpHeader,
 }
 
 impl Default for Gateway {
@@ -57,6 +59,7 @@ impl Default for Gateway {
             scheme: None,
             port: None,
             server_port: api::RUNTIME_PORT,
+            pod_ip_header: PodIpHeader::Send,
         }
     }
 }
@@ -106,7 +109,7 @@ impl Gateway {
         let authority = host.with_port(port);
         let route = Route::Tcp { host, port, scheme };
         let pool = client.pools().get(route, Sharing::Shared);
-        let routing = router::headers(client, claim, self.server_port).await?;
+        let routing = router::headers(client, claim, self.server_port, self.pod_ip_header).await?;
         Endpoint::new(pool, Sharing::Shared, &authority, String::new(), routing)
     }
 

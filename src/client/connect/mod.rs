@@ -8,16 +8,23 @@
 mod direct;
 mod endpoint;
 mod gateway;
+mod headers;
 mod in_cluster;
 mod in_cluster_pod_ip;
 pub(super) mod port_forward;
 mod router;
+mod secret;
+mod trust;
 mod tunnel;
 
 pub use direct::Direct;
 pub use gateway::{Gateway, Scheme};
+pub use headers::{ExtraHeaders, HeaderError};
 pub use in_cluster::InCluster;
 pub use in_cluster_pod_ip::InClusterPodIp;
+pub use router::PodIpHeader;
+pub use secret::Secret;
+pub use trust::{ClientCertificate, TlsSettings};
 pub use tunnel::Tunnel;
 
 pub(super) use endpoint::{Endpoint, Routing};

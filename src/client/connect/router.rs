@@ -13,11 +13,24 @@ use crate::client::claim::ReadyClaim;
 use crate::client::core::Client;
 use crate::client::error::{ConnectError, KubeError};
 
-/// The headers that name the sandbox, its port and, if known, the address of its Pod.
+/// Whether a router is told the address of the sandbox's Pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PodIpHeader {
+    /// It is, in the header `X-Sandbox-Pod-IP`: the router need not look the sandbox up. As all
+    /// released SDKs do.
+    #[default]
+    Send,
+    /// It is not. Needed for routers that check tokens of a scope: they answer 403 to a request
+    /// that names an address (Go router, `scoped-token`).
+    Omit,
+}
+
+/// The headers that name the sandbox, its port and, if wanted and known, the address of its Pod.
 pub(super) async fn headers(
     client: &Client,
     claim: &ReadyClaim,
     port: u16,
+    address: PodIpHeader,
 ) -> Result<Routing, ConnectError> {
     let value = |text: &str| {
         HeaderValue::from_str(text).map_err(|_| ConnectError::Setting {
@@ -40,6 +53,9 @@ pub(super) async fn headers(
             HeaderValue::from(port),
         ),
     ];
+    if address == PodIpHeader::Omit {
+        return Ok(Routing::Router(headers));
+    }
     match pod_ip(client, claim).await {
         Ok(Some(address)) => headers.push((
             HeaderName::from_static(SANDBOX_POD_IP),

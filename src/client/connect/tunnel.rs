@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::endpoint::Endpoint;
-use super::router;
+use super::router::{self, PodIpHeader};
 use crate::api::{self, ROUTER_PORT, ROUTER_SERVICE};
 use crate::client::claim::ReadyClaim;
 use crate::client::core::Client;
@@ -26,6 +26,8 @@ pub struct Tunnel {
     pub ready_timeout: Duration,
     /// Port of the runtime in the sandbox. Default: 8888.
     pub server_port: u16,
+    /// Whether the router is told the address of the sandbox's Pod. Default: it is.
+    pub pod_ip_header: PodIpHeader,
 }
 
 impl Default for Tunnel {
@@ -34,6 +36,7 @@ impl Default for Tunnel {
             router_namespace: api::ROUTER_NAMESPACE.to_owned(),
             ready_timeout: Duration::from_secs(30),
             server_port: api::RUNTIME_PORT,
+            pod_ip_header: PodIpHeader::Send,
         }
     }
 }
@@ -55,7 +58,7 @@ impl Tunnel {
         let host = format!("{ROUTER_SERVICE}:{ROUTER_PORT}");
         let route = Route::Tunnel(Arc::new(Router::new(namespaces)));
         let pool = client.pools().get(route, Sharing::Shared);
-        let routing = router::headers(client, claim, self.server_port).await?;
+        let routing = router::headers(client, claim, self.server_port, self.pod_ip_header).await?;
         timeout(self.ready_timeout, pool.prove())
             .await
             .map_err(|_| ConnectError::Timeout {

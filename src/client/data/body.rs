@@ -9,7 +9,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use serde::Serialize;
 
 /// The body of a request, of known length.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::client) struct RequestBody {
     pieces: [Bytes; 3],
     next: usize,

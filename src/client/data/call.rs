@@ -1,4 +1,4 @@
-//! One call: one request, one answer, one deadline, never repeated.
+//! One attempt of a call: one request, one answer, one deadline, never repeated here.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,8 +18,9 @@ use super::dial::Sender;
 use super::pool::{Age, Origin};
 use crate::api::header::{REQUEST_ID, SANDBOX_TIMEOUT};
 use crate::client::USER_AGENT;
-use crate::client::connect::{Endpoint, Routing};
+use crate::client::connect::{Endpoint, ExtraHeaders, Routing};
 use crate::client::error::{CallError, ConnectError, Delivered};
+use crate::client::retry::retry_after;
 use crate::units::ByteSize;
 
 /// How much of a failure's body is kept.
@@ -65,7 +66,7 @@ pub(in crate::client) enum Repeat {
 }
 
 /// One call on a sandbox.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::client) struct Call<'a> {
     pub(in crate::client) operation: Operation<'a>,
     pub(in crate::client) method: Method,
@@ -79,9 +80,19 @@ pub(in crate::client) struct Call<'a> {
     pub(in crate::client) repeat: Repeat,
 }
 
+/// What is the same for all attempts of a call, and is not part of what it does.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::client) struct Attachments<'a> {
+    /// They replace those of the endpoint; the routing headers replace both.
+    pub(in crate::client) headers: &'a ExtraHeaders,
+    /// Names the call in logs.
+    pub(in crate::client) id: &'a HeaderValue,
+}
+
 /// A call under way.
 struct Flight<'a> {
     endpoint: &'a Endpoint,
+    attachments: Attachments<'a>,
     operation: Operation<'a>,
     timeout: Duration,
     deadline: Instant,
@@ -91,6 +102,7 @@ struct Flight<'a> {
 pub(in crate::client) async fn perform(
     endpoint: &Endpoint,
     call: Call<'_>,
+    attachments: Attachments<'_>,
 ) -> Result<Bytes, CallError> {
     let Call {
         operation,
@@ -104,6 +116,7 @@ pub(in crate::client) async fn perform(
     } = call;
     let flight = Flight {
         endpoint,
+        attachments,
         operation,
         timeout,
         deadline: Instant::now() + timeout,
@@ -139,7 +152,18 @@ impl Flight<'_> {
         headers.insert(header::HOST, self.endpoint.host().clone());
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(HeaderName::from_static(REQUEST_ID), request_id());
+        headers.insert(
+            HeaderName::from_static(REQUEST_ID),
+            self.attachments.id.clone(),
+        );
+        for (name, value) in self
+            .endpoint
+            .headers()
+            .iter()
+            .chain(self.attachments.headers.iter())
+        {
+            headers.insert(name.clone(), value.clone());
+        }
         if let Some(content_type) = content_type {
             headers.insert(header::CONTENT_TYPE, content_type);
         }
@@ -253,6 +277,7 @@ impl Flight<'_> {
             operation,
             status,
             body: content,
+            retry_after: retry_after(head.headers.get(header::RETRY_AFTER)),
         })
     }
 
@@ -329,7 +354,7 @@ async fn read(mut body: Incoming, limit: u64) -> Result<(Bytes, Whole), hyper::E
 }
 
 /// Sixteen hexadecimal digits. Source: the Go SDK.
-fn request_id() -> HeaderValue {
+pub(in crate::client) fn request_id() -> HeaderValue {
     let id = format!("{:016x}", rand::rng().random::<u64>());
     HeaderValue::from_maybe_shared(Bytes::from(id)).expect("hexadecimal digits are valid")
 }

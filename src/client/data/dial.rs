@@ -10,10 +10,10 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use super::body::RequestBody;
-use super::tls::Tls;
+use super::tls::{Tls, TlsProblem};
 use crate::client::cluster::Api;
-use crate::client::connect::Scheme;
 use crate::client::connect::port_forward::{self, RouterPod};
+use crate::client::connect::{Scheme, TlsSettings};
 use crate::client::dns::{LookupError, Resolver};
 use crate::client::error::{BoxError, ConnectError};
 use crate::client::tasks::{Counted, Gauge, Tasks};
@@ -76,6 +76,15 @@ pub(in crate::client) enum Route {
         /// Encrypted or not.
         scheme: Scheme,
     },
+    /// To a port, with TLS of its own.
+    Tls {
+        /// Of this host.
+        host: Host,
+        /// The port.
+        port: u16,
+        /// Whom to trust, and who the client is.
+        tls: Arc<TlsSettings>,
+    },
     /// Through the API server to the router.
     Tunnel(Arc<Router>),
 }
@@ -84,7 +93,7 @@ impl Route {
     /// For errors.
     pub(in crate::client) fn describe(&self) -> String {
         match self {
-            Self::Tcp { host, port, .. } => host.with_port(*port),
+            Self::Tcp { host, port, .. } | Self::Tls { host, port, .. } => host.with_port(*port),
             Self::Tunnel(router) => format!("the router in {}", router.namespaces.join(" or ")),
         }
     }
@@ -113,6 +122,14 @@ impl Network {
         }
     }
 
+    /// Tells what is wrong with settings of TLS.
+    pub(in crate::client) async fn check_tls(
+        &self,
+        settings: &TlsSettings,
+    ) -> Result<(), TlsProblem> {
+        self.tls.connector(settings).await.map(drop)
+    }
+
     /// A new connection; its task belongs to `tasks`.
     pub(super) async fn dial(&self, route: &Route, tasks: &Tasks) -> Result<Sender, ConnectError> {
         match route {
@@ -124,11 +141,18 @@ impl Network {
                         handshake(io, route, tasks).await
                     }
                     Scheme::Https => {
-                        let stream = self.encrypt(stream, host, route).await?;
+                        let settings = TlsSettings::default();
+                        let stream = self.encrypt(stream, host, route, &settings).await?;
                         let io = Counted::new(TokioIo::new(stream), &self.sockets);
                         handshake(io, route, tasks).await
                     }
                 }
+            }
+            Route::Tls { host, port, tls } => {
+                let stream = self.tcp(host, *port).await?;
+                let stream = self.encrypt(stream, host, route, tls).await?;
+                let io = Counted::new(TokioIo::new(stream), &self.sockets);
+                handshake(io, route, tasks).await
             }
             Route::Tunnel(router) => {
                 let stream = self.tunnel(router).await?;
@@ -171,12 +195,14 @@ impl Network {
         stream: TcpStream,
         host: &Host,
         route: &Route,
+        settings: &TlsSettings,
     ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ConnectError> {
         let failed = |source: BoxError| ConnectError::Tls {
             target: route.describe(),
             source,
         };
-        let connector = self.tls.connector().await.map_err(failed)?;
+        let connector = self.tls.connector(settings).await;
+        let connector = connector.map_err(|problem| problem.at(route.describe()))?;
         let name = match host {
             Host::Address(address) => ServerName::IpAddress((*address).into()),
             Host::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())

@@ -3,7 +3,7 @@
 //! ```text
 //!  commands, files ──Call──► perform ──► Pool ──► connection (TCP, TLS or port-forward)
 //! ```
-//! One pool per target, shared by all handles to it; one attempt per call; one deadline.
+//! One pool per target, shared by all handles to it; one deadline per call.
 
 mod body;
 mod call;
@@ -12,6 +12,6 @@ mod pool;
 mod tls;
 
 pub(super) use body::RequestBody;
-pub(super) use call::{Call, Operation, Repeat, decode, perform};
+pub(super) use call::{Attachments, Call, Operation, Repeat, decode, perform, request_id};
 pub(super) use dial::{Host, Network, Route, Router};
 pub(super) use pool::{Pool, Pools, Sharing};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::dial::{Host, Network, Route, Sender};
-use crate::client::connect::Scheme;
+use crate::client::connect::{Scheme, TlsSettings};
 use crate::client::error::ConnectError;
 use crate::client::tasks::Tasks;
 
@@ -161,6 +161,7 @@ pub(in crate::client) enum Sharing {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Tcp(Host, u16, Scheme),
+    Tls(Host, u16, Arc<TlsSettings>),
     Tunnel(Vec<String>),
 }
 
@@ -205,6 +206,7 @@ impl Pools {
     pub(in crate::client) fn get(&self, route: Route, sharing: Sharing) -> Arc<Pool> {
         let key = match &route {
             Route::Tcp { host, port, scheme } => Key::Tcp(host.clone(), *port, *scheme),
+            Route::Tls { host, port, tls } => Key::Tls(host.clone(), *port, Arc::clone(tls)),
             Route::Tunnel(router) => Key::Tunnel(router.namespaces.clone()),
         };
         let mut pools = self

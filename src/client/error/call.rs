@@ -61,6 +61,8 @@ pub enum CallError {
         status: u16,
         /// Body of the answer, cut at 64 KiB.
         body: Bytes,
+        /// After which time the server wants to be asked again (`Retry-After`).
+        retry_after: Option<Duration>,
     },
     /// The answer is a redirect; none is ever followed.
     #[error("{operation}: answered with a redirect ({status}) to `{location}`")]
@@ -95,6 +97,17 @@ pub enum CallError {
         /// Whether the sandbox has received the request.
         delivered: Delivered,
     },
+    /// The last of several attempts failed.
+    #[error("{operation}: gave up after {attempts} attempts")]
+    Exhausted {
+        /// What was attempted.
+        operation: String,
+        /// How many attempts there were.
+        attempts: u32,
+        /// How the last one failed.
+        #[source]
+        source: Box<Self>,
+    },
     /// The handle was disconnected.
     #[error("{operation}: the handle is disconnected")]
     Closed {
@@ -115,6 +128,8 @@ impl CallError {
             | Self::Timeout { delivered, .. }
             | Self::TooLarge { delivered, .. } => *delivered,
             Self::Status { .. } | Self::Redirect { .. } | Self::Decode { .. } => Delivered::Yes,
+            // Only what was surely not delivered, or can do no harm, is attempted again.
+            Self::Exhausted { source, .. } => source.delivered(),
         }
     }
 
@@ -122,6 +137,7 @@ impl CallError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } | Self::Redirect { status, .. } => Some(*status),
+            Self::Exhausted { source, .. } => source.status(),
             _ => None,
         }
     }
@@ -132,6 +148,24 @@ impl CallError {
             Self::Status { body, .. } | Self::Redirect { body, .. } | Self::Decode { body, .. } => {
                 Some(body)
             }
+            Self::Exhausted { source, .. } => source.body(),
+            _ => None,
+        }
+    }
+
+    /// How many attempts there were.
+    pub fn attempts(&self) -> u32 {
+        match self {
+            Self::Exhausted { attempts, .. } => *attempts,
+            _ => 1,
+        }
+    }
+
+    /// After which time the server wants to be asked again, if it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::Exhausted { source, .. } => source.retry_after(),
             _ => None,
         }
     }
@@ -140,6 +174,7 @@ impl CallError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Connect { source, .. } => source.help(),
+            Self::Exhausted { source, .. } => source.help(),
             Self::Timeout { .. } => {
                 Some("give the call a longer timeout; a started command keeps running".to_owned())
             }

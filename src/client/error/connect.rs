@@ -107,6 +107,12 @@ pub enum ConnectError {
         #[source]
         source: BoxError,
     },
+    /// Settings of TLS were given for a URL without TLS: they would silently not be used.
+    #[error("use `{url}` with an authority or a certificate: it is not https")]
+    TlsWithoutHttps {
+        /// The URL.
+        url: String,
+    },
     /// No connection came about in time.
     #[error("connect to {target} within {}", HumanDuration(*.after))]
     Timeout {
@@ -158,8 +164,12 @@ impl ConnectError {
                 "the user needs the RBAC verb `create` (older API servers) or `get` on \
                  `pods/portforward` in namespace `{namespace}`, and the router must listen on its port"
             )),
+            Self::TlsWithoutHttps { .. } => {
+                Some("write https://, or take the settings of TLS away".to_owned())
+            }
             Self::Tls { .. } => Some(
-                "the server's certificate must be signed by an authority that this system trusts"
+                "the server's certificate must be signed by an authority that this system trusts, or \
+                 that was given as trusted"
                     .to_owned(),
             ),
             Self::Kube { source, .. } => source.help(),

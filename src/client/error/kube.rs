@@ -18,6 +18,8 @@ pub enum Verb {
     Watch,
     /// Make an object.
     Create,
+    /// Change an object.
+    Patch,
     /// Remove an object.
     Delete,
     /// Remove many objects.
@@ -32,6 +34,7 @@ impl Verb {
             Self::List => "list",
             Self::Watch => "watch",
             Self::Create => "create",
+            Self::Patch => "patch",
             Self::Delete => "delete",
             Self::DeleteCollection => "deletecollection",
         }
@@ -84,6 +87,8 @@ pub enum KubeError {
         reason: String,
         /// Kubernetes' sentence about it, at most 64 KiB.
         message: String,
+        /// After which time the API server wants to be asked again (`Retry-After`).
+        retry_after: Option<Duration>,
     },
     /// No answer came in time.
     #[error("{operation}: the API server did not answer within {}", HumanDuration(*.after))]
@@ -113,6 +118,15 @@ pub enum KubeError {
         #[source]
         source: serde_json::Error,
     },
+    /// The last of several attempts failed.
+    #[error("{}: gave up after {attempts} attempts", source.operation())]
+    Exhausted {
+        /// How many there were.
+        attempts: u32,
+        /// How the last one failed.
+        #[source]
+        source: Box<Self>,
+    },
     /// The client has been closed.
     #[error("{operation}: the client is closed")]
     Closed {
@@ -128,6 +142,24 @@ impl KubeError {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
+            Self::Exhausted { source, .. } => source.code(),
+            _ => None,
+        }
+    }
+
+    /// How many attempts there were.
+    pub fn attempts(&self) -> u32 {
+        match self {
+            Self::Exhausted { attempts, .. } => *attempts,
+            _ => 1,
+        }
+    }
+
+    /// After which time the API server wants to be asked again, if it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::Exhausted { source, .. } => source.retry_after(),
             _ => None,
         }
     }
@@ -140,6 +172,7 @@ impl KubeError {
             | Self::Transport { operation, .. }
             | Self::Decode { operation, .. }
             | Self::Closed { operation, .. } => operation,
+            Self::Exhausted { source, .. } => source.operation(),
         }
     }
 
@@ -159,6 +192,7 @@ impl KubeError {
             Self::Status { .. } | Self::Decode { .. } => Delivered::Yes,
             Self::Timeout { .. } => Delivered::Unknown,
             Self::Transport { delivered, .. } | Self::Closed { delivered, .. } => *delivered,
+            Self::Exhausted { source, .. } => source.delivered(),
         }
     }
 
@@ -184,6 +218,7 @@ impl KubeError {
                 "check that the API server can be reached from here (`kubectl get --raw /readyz`)"
                     .to_owned(),
             ),
+            Self::Exhausted { source, .. } => source.help(),
             Self::Status { .. } | Self::Decode { .. } | Self::Closed { .. } => None,
         }
     }
@@ -294,6 +329,7 @@ mod tests {
             code: 403,
             reason: "Forbidden".to_owned(),
             message: "no".to_owned(),
+            retry_after: None,
         };
         let help = error.help().expect("has help");
         assert!(help.contains("RBAC verb `create`"), "{help}");

@@ -12,6 +12,8 @@ mod delete;
 mod kube;
 mod preflight;
 mod ready;
+mod reconnect;
+mod suspend;
 
 pub use build::BuildError;
 pub use call::CallError;
@@ -21,6 +23,8 @@ pub use delete::{DeleteAndWaitError, DeleteError, WaitError};
 pub use kube::{KubeError, Operation, Verb};
 pub use preflight::PreflightError;
 pub use ready::ReadyError;
+pub use reconnect::ReconnectError;
+pub use suspend::SuspendError;
 
 pub(crate) use kube::{ConnectionProblem, connection_problem};
 

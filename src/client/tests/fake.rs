@@ -59,10 +59,11 @@ pub(in crate::client) enum Act {
 
 type Handler = dyn Fn(&Recorded) -> Vec<Act> + Send + Sync;
 
+#[derive(Debug)]
 pub(in crate::client) struct Fake {
     pub(in crate::client) address: SocketAddr,
     requests: Arc<Mutex<Vec<Recorded>>>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Fake {
@@ -89,12 +90,17 @@ impl Fake {
         Self {
             address,
             requests,
-            _tasks: tasks,
+            tasks,
         }
     }
 
     pub(in crate::client) fn requests(&self) -> Vec<Recorded> {
         self.requests.lock().expect("not poisoned").clone()
+    }
+
+    /// Stops listening.
+    pub(in crate::client) async fn stop(mut self) {
+        self.tasks.shutdown().await;
     }
 
     pub(in crate::client) fn url(&self) -> String {

@@ -4,8 +4,12 @@
 mod calls;
 mod claims;
 #[cfg(feature = "loopback")]
+mod direct_tls;
+#[cfg(feature = "loopback")]
 mod encrypted;
 pub(in crate::client) mod fake;
 mod inventory;
 mod requests;
+mod retries;
+mod suspend;
 mod ways;

@@ -22,16 +22,22 @@ impl Server {
         if query.is_dry_run() {
             let found = self.store.get(target.kind, place.0, place.1);
             let object = found.ok_or_else(|| Refusal::not_found(target))?;
-            return Ok(with_type(StatusCode::OK, "application/json", object.text()));
+            return Ok(with_type(
+                StatusCode::OK,
+                "application/json",
+                target.view.text(&object),
+            ));
         }
         let deleted = self
             .store
             .delete(target.kind, place, options)
             .map_err(|error| Refusal::from_store(&error, target, None))?;
         Ok(match deleted {
-            Deleted::Lingering(object) => {
-                with_type(StatusCode::OK, "application/json", object.text())
-            }
+            Deleted::Lingering(object) => with_type(
+                StatusCode::OK,
+                "application/json",
+                target.view.text(&object),
+            ),
             Deleted::Gone(object) => answer(
                 StatusCode::OK,
                 &json!({
@@ -64,6 +70,6 @@ impl Server {
                 }
             }
         }
-        Ok(watch::list(target.kind, &objects, version))
+        Ok(watch::list(target.view, &objects, version))
     }
 }

@@ -5,39 +5,50 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::super::http::{Body, full, json as json_answer};
-use super::super::store::{KINDS, Kind, Scope};
-use super::has_subresource;
+use super::super::served::ServedVersions;
+use super::super::store::{KINDS, Scope};
+use super::view::View;
 
 /// What stands under a discovery path; `None` for every other path.
-fn document(path: &str) -> Option<Value> {
+fn document(path: &str, served: ServedVersions) -> Option<Value> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
         ["version"] => Some(version()),
         ["api"] => Some(json!({ "kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [] })),
         ["apis"] => Some(json!({ "kind": "APIGroupList", "apiVersion": "v1",
-            "groups": groups().into_iter().map(group).collect::<Vec<_>>() })),
-        ["api", "v1"] => Some(resources("", "v1")),
-        ["apis", name] => groups().into_iter().find(|found| found == name).map(group),
-        ["apis", name, version] => KINDS
-            .iter()
-            .any(|kind| kind.group == *name && kind.version == *version)
-            .then(|| resources(name, version)),
-        ["openapi", "v3"] => Some(openapi_index()),
-        ["openapi", "v3", "api", "v1"] => Some(openapi("", "v1")),
-        ["openapi", "v3", "apis", name, version] => Some(openapi(name, version)),
+            "groups": groups().into_iter().map(|name| group(name, served)).collect::<Vec<_>>() })),
+        ["api", "v1"] => Some(resources("", &views("", "v1", served))),
+        ["apis", name] => groups()
+            .into_iter()
+            .find(|found| found == name)
+            .map(|name| group(name, served)),
+        ["apis", name, version] => {
+            let views = views(name, version, served);
+            (!views.is_empty()).then(|| resources(name, &views))
+        }
+        ["openapi", "v3"] => Some(openapi_index(served)),
+        ["openapi", "v3", "api", "v1"] => Some(openapi("", &views("", "v1", served))),
+        ["openapi", "v3", "apis", name, version] => {
+            let views = views(name, version, served);
+            (!views.is_empty()).then(|| openapi(name, &views))
+        }
         _ => None,
     }
 }
 
 /// The answer, in the aggregated form if the client prefers that.
-pub(super) fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+pub(super) fn answer(
+    path: &str,
+    headers: &HeaderMap,
+    served: ServedVersions,
+) -> Option<Response<Body>> {
     if (path == "/api" || path == "/apis")
         && let Some(version) = aggregated_version(headers)
     {
-        return Some(aggregated(path, version));
+        return Some(aggregated(path, version, served));
     }
-    document(path).map(|value| json_answer(StatusCode::OK, &value))
+    document(path, served).map(|value| json_answer(StatusCode::OK, &value))
 }
 
 fn version() -> Value {
@@ -58,20 +69,33 @@ fn groups() -> Vec<&'static str> {
     groups
 }
 
-fn group(name: &str) -> Value {
-    let version = KINDS
+/// The served versions of a group, newest first.
+fn versions_of(group: &str, served: ServedVersions) -> Vec<&'static str> {
+    let own = KINDS
         .iter()
-        .find(|kind| kind.group == name)
+        .find(|kind| kind.group == group)
         .map_or("v1", |kind| kind.version);
-    let version = json!({ "groupVersion": format!("{name}/{version}"), "version": version });
-    json!({ "kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": [version],
-        "preferredVersion": version })
+    served.of_group(group, own)
 }
 
-fn kinds_of<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kind> + 'a {
-    KINDS
-        .iter()
-        .filter(move |kind| kind.group == group && kind.version == version)
+fn group(name: &str, served: ServedVersions) -> Value {
+    let versions: Vec<Value> = versions_of(name, served)
+        .into_iter()
+        .map(|version| json!({ "groupVersion": format!("{name}/{version}"), "version": version }))
+        .collect();
+    json!({ "kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": versions,
+        "preferredVersion": versions[0] })
+}
+
+/// The kinds of a group in one of its served versions.
+fn views(group: &str, version: &str, served: ServedVersions) -> Vec<View> {
+    let all = KINDS.iter().filter(|kind| kind.group == group);
+    all.filter_map(|kind| {
+        let served = served.of_group(group, kind.version);
+        let version = served.into_iter().find(|served| *served == version)?;
+        Some(View { kind, version })
+    })
+    .collect()
 }
 
 const VERBS: [&str; 8] = [
@@ -85,7 +109,7 @@ const VERBS: [&str; 8] = [
     "watch",
 ];
 
-fn subresources(kind: &Kind) -> Vec<(&'static str, Vec<&'static str>)> {
+fn subresources(view: View) -> Vec<(&'static str, Vec<&'static str>)> {
     [
         ("status", vec!["get", "patch", "update"]),
         ("scale", vec!["get", "patch", "update"]),
@@ -93,19 +117,20 @@ fn subresources(kind: &Kind) -> Vec<(&'static str, Vec<&'static str>)> {
         ("log", vec!["get"]),
     ]
     .into_iter()
-    .filter(|(name, _)| has_subresource(kind, name))
+    .filter(|(name, _)| view.has_subresource(name))
     .collect()
 }
 
-fn resources(group: &str, version: &str) -> Value {
+fn resources(group: &str, views: &[View]) -> Value {
     let mut all = Vec::new();
-    for kind in kinds_of(group, version) {
+    for view in views {
+        let kind = view.kind;
         let namespaced = kind.scope == Scope::Namespaced;
         all.push(json!({
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": namespaced,
             "kind": kind.kind, "verbs": VERBS, "shortNames": kind.short_names,
         }));
-        for (name, verbs) in subresources(kind) {
+        for (name, verbs) in subresources(*view) {
             let (own_kind, extra) = if name == "scale" {
                 ("Scale", json!({ "group": "autoscaling", "version": "v1" }))
             } else {
@@ -119,6 +144,7 @@ fn resources(group: &str, version: &str) -> Value {
             all.push(resource);
         }
     }
+    let version = views.first().map_or("v1", |view| view.version);
     let group_version = if group.is_empty() {
         version.to_owned()
     } else {
@@ -140,18 +166,19 @@ fn aggregated_version(headers: &HeaderMap) -> Option<&'static str> {
     ["v2", "v2beta1"].into_iter().find(|version| lists(version))
 }
 
-fn aggregated(path: &str, version: &'static str) -> Response<Body> {
+fn aggregated(path: &str, version: &'static str, served: ServedVersions) -> Response<Body> {
     let groups = if path == "/api" { vec![""] } else { groups() };
     let items: Vec<Value> = groups
         .into_iter()
         .map(|group| {
-            let own = KINDS
-                .iter()
-                .find(|kind| kind.group == group)
-                .map_or("v1", |kind| kind.version);
-            let resources: Vec<Value> = kinds_of(group, own).map(aggregated_resource).collect();
+            let versions = versions_of(group, served).into_iter().map(|version| {
+                let views = views(group, version, served);
+                let resources: Vec<Value> = views.into_iter().map(aggregated_resource).collect();
+                json!({ "version": version, "freshness": "Current", "resources": resources })
+            });
+            let versions: Vec<Value> = versions.collect();
             json!({ "metadata": { "name": group, "creationTimestamp": null },
-                "versions": [{ "version": own, "freshness": "Current", "resources": resources }] })
+                "versions": versions })
         })
         .collect();
     let body = json!({ "kind": "APIGroupDiscoveryList",
@@ -170,42 +197,42 @@ fn aggregated(path: &str, version: &'static str) -> Response<Body> {
     response
 }
 
-fn aggregated_resource(kind: &'static Kind) -> Value {
+fn aggregated_resource(view: View) -> Value {
+    let kind = view.kind;
     let gvk = |group: &str, version: &str, kind: &str| json!({ "group": group, "version": version, "kind": kind });
-    let subresources: Vec<Value> = subresources(kind)
+    let subresources: Vec<Value> = subresources(view)
         .into_iter()
         .map(|(name, verbs)| {
             let response = if name == "scale" {
                 gvk("autoscaling", "v1", "Scale")
             } else {
-                gvk(kind.group, kind.version, kind.kind)
+                gvk(kind.group, view.version, kind.kind)
             };
             json!({ "subresource": name, "responseKind": response, "verbs": verbs })
         })
         .collect();
     json!({
-        "resource": kind.plural, "responseKind": gvk(kind.group, kind.version, kind.kind),
+        "resource": kind.plural, "responseKind": gvk(kind.group, view.version, kind.kind),
         "scope": if kind.scope == Scope::Namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": kind.kind.to_lowercase(), "verbs": VERBS,
         "shortNames": kind.short_names, "subresources": subresources,
     })
 }
 
-fn openapi_index() -> Value {
+fn openapi_index(served: ServedVersions) -> Value {
     let mut paths = json!({ "api/v1": { "serverRelativeURL": "/openapi/v3/api/v1?hash=1" } });
     for name in groups() {
-        let version = KINDS
-            .iter()
-            .find(|kind| kind.group == name)
-            .map_or("v1", |kind| kind.version);
-        let path = format!("apis/{name}/{version}");
-        paths[&path] = json!({ "serverRelativeURL": format!("/openapi/v3/{path}?hash=1") });
+        for version in versions_of(name, served) {
+            let path = format!("apis/{name}/{version}");
+            paths[&path] = json!({ "serverRelativeURL": format!("/openapi/v3/{path}?hash=1") });
+        }
     }
     json!({ "paths": paths })
 }
 
 /// A document in which every kind exists and takes any field.
-fn openapi(group: &str, version: &str) -> Value {
+fn openapi(group: &str, views: &[View]) -> Value {
+    let version = views.first().map_or("v1", |view| view.version);
     let mut paths = json!({});
     let mut schemas = json!({});
     let root = if group.is_empty() {
@@ -213,7 +240,7 @@ fn openapi(group: &str, version: &str) -> Value {
     } else {
         format!("/apis/{group}/{version}")
     };
-    for kind in kinds_of(group, version) {
+    for View { kind, .. } in views {
         let scope = if kind.scope == Scope::Namespaced {
             "/namespaces/{namespace}"
         } else {

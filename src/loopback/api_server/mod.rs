@@ -13,9 +13,10 @@ mod spdy;
 mod status;
 mod table;
 mod validate;
+mod view;
 mod watch;
 
-use http::header::AUTHORIZATION;
+use http::header::WARNING;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -24,17 +25,21 @@ use tokio_rustls::TlsAcceptor;
 
 use super::fault::{Faults, Server as FaultyServer};
 use super::http::{Body, Lifetime, json as answer, serve, with_type};
-use super::store::{Part, Store, StoreError, Subresource};
+use super::served::ServedVersions;
+use super::store::{Part, Store, StoreError};
+use super::token::{Shown, Token};
 use body::{body_of, delete_options, raw_body_of, review};
 use object_path::{ObjectPath, Verb};
 use request::Query;
 use status::Refusal;
+use view::View;
 
 /// What all requests share.
 #[derive(Debug, Clone)]
 struct Server {
     store: Store,
-    token: String,
+    token: Token,
+    served: ServedVersions,
     lifetime: Lifetime,
 }
 
@@ -42,13 +47,14 @@ struct Server {
 pub(super) fn start(
     listener: TcpListener,
     tls: TlsAcceptor,
-    store: Store,
-    token: String,
+    (store, served): (Store, ServedVersions),
+    token: Token,
     (faults, lifetime): (&Faults, &Lifetime),
 ) {
     let server = Server {
         store,
         token,
+        served,
         lifetime: lifetime.clone(),
     };
     let handler = move |request| {
@@ -74,21 +80,7 @@ impl Server {
     }
 
     fn is_authorized(&self, request: &Request<Incoming>) -> bool {
-        let given = request
-            .headers()
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        given
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .is_some_and(|token| {
-                // The same time whatever the first difference: no hint at the token.
-                token.len() == self.token.len()
-                    && token
-                        .bytes()
-                        .zip(self.token.bytes())
-                        .fold(0, |all, (a, b)| all | (a ^ b))
-                        == 0
-            })
+        self.token.admits(request.headers()) == Shown::Right
     }
 
     async fn route(
@@ -96,13 +88,14 @@ impl Server {
         request: Request<Incoming>,
         path: &str,
     ) -> Result<Response<Body>, Refusal> {
-        if let Some(found) = discovery::answer(path, request.headers()) {
+        if let Some(found) = discovery::answer(path, request.headers(), self.served) {
             return Ok(found);
         }
         if path.starts_with("/apis/authorization.k8s.io/") && request.method() == Method::POST {
             return review(request).await;
         }
-        let target = ObjectPath::parse(path).ok_or_else(|| Refusal::no_such_path(path))?;
+        let target =
+            ObjectPath::parse(path, self.served).ok_or_else(|| Refusal::no_such_path(path))?;
         let query = Query::parse(request.uri().query().unwrap_or_default());
         match (
             target.subresource.as_deref(),
@@ -117,10 +110,25 @@ impl Server {
                 "the loopback cluster keeps no logs\n",
             )),
             (Some("status" | "scale") | None, Some(verb)) => {
-                self.serve_verb(verb, &target, &query, request).await
+                let served = self.serve_verb(verb, &target, &query, request).await;
+                served.map(|response| self.with_warning(response, target.view))
             }
             _ => Err(Refusal::method_not_allowed()),
         }
+    }
+
+    /// Servers of both versions warn of the old one.
+    fn with_warning(&self, mut response: Response<Body>, view: View) -> Response<Body> {
+        if view.is_old() && self.served == ServedVersions::Both {
+            let (group, kind) = (view.kind.group, view.kind.kind);
+            let text = format!(
+                "299 - \"{group}/v1alpha1 {kind} is deprecated; use {group}/v1beta1 {kind} instead\""
+            );
+            if let Ok(text) = text.parse() {
+                response.headers_mut().insert(WARNING, text);
+            }
+        }
+        response
     }
 
     async fn serve_verb(
@@ -138,16 +146,21 @@ impl Server {
                     .get(target.kind, &target.namespace, &target.name)
                     .ok_or_else(|| Refusal::not_found(target))?;
                 if target.subresource.as_deref() == Some("scale") {
-                    return Ok(answer(StatusCode::OK, &validate::scale(&object.value)));
+                    let shown = target.view.value(&object);
+                    return Ok(answer(StatusCode::OK, &validate::scale(&shown)));
                 }
                 Ok(match table {
                     Some(form) => table::of_objects(
-                        target.kind,
+                        target.view,
                         std::slice::from_ref(&object),
                         object.version,
                         form,
                     ),
-                    None => with_type(StatusCode::OK, "application/json", object.text()),
+                    None => with_type(
+                        StatusCode::OK,
+                        "application/json",
+                        target.view.text(&object),
+                    ),
                 })
             }
             Verb::List => {
@@ -156,8 +169,8 @@ impl Server {
                     self.store
                         .list(target.kind, target.namespace_filter(), &selector);
                 Ok(match table {
-                    Some(form) => table::of_objects(target.kind, &objects, version, form),
-                    None => watch::list(target.kind, &objects, version),
+                    Some(form) => table::of_objects(target.view, &objects, version, form),
+                    None => watch::list(target.view, &objects, version),
                 })
             }
             Verb::Watch => watch::start(&self.store, target, query, table, &self.lifetime.stop),
@@ -192,8 +205,10 @@ impl Server {
         mut value: Value,
     ) -> Result<Response<Body>, Refusal> {
         validate::matches_path(target, &value)?;
+        target.view.take_in(&mut value, query)?;
         validate::new_object(target.kind, &mut value, query)?;
         if query.is_dry_run() {
+            target.view.show(&mut value);
             return Ok(answer(StatusCode::CREATED, &value));
         }
         let created = self
@@ -203,7 +218,7 @@ impl Server {
         Ok(with_type(
             StatusCode::CREATED,
             "application/json",
-            created.text(),
+            target.view.text(&created),
         ))
     }
 
@@ -226,6 +241,10 @@ impl Server {
                 "Invalid value: 0x0: must be specified for an update",
             ));
         }
+        if target.subresource.as_deref() == Some("scale") {
+            return self.scale(target, query, &value);
+        }
+        target.view.take_in(&mut value, query)?;
         if target.part() == Part::Main {
             validate::new_object(target.kind, &mut value, query)?;
         }
@@ -250,14 +269,27 @@ impl Server {
             return self.create(target, query, body.clone());
         }
         if target.subresource.as_deref() == Some("scale") {
-            let scaled = json!({ "spec": { "replicas": body["spec"]["replicas"] } });
-            return self.write(target, query, |stored| {
-                json_patch::merge(stored, &scaled);
-                Ok(())
-            });
+            return self.scale(target, query, body);
         }
         self.write(target, query, |stored| {
+            target.view.show(stored);
             kind.apply(stored, body)?;
+            target.view.take_in(stored, query)?;
+            validate::patched(target.kind, stored, query)
+        })
+    }
+
+    fn scale(
+        &self,
+        target: &ObjectPath,
+        query: &Query,
+        wanted: &Value,
+    ) -> Result<Response<Body>, Refusal> {
+        let scaled = json!({ "spec": { "replicas": wanted["spec"]["replicas"] } });
+        self.write(target, query, |stored| {
+            target.view.show(stored);
+            json_patch::merge(stored, &scaled);
+            target.view.take_in(stored, query)?;
             validate::patched(target.kind, stored, query)
         })
     }
@@ -276,6 +308,7 @@ impl Server {
                 .value
                 .clone();
             change(&mut value)?;
+            target.view.show(&mut value);
             return Ok(answer(StatusCode::OK, &value));
         }
         let mut refused = None;
@@ -292,22 +325,15 @@ impl Server {
         }
         let written = written.map_err(|error| Refusal::from_store(&error, target, None))?;
         if target.subresource.as_deref() == Some("scale") {
-            return Ok(answer(StatusCode::OK, &validate::scale(&written.value)));
+            return Ok(answer(
+                StatusCode::OK,
+                &validate::scale(&target.view.value(&written)),
+            ));
         }
         Ok(with_type(
             StatusCode::OK,
             "application/json",
-            written.text(),
+            target.view.text(&written),
         ))
-    }
-}
-
-/// Whether a kind has this subresource.
-fn has_subresource(kind: &super::store::Kind, name: &str) -> bool {
-    match name {
-        "status" => kind.status == Subresource::Yes,
-        "scale" => kind.kind == "SandboxWarmPool",
-        "portforward" | "log" => kind.kind == "Pod",
-        _ => false,
     }
 }

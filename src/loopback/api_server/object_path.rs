@@ -2,14 +2,17 @@
 
 use http::Method;
 
+use super::super::served::ServedVersions;
 use super::super::store::{KINDS, Kind, Part, Scope};
-use super::has_subresource;
 use super::request::Query;
+use super::view::View;
 
 /// A parsed path.
 #[derive(Debug, Clone)]
 pub(super) struct ObjectPath {
     pub(super) kind: &'static Kind,
+    /// How the request sees the kind's objects.
+    pub(super) view: View,
     /// Empty for cluster-wide paths.
     pub(super) namespace: String,
     /// Empty for collections.
@@ -32,7 +35,7 @@ pub(super) enum Verb {
 
 impl ObjectPath {
     /// `/api/v1/…` or `/apis/<group>/<version>/…`.
-    pub(super) fn parse(path: &str) -> Option<Self> {
+    pub(super) fn parse(path: &str, served: ServedVersions) -> Option<Self> {
         let decoded: Vec<String> = path
             .trim_matches('/')
             .split('/')
@@ -51,11 +54,14 @@ impl ObjectPath {
         // Events are one store behind two groups.
         let group = if group == "events.k8s.io" { "" } else { group };
         let find = |plural: &str| {
-            KINDS.iter().find(|kind| {
-                kind.group == group && kind.version == version && kind.plural == plural
-            })
+            let kind = KINDS
+                .iter()
+                .find(|kind| kind.group == group && kind.plural == plural)?;
+            let served = served.of_group(group, kind.version);
+            let version = served.into_iter().find(|served| *served == version)?;
+            Some(View { kind, version })
         };
-        let build = |kind: &'static Kind, namespace: &str, rest: &[&str]| {
+        let build = |view: View, namespace: &str, rest: &[&str]| {
             let (name, subresource) = match rest {
                 [] => ("", None),
                 [name] => (*name, None),
@@ -64,25 +70,26 @@ impl ObjectPath {
             };
             let known = subresource
                 .as_deref()
-                .is_none_or(|name| has_subresource(kind, name));
+                .is_none_or(|name| view.has_subresource(name));
             known.then(|| Self {
-                kind,
+                kind: view.kind,
+                view,
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
                 subresource,
             })
         };
         if let ["namespaces", namespace, plural, rest @ ..] = rest
-            && let Some(kind) = find(plural).filter(|kind| kind.scope == Scope::Namespaced)
+            && let Some(view) = find(plural).filter(|view| view.kind.scope == Scope::Namespaced)
         {
-            return build(kind, namespace, rest);
+            return build(view, namespace, rest);
         }
         let (plural, rest) = rest.split_first()?;
-        let kind = find(plural)?;
-        if kind.scope == Scope::Namespaced && !rest.is_empty() {
+        let view = find(plural)?;
+        if view.kind.scope == Scope::Namespaced && !rest.is_empty() {
             return None;
         }
-        build(kind, "", rest)
+        build(view, "", rest)
     }
 
     /// The namespace that a list or watch is limited to.
@@ -123,17 +130,21 @@ impl ObjectPath {
 mod tests {
     use super::*;
 
+    fn parse(path: &str) -> Option<ObjectPath> {
+        ObjectPath::parse(path, ServedVersions::V1Beta1)
+    }
+
     #[test]
     fn paths_name_kinds_objects_and_subresources() {
         let claims = "/apis/extensions.agents.x-k8s.io/v1beta1/namespaces/default/sandboxclaims";
-        let path = ObjectPath::parse(&format!("{claims}/a/status")).unwrap();
+        let path = parse(&format!("{claims}/a/status")).unwrap();
         assert_eq!((path.kind.kind, path.name.as_str()), ("SandboxClaim", "a"));
         assert_eq!(path.part(), Part::Status);
-        let all = ObjectPath::parse("/api/v1/pods").unwrap();
+        let all = parse("/api/v1/pods").unwrap();
         assert_eq!(all.namespace_filter(), None);
         let query = Query::parse("watch=True");
         assert_eq!(all.verb(&Method::GET, &query), Some(Verb::Watch));
-        assert_eq!(ObjectPath::parse("/api/v1/namespaces/x").unwrap().name, "x");
+        assert_eq!(parse("/api/v1/namespaces/x").unwrap().name, "x");
         for unknown in [
             "/api/v2/pods",
             "/apis/x/v1/y",
@@ -141,8 +152,31 @@ mod tests {
             "/x",
             "/api/v1",
         ] {
-            assert!(ObjectPath::parse(unknown).is_none(), "{unknown}");
+            assert!(parse(unknown).is_none(), "{unknown}");
         }
-        assert!(ObjectPath::parse(&format!("{claims}/a/log")).is_none());
+        assert!(parse(&format!("{claims}/a/log")).is_none());
+    }
+
+    #[test]
+    fn a_version_that_is_not_served_does_not_exist() {
+        let serves = |served, version: &str| {
+            ObjectPath::parse(
+                &format!("/apis/agents.x-k8s.io/{version}/sandboxes"),
+                served,
+            )
+            .is_some()
+        };
+        for (served, old, new) in [
+            (ServedVersions::V1Alpha1, true, false),
+            (ServedVersions::Both, true, true),
+            (ServedVersions::V1Beta1, false, true),
+        ] {
+            assert_eq!(serves(served, "v1alpha1"), old, "{served}");
+            assert_eq!(serves(served, "v1beta1"), new, "{served}");
+        }
+        let scale = "/apis/agents.x-k8s.io/v1alpha1/namespaces/a/sandboxes/b/scale";
+        assert!(ObjectPath::parse(scale, ServedVersions::Both).is_some());
+        let scale = scale.replace("v1alpha1", "v1beta1");
+        assert!(ObjectPath::parse(&scale, ServedVersions::Both).is_none());
     }
 }

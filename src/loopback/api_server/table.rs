@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::super::controller::condition;
 use super::super::http::{Body, json as answer};
-use super::super::store::{Kind, Object};
+use super::super::store::Object;
+use super::view::View;
 
 /// How much of each object a row carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,25 +37,20 @@ pub(super) fn wanted(headers: &HeaderMap) -> Option<Form> {
 
 /// The answer with a table of objects.
 pub(super) fn of_objects(
-    kind: &'static Kind,
+    view: View,
     objects: &[Arc<Object>],
     version: u64,
     form: Form,
 ) -> Response<Body> {
-    answer(StatusCode::OK, &value(kind, objects, version, form))
+    answer(StatusCode::OK, &value(view, objects, version, form))
 }
 
 /// A table of objects.
-pub(super) fn value(
-    kind: &'static Kind,
-    objects: &[Arc<Object>],
-    version: u64,
-    form: Form,
-) -> Value {
+pub(super) fn value(view: View, objects: &[Arc<Object>], version: u64, form: Form) -> Value {
     let mut columns = vec![json!({
         "name": "Name", "type": "string", "format": "name", "description": "", "priority": 0,
     })];
-    columns.extend(kind.columns.iter().map(|column| {
+    columns.extend(view.columns().iter().map(|column| {
         json!({ "name": column.name, "type": "string", "format": "", "description": "",
             "priority": column.priority })
     }));
@@ -63,12 +59,12 @@ pub(super) fn value(
         .map(|object| {
             let mut cells = vec![json!(object.name())];
             cells.extend(
-                kind.columns
+                view.columns()
                     .iter()
                     .map(|column| cell(object, column.source)),
             );
             let shown = match form {
-                Form::Object => object.value.clone(),
+                Form::Object => view.value(object),
                 Form::Metadata => json!({
                     "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
                     "metadata": object.value["metadata"],

@@ -10,6 +10,36 @@ use super::object_path::ObjectPath;
 use super::request::Query;
 use super::status::Refusal;
 
+/// The fields of a `v1alpha1` spec where they differ from those of `v1beta1`.
+fn old_spec_fields(kind: &str) -> Option<&'static [&'static str]> {
+    match kind {
+        "SandboxClaim" => Some(&[
+            "sandboxTemplateRef",
+            "warmpool",
+            "lifecycle",
+            "additionalPodMetadata",
+            "env",
+        ]),
+        "Sandbox" => Some(&[
+            "podTemplate",
+            "volumeClaimTemplates",
+            "service",
+            "replicas",
+            "shutdownTime",
+            "shutdownPolicy",
+        ]),
+        "SandboxTemplate" => Some(&[
+            "podTemplate",
+            "volumeClaimTemplates",
+            "service",
+            "networkPolicyManagement",
+            "networkPolicy",
+            "envVarsInjectionPolicy",
+        ]),
+        _ => spec_fields(kind),
+    }
+}
+
 /// The fields of a custom resource's spec; with strict validation others are refused.
 fn spec_fields(kind: &str) -> Option<&'static [&'static str]> {
     match kind {
@@ -54,6 +84,14 @@ pub(super) fn matches_path(target: &ObjectPath, value: &Value) -> Result<(), Ref
             target.kind.kind
         )));
     }
+    let version = value["apiVersion"].as_str().unwrap_or_default();
+    let expected = target.view.api_version();
+    if !version.is_empty() && version != expected && target.subresource.is_none() {
+        return Err(Refusal::bad_request(&format!(
+            "the API version in the data ({version}) does not match the expected API version \
+             ({expected})"
+        )));
+    }
     let namespace = value["metadata"]["namespace"].as_str().unwrap_or_default();
     if !namespace.is_empty() && namespace != target.namespace {
         return Err(Refusal::bad_request(&format!(
@@ -91,8 +129,43 @@ pub(super) fn patched(
     new_object(kind, value, query)
 }
 
-fn rules(kind: &'static Kind, value: &mut Value, query: &Query) -> Result<(), Refusal> {
-    if let Some(known) = spec_fields(kind.kind)
+/// Applies the defaults and rules of `v1alpha1`, before the conversion.
+pub(super) fn old_object(
+    kind: &'static Kind,
+    value: &mut Value,
+    query: &Query,
+) -> Result<(), Refusal> {
+    prune(old_spec_fields(kind.kind), value, query)?;
+    let name = value["metadata"]["name"].as_str().unwrap_or_default();
+    let invalid =
+        |field: &str, message: &str| Err(Refusal::invalid_object(kind, name, field, message));
+    let spec = &value["spec"];
+    match kind.kind {
+        "SandboxClaim" if !spec["sandboxTemplateRef"]["name"].is_string() => {
+            return invalid("spec.sandboxTemplateRef", "Required value");
+        }
+        "Sandbox"
+            if !spec["replicas"].is_null() && spec["replicas"].as_u64().is_none_or(|n| n > 1) =>
+        {
+            return invalid("spec.replicas", "Invalid value: should be 0 or 1");
+        }
+        _ => {}
+    }
+    match kind.kind {
+        "SandboxClaim" => default(&mut value["spec"], "warmpool", json!("default")),
+        "Sandbox" => default(&mut value["spec"], "replicas", json!(1)),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Takes unknown fields off a spec; with strict validation they are refused.
+fn prune(
+    known: Option<&'static [&'static str]>,
+    value: &mut Value,
+    query: &Query,
+) -> Result<(), Refusal> {
+    if let Some(known) = known
         && let Some(spec) = value["spec"].as_object_mut()
     {
         let unknown = spec
@@ -106,6 +179,11 @@ fn rules(kind: &'static Kind, value: &mut Value, query: &Query) -> Result<(), Re
         }
         spec.retain(|key, _| known.contains(&key.as_str()));
     }
+    Ok(())
+}
+
+fn rules(kind: &'static Kind, value: &mut Value, query: &Query) -> Result<(), Refusal> {
+    prune(spec_fields(kind.kind), value, query)?;
     let name = value["metadata"]["name"]
         .as_str()
         .unwrap_or_default()

@@ -19,30 +19,32 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::http::{Body, with_type};
-use super::super::store::{Event, EventKind, Kind, Object, Selector, Store, Watcher};
+use super::super::store::{Event, EventKind, Object, Selector, Store, Watcher};
 use super::object_path::ObjectPath;
 use super::request::Query;
 use super::status::Refusal;
 use super::table::{self, Form};
+use super::view::View;
 
 /// How often a watcher that wants bookmarks gets one.
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(30);
 
 /// The answer to a list.
-pub(super) fn list(kind: &Kind, objects: &[Arc<Object>], version: u64) -> Response<Body> {
+pub(super) fn list(view: View, objects: &[Arc<Object>], version: u64) -> Response<Body> {
     let head = format!(
         "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{{\"resourceVersion\":\"{version}\"}},\"items\":[",
-        kind.kind,
-        kind.api_version()
+        view.kind.kind,
+        view.api_version()
     );
-    let size: usize = objects.iter().map(|object| object.text().len() + 1).sum();
+    let texts: Vec<Bytes> = objects.iter().map(|object| view.text(object)).collect();
+    let size: usize = texts.iter().map(|text| text.len() + 1).sum();
     let mut body = BytesMut::with_capacity(head.len() + size + 2);
     body.put_slice(head.as_bytes());
-    for (index, object) in objects.iter().enumerate() {
+    for (index, text) in texts.iter().enumerate() {
         if index > 0 {
             body.put_u8(b',');
         }
-        body.put_slice(&object.text());
+        body.put_slice(text);
     }
     body.put_slice(b"]}");
     with_type(StatusCode::OK, "application/json", body.freeze())
@@ -85,7 +87,7 @@ pub(super) fn start(
     };
     let mut lines: VecDeque<Bytes> = failure.into_iter().collect();
     let form = Shape {
-        kind: target.kind,
+        view: target.view,
         table,
     };
     lines.extend(ready.iter().map(|(kind, object)| form.line(*kind, object)));
@@ -124,7 +126,7 @@ fn error_line(refusal: &Refusal) -> Bytes {
 /// How objects are written in a stream.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
-    kind: &'static Kind,
+    view: View,
     table: Option<Form>,
 }
 
@@ -142,10 +144,10 @@ impl Shape {
         line.put_slice(event.as_str().as_bytes());
         line.put_slice(b"\",\"object\":");
         match self.table {
-            None => line.put_slice(&object.text()),
+            None => line.put_slice(&self.view.text(object)),
             Some(form) => {
                 let table = table::value(
-                    self.kind,
+                    self.view,
                     std::slice::from_ref(object),
                     object.version,
                     form,
@@ -163,7 +165,7 @@ impl Shape {
             metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }
         let object = json!({
-            "kind": self.kind.kind, "apiVersion": self.kind.api_version(), "metadata": metadata,
+            "kind": self.view.kind.kind, "apiVersion": self.view.api_version(), "metadata": metadata,
         });
         Bytes::from(format!(
             "{}\n",

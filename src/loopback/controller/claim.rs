@@ -10,10 +10,12 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::super::config::DelaySource;
-use super::super::store::{Event, EventKind, Key, Object, Part, Store, StoreError, kind};
+use super::super::served::ServedVersions;
+use super::super::store::{Event, EventKind, Key, Object, Part, Store, StoreError};
 use super::adoption::{Candidate, Pool, WarmQueue, adopt, mark, pod_metadata};
 use super::claim_expiry::{expire, expires_in};
 use super::claim_rules::{Refusal, add_env, check_metadata, merge_volumes, needs_own};
+use super::claim_source::{Source, source_of};
 use super::claim_status::{annotate, mirror, refuse};
 use super::sandbox::template_fields;
 use super::{
@@ -35,6 +37,7 @@ const MISSING_PAUSE: Duration = Duration::from_secs(60);
 
 pub(super) struct ClaimController {
     store: Store,
+    served: ServedVersions,
     warm: WarmQueue,
     adoption_delay: DelaySource,
     /// What is known of each claim that has no Sandbox yet, by UID.
@@ -80,9 +83,10 @@ impl From<Refusal> for Failure {
 }
 
 impl ClaimController {
-    pub(super) fn new(store: Store, adoption_delay: DelaySource) -> Self {
+    pub(super) fn new(store: Store, adoption_delay: DelaySource, served: ServedVersions) -> Self {
         Self {
             store,
+            served,
             warm: WarmQueue::default(),
             adoption_delay,
             young: HashMap::new(),
@@ -146,13 +150,9 @@ impl ClaimController {
             ));
             return Err(refusal.into());
         }
-        let pool_name = claim.value["spec"]["warmPoolRef"]["name"]
-            .as_str()
-            .unwrap_or_default();
-        let template = self.template(namespace, pool_name)?;
+        let Source { template, pools } = source_of(&self.store, claim, self.served)?;
         check_metadata(claim, &template)?;
-        if !needs_own(claim) {
-            let pool = (namespace.to_owned(), name_hash(pool_name));
+        for pool in pools.into_iter().filter(|_| !needs_own(claim)) {
             if let Some(bound) = self.try_warm(claim, &template, pool, agenda)? {
                 return Ok(bound);
             }
@@ -161,26 +161,6 @@ impl ClaimController {
             self.forget_pick(claim)?;
         }
         self.start_cold(claim, &template)
-    }
-
-    fn template(
-        &self,
-        namespace: &str,
-        pool_name: &str,
-    ) -> Result<std::sync::Arc<Object>, Refusal> {
-        let missing = |reason, kind: &str, name: &str| {
-            Refusal::new(reason, format!("{kind} \"{name}\" not found"))
-        };
-        let pool = self
-            .store
-            .get(kind("SandboxWarmPool"), namespace, pool_name)
-            .ok_or_else(|| missing("WarmPoolNotFound", "SandboxWarmPool", pool_name))?;
-        let name = pool.value["spec"]["sandboxTemplateRef"]["name"]
-            .as_str()
-            .unwrap_or_default();
-        self.store
-            .get(kind("SandboxTemplate"), namespace, name)
-            .ok_or_else(|| missing("TemplateNotFound", "SandboxTemplate", name))
     }
 
     /// Adopts a Sandbox of the pool; `None` if the claim is to start cold.

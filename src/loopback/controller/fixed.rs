@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::super::error::LoopbackError;
+use super::super::served::ServedVersions;
 use super::super::store::{Event, EventKind, Key, Part, Store, StoreError, kind, now_seconds};
 use super::{Agenda, Reconciler, key_of};
 use crate::api::{
@@ -30,6 +31,7 @@ pub(in crate::loopback) fn publish(
     store: &Store,
     router: SocketAddr,
     namespaces: &[String],
+    served: ServedVersions,
 ) -> Result<(), LoopbackError> {
     let refused = |kind: &'static str, name: &str| {
         let name = name.to_owned();
@@ -42,8 +44,12 @@ pub(in crate::loopback) fn publish(
     publish_node(store).map_err(refused("Node", NODE))?;
     for (group, kind_name, plural, version) in DEFINED {
         let name = format!("{plural}.{group}");
-        define(store, (group, kind_name, plural, version))
-            .map_err(refused("CustomResourceDefinition", &name))?;
+        define(
+            store,
+            (group, kind_name, plural),
+            &served.of_group(group, version),
+        )
+        .map_err(refused("CustomResourceDefinition", &name))?;
     }
     let fixed = ["default", "kube-system", ROUTER_NAMESPACE];
     for name in fixed
@@ -97,15 +103,21 @@ const DEFINED: [(&str, &str, &str, &str); 5] = [
 
 fn define(
     store: &Store,
-    (group, kind_name, plural, version): (&str, &str, &str, &str),
+    (group, kind_name, plural): (&str, &str, &str),
+    served: &[&str],
 ) -> Result<(), StoreError> {
+    let versions = served.iter().enumerate().map(|(place, version)| {
+        json!({ "name": version, "served": true, "storage": place == 0,
+            "deprecated": place > 0,
+            "schema": { "openAPIV3Schema": { "type": "object",
+                "x-kubernetes-preserve-unknown-fields": true } } })
+    });
+    let versions: Vec<Value> = versions.collect();
     let value = json!({
         "metadata": { "name": format!("{plural}.{group}") },
         "spec": { "group": group, "scope": "Namespaced",
             "names": { "kind": kind_name, "plural": plural },
-            "versions": [{ "name": version, "served": true, "storage": true,
-                "schema": { "openAPIV3Schema": { "type": "object",
-                    "x-kubernetes-preserve-unknown-fields": true } } }] },
+            "versions": versions },
     });
     let definitions = kind("CustomResourceDefinition");
     let created = store.create(definitions, "", value)?;

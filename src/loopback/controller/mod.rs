@@ -9,6 +9,7 @@ mod agenda;
 mod claim;
 mod claim_expiry;
 mod claim_rules;
+mod claim_source;
 mod claim_status;
 mod collector;
 mod endpoints;
@@ -29,6 +30,7 @@ use tokio::sync::mpsc;
 
 use super::config::DelaySource;
 use super::http::Lifetime;
+use super::served::ServedVersions;
 use super::store::{Event, Key, Kind, Object, Orphaned, Store, kind, now_micros, now_seconds};
 
 pub(super) use fixed::{NODE, STATIC, publish};
@@ -50,7 +52,7 @@ trait Reconciler: Send + 'static {
 /// Starts every controller.
 pub(super) fn start(
     store: &Store,
-    adoption_delay: DelaySource,
+    (adoption_delay, served): (DelaySource, ServedVersions),
     orphans: mpsc::UnboundedReceiver<Orphaned>,
     router: SocketAddr,
     lifetime: &Lifetime,
@@ -58,9 +60,13 @@ pub(super) fn start(
     let own = || store.clone();
     run(store, sandbox::SandboxController::new(own()), lifetime);
     run(store, warm_pool::WarmPoolController::new(own()), lifetime);
-    let claims = claim::ClaimController::new(own(), adoption_delay);
+    let claims = claim::ClaimController::new(own(), adoption_delay, served);
     run(store, claims, lifetime);
-    run(store, template::TemplateController::new(own()), lifetime);
+    run(
+        store,
+        template::TemplateController::new(own(), served),
+        lifetime,
+    );
     run(store, endpoints::EndpointController::new(own()), lifetime);
     let namespaces = fixed::NamespaceController::new(own(), router);
     run(store, namespaces, lifetime);

@@ -1,20 +1,44 @@
-//! The template controller: labels each template with the hash of its name.
+//! The template controller: labels each template with the hash of its name; where both API versions are
+//! served, gives it the shadow pool that `v1alpha1` claims are converted to.
 //!
 //! Upstream's also keeps a `NetworkPolicy`; nothing enforces one here, so none is made.
 
 use serde_json::json;
 
-use super::super::store::{Event, EventKind, Key, Part, Store, StoreError, kind};
-use super::{Agenda, Reconciler, key_of};
+use super::super::conversion::SHADOW_POOL;
+use super::super::served::ServedVersions;
+use super::super::store::{Event, EventKind, Key, Object, Part, Store, StoreError, kind};
+use super::{Agenda, Reconciler, key_of, owned_by};
 use crate::api::{label, name_hash};
 
 pub(super) struct TemplateController {
     store: Store,
+    served: ServedVersions,
 }
 
 impl TemplateController {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) fn new(store: Store, served: ServedVersions) -> Self {
+        Self { store, served }
+    }
+
+    /// As upstream's migration makes it: without replicas, so that its claims start cold.
+    fn add_shadow_pool(&self, template: &Object) {
+        let name = template.name();
+        let pool = json!({
+            "metadata": {
+                "name": format!("{SHADOW_POOL}{name}"),
+                "annotations": { "agents.x-k8s.io/migration-shadow": "true",
+                    "agents.x-k8s.io/migration-source-template": name },
+                "ownerReferences": owned_by(template),
+            },
+            "spec": { "replicas": 0, "sandboxTemplateRef": { "name": name },
+                "updateStrategy": { "type": "OnReplenish" } },
+        });
+        let pools = kind("SandboxWarmPool");
+        match self.store.create(pools, template.namespace(), pool) {
+            Ok(_) | Err(StoreError::AlreadyExists | StoreError::NoNamespace(_)) => {}
+            Err(error) => tracing::warn!(%error, template = name, "could not add a shadow pool"),
+        }
     }
 }
 
@@ -36,6 +60,7 @@ impl Reconciler for TemplateController {
                 Ok(())
             });
         match written {
+            Ok(template) if self.served == ServedVersions::Both => self.add_shadow_pool(&template),
             Ok(_) | Err(StoreError::NotFound) => {}
             Err(error) => tracing::warn!(%error, template = key.name, "could not label a template"),
         }

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::super::config::ClusterConfig;
+use super::super::conversion::up;
+use super::super::served::ServedVersions;
 use super::super::store::{Event, EventKind, kind};
 use super::super::testing::World;
 use super::{condition, is_true};
@@ -685,5 +687,52 @@ async fn a_new_namespace_gets_the_router_and_a_template_its_label() {
     }
     let deleted = history(&world, "Pod", "sandbox-router").await;
     assert!(deleted.iter().all(|event| event.kind != EventKind::Deleted));
+    world.end().await;
+}
+
+/// A claim as a `v1alpha1` client writes it, in the form in which the API server stores it.
+fn old_claim(world: &World, name: &str, policy: &str) {
+    let mut value = json!({ "metadata": { "name": name },
+        "spec": { "sandboxTemplateRef": { "name": "python" }, "warmpool": policy } });
+    up(kind("SandboxClaim"), &mut value);
+    world.create("SandboxClaim", value);
+}
+
+#[tokio::test]
+async fn a_claim_on_an_old_server_adopts_from_any_pool_of_its_template_unless_it_says_none() {
+    let world = World::start_with(ClusterConfig {
+        served: ServedVersions::V1Alpha1,
+        ..ClusterConfig::default()
+    })
+    .await;
+    world.pool("pool", "python", 2);
+    world.pool_is_ready("pool", 2).await;
+    for (policy, launch) in [("default", "warm"), ("pool", "warm"), ("none", "cold")] {
+        old_claim(&world, policy, policy);
+        let claim = world.until_ready("SandboxClaim", policy).await;
+        let sandbox = claim.value["status"]["sandbox"]["name"].as_str().unwrap();
+        let sandbox = world.get("Sandbox", sandbox).unwrap();
+        assert_eq!(sandbox.label(label::LAUNCH_TYPE), Some(launch), "{policy}");
+        world.pool_is_ready("pool", 2).await;
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_server_of_both_versions_serves_old_claims_from_shadow_pools() {
+    let world = World::start_with(ClusterConfig {
+        served: ServedVersions::Both,
+        ..ClusterConfig::default()
+    })
+    .await;
+    let shadow = |value: Option<&Value>| value.is_some();
+    let pool = world
+        .until("SandboxWarmPool", "shadow-pool-python", shadow)
+        .await
+        .unwrap();
+    assert_eq!(pool.value["spec"]["replicas"], 0);
+    old_claim(&world, "old", "default");
+    let claim = world.until_ready("SandboxClaim", "old").await;
+    assert_eq!(claim.value["status"]["sandbox"]["name"], "old", "cold");
     world.end().await;
 }

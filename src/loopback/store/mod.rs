@@ -18,7 +18,7 @@ use inner::Inner;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch as channel};
 
-pub(crate) use kinds::{KINDS, Kind, Scope, Subresource, kind};
+pub(crate) use kinds::{Column, KINDS, Kind, Scope, Subresource, kind};
 pub(crate) use object::{Object, now_micros, now_rfc3339, now_seconds};
 pub(crate) use selector::{FieldSelector, LabelSelector, Selector, SelectorError};
 pub(crate) use types::{DeleteOptions, Deleted, Key, Orphaned, Part, Propagation, StoreError};

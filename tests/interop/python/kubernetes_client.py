@@ -3,6 +3,7 @@
 Prints one line per check: CHECK <tab> pass|fail <tab> detail. Exit status 1 if a check failed.
 """
 
+import copy
 import sys
 
 from kubernetes import client, config, watch
@@ -63,15 +64,27 @@ class Checks:
     def k5_patch_and_replace(self):
         patched = self.objects.patch_namespaced_custom_object(*PLACE, "k1", {"metadata": {"labels": {"team": "c"}}})
         assert patched["metadata"]["labels"]["team"] == "c"
-        old = dict(patched)
-        patched["metadata"]["labels"]["team"] = "d"
-        self.objects.replace_namespaced_custom_object(*PLACE, "k1", patched)
+        old = self.replace_label(patched)
         try:
-            self.objects.replace_namespaced_custom_object(*PLACE, "k1", {**old, "metadata": {**old["metadata"]}})
+            self.objects.replace_namespaced_custom_object(*PLACE, "k1", old)
         except client.ApiException as error:
             assert error.status == 409, error
         else:
             raise AssertionError("an old resource version was taken")
+
+    def replace_label(self, read):
+        """Optimistic concurrency: the controller writes annotations at its own time. Returns what was replaced."""
+        while True:
+            changed = copy.deepcopy(read)
+            changed["metadata"]["labels"]["team"] = "d"
+            try:
+                self.objects.replace_namespaced_custom_object(*PLACE, "k1", changed)
+                return read
+            except client.ApiException as error:
+                assert error.status == 409, error
+            latest = self.objects.get_namespaced_custom_object(*PLACE, "k1")
+            assert latest["metadata"]["resourceVersion"] != read["metadata"]["resourceVersion"], "a conflict with nobody"
+            read = latest
 
     def k6_old_watch_is_gone(self):
         stream = watch.Watch().stream(
