@@ -1,7 +1,8 @@
-//! [`PodRuntime`]: which runtime a pod has, and the calls that the kubelet makes to either.
+//! [`PodRuntime`]: what a pod runs, and the calls that the kubelet makes to it.
 //!
-//! A pod runs sandboxd if one of its containers opens sandboxd's gRPC port or its image is named
-//! after it; else it runs the legacy runtime.
+//! A container that opens sandboxd's gRPC port, or whose image is named after it, runs sandboxd. A
+//! pod without such a container runs the legacy runtime, and so does one in which another container
+//! opens that runtime's port; as containers, the two share an address but no directory.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +17,10 @@ use super::fault::Faults;
 use super::runtime::{LegacyRuntime, LegacySettings};
 use super::sandboxd::{Sandboxd, SandboxdSettings};
 use super::store::Object;
-use crate::api::SANDBOXD_GRPC_PORT;
+use crate::api::{RUNTIME_PORT, SANDBOXD_GRPC_PORT};
+
+/// What the name of sandboxd's root has after that of the pod's directory.
+const SANDBOXD_DIRECTORY: &str = "-sandboxd";
 
 /// TCP ports of the runtimes in every pod.
 #[derive(Debug, Clone, Copy)]
@@ -45,91 +49,124 @@ pub(super) struct PodSettings {
     /// Address of the pod.
     pub(super) ip: IpAddr,
     pub(super) ports: Ports,
-    /// The pod's directory; made at the start, removed at the end. The parent must exist.
+    /// Path of the pod's directories; made at the start, removed at the end. The parent must exist.
     pub(super) directory: PathBuf,
     /// What goes wrong in it.
     pub(super) faults: Faults,
 }
 
-/// The runtime of one pod.
+/// The runtimes of one pod.
 #[derive(Debug)]
-pub(super) enum PodRuntime {
+pub(super) struct PodRuntime {
     /// Commands and files over HTTP on one port.
-    Legacy(LegacyRuntime),
+    legacy: Option<LegacyRuntime>,
     /// Files over REST, processes over gRPC.
-    Sandboxd(Sandboxd),
+    sandboxd: Option<Sandboxd>,
 }
 
 impl PodRuntime {
-    /// Starts the pod's runtime; it accepts connections when this returns.
+    /// Starts what the pod runs; it accepts connections when this returns.
     ///
     /// # Errors
     /// The system's error; nothing is left then.
     pub(super) async fn start(pod: &Object, settings: PodSettings) -> io::Result<Self> {
-        let PodSettings {
-            ip,
-            ports,
-            directory,
-            faults,
-        } = settings;
-        let name = pod.name().to_owned();
-        let Some(container) = sandboxd_container(&pod.value["spec"]) else {
+        let spec = &pod.value["spec"];
+        let mut runtime = Self {
+            legacy: None,
+            sandboxd: None,
+        };
+        if runs_legacy(spec) {
             let settings = LegacySettings {
-                name,
-                address: SocketAddr::new(ip, ports.legacy),
-                directory,
-                faults,
+                name: pod.name().to_owned(),
+                address: SocketAddr::new(settings.ip, settings.ports.legacy),
+                directory: settings.directory.clone(),
+                faults: settings.faults.clone(),
             };
-            return LegacyRuntime::start(settings).await.map(Self::Legacy);
+            runtime.legacy = Some(LegacyRuntime::start(settings).await?);
+        }
+        let Some(container) = sandboxd_container(spec) else {
+            return Ok(runtime);
         };
+        let mut directory = settings.directory.into_os_string();
+        directory.push(SANDBOXD_DIRECTORY);
         let settings = SandboxdSettings {
-            name,
-            ip,
-            rest_port: ports.rest,
-            grpc_port: ports.grpc,
-            directory,
+            name: pod.name().to_owned(),
+            ip: settings.ip,
+            rest_port: settings.ports.rest,
+            grpc_port: settings.ports.grpc,
+            directory: directory.into(),
             environment: environment(container),
-            faults,
+            faults: settings.faults,
         };
-        Sandboxd::start(settings).await.map(Self::Sandboxd)
+        match Sandboxd::start(settings).await {
+            Ok(sandboxd) => {
+                runtime.sandboxd = Some(sandboxd);
+                Ok(runtime)
+            }
+            Err(error) => {
+                runtime.end(Duration::ZERO).await;
+                Err(error)
+            }
+        }
     }
 
     /// Process groups that may still be alive.
     pub(super) fn processes(&self) -> usize {
-        match self {
-            Self::Legacy(runtime) => runtime.processes(),
-            Self::Sandboxd(runtime) => runtime.processes(),
-        }
+        let legacy = self.legacy.as_ref().map_or(0, LegacyRuntime::processes);
+        legacy + self.sandboxd.as_ref().map_or(0, Sandboxd::processes)
     }
 
     /// Kills the processes and closes all sockets, without waiting for anything.
     pub(super) fn kill(&self) {
-        match self {
-            Self::Legacy(runtime) => runtime.kill(),
-            Self::Sandboxd(runtime) => runtime.kill(),
+        if let Some(legacy) = &self.legacy {
+            legacy.kill();
+        }
+        if let Some(sandboxd) = &self.sandboxd {
+            sandboxd.kill();
         }
     }
 
-    /// Ends the processes (SIGTERM, after `grace` SIGKILL), closes the sockets, removes the directory.
+    /// Ends the processes (SIGTERM, after `grace` SIGKILL), closes the sockets, removes the
+    /// directories.
     ///
     /// # Cancel safety
     /// Not cancel safe: what was not ended yet is left. Run it to its end.
     pub(super) async fn end(&self, grace: Duration) {
-        match self {
-            Self::Legacy(runtime) => runtime.end(grace).await,
-            Self::Sandboxd(runtime) => runtime.end(grace).await,
-        }
+        let legacy = async {
+            if let Some(legacy) = &self.legacy {
+                legacy.end(grace).await;
+            }
+        };
+        let sandboxd = async {
+            if let Some(sandboxd) = &self.sandboxd {
+                sandboxd.end(grace).await;
+            }
+        };
+        tokio::join!(legacy, sandboxd);
     }
+}
+
+/// Whether a pod runs the legacy runtime.
+fn runs_legacy(spec: &Value) -> bool {
+    let containers = spec["containers"].as_array().into_iter().flatten();
+    let mut others = containers.filter(|container| !is_sandboxd(container));
+    sandboxd_container(spec).is_none() || others.any(|other| opens(other, RUNTIME_PORT))
 }
 
 /// The container of a pod that runs sandboxd.
 fn sandboxd_container(spec: &Value) -> Option<&Value> {
     let mut containers = spec["containers"].as_array().into_iter().flatten();
-    containers.find(|container| {
-        let mut ports = container["ports"].as_array().into_iter().flatten();
-        let image = container["image"].as_str().unwrap_or_default();
-        ports.any(|port| port["containerPort"] == SANDBOXD_GRPC_PORT) || image.contains("sandboxd")
-    })
+    containers.find(|container| is_sandboxd(container))
+}
+
+fn is_sandboxd(container: &Value) -> bool {
+    let image = container["image"].as_str().unwrap_or_default();
+    opens(container, SANDBOXD_GRPC_PORT) || image.contains("sandboxd")
+}
+
+fn opens(container: &Value, number: u16) -> bool {
+    let mut ports = container["ports"].as_array().into_iter().flatten();
+    ports.any(|port| port["containerPort"] == number)
 }
 
 /// Variables of a container that are written out in it.
@@ -148,29 +185,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_with_the_grpc_port_or_an_image_of_that_name_runs_sandboxd() {
-        for (container, expected) in [
-            (
-                json!({ "image": "python", "ports": [{ "containerPort": 8888 }] }),
-                false,
-            ),
-            (json!({ "image": "python" }), false),
-            (
-                json!({ "image": "x", "ports": [{ "containerPort": 8080 }] }),
-                false,
-            ),
-            (
-                json!({ "image": "x", "ports": [{ "containerPort": 9090 }] }),
-                true,
-            ),
-            (
-                json!({ "image": "registry.example/agent-sandbox/sandboxd:v1" }),
-                true,
-            ),
+    fn ports_and_images_of_the_containers_say_what_a_pod_runs() {
+        let legacy = json!({ "image": "python", "ports": [{ "containerPort": 8888 }] });
+        let sidecar = json!({ "image": "proxy", "ports": [{ "containerPort": 8080 }] });
+        let by_port = json!({ "image": "x", "ports": [{ "containerPort": 9090 }] });
+        let by_image = json!({ "image": "registry.example/agent-sandbox/sandboxd:v1" });
+        for (containers, wanted) in [
+            (json!([legacy]), (true, false)),
+            (json!([sidecar]), (true, false)),
+            (json!(null), (true, false)),
+            (json!([by_port]), (false, true)),
+            (json!([by_image]), (false, true)),
+            (json!([sidecar, by_image]), (false, true)),
+            (json!([legacy, by_port]), (true, true)),
         ] {
-            let spec = json!({ "containers": [{ "image": "sidecar" }, container] });
-            assert_eq!(sandboxd_container(&spec).is_some(), expected, "{spec}");
+            let spec = json!({ "containers": containers });
+            let runs = (runs_legacy(&spec), sandboxd_container(&spec).is_some());
+            assert_eq!(runs, wanted, "{spec}");
         }
-        assert!(sandboxd_container(&json!({})).is_none());
     }
 }

@@ -44,6 +44,10 @@ GO_TESTS = {
     "TestIntegration_FullLifecycle/List": ["G5"],
 }
 PYTHON_SDKS = {"0.4.6": "v1alpha1", "1.0.8": "v1beta1"}
+# What each release needs for all of its modes.
+PYTHON_EXTRAS = {"0.4.6": "async", "1.0.8": "async,grpc"}
+# Modes of clients that speak to sandboxd instead of the legacy runtime.
+SANDBOXD_MODES = ["sandboxd-pod-tunnel", "sandboxd-in-cluster-pod-ip", "sandboxd-in-cluster-service"]
 MARKS = {"pass": "✓", "fail": "✗", "none": "-", None: "✗"}
 
 
@@ -86,12 +90,20 @@ class Cluster:
             objects = objects.replace("k8s.io/v1beta1", "k8s.io/v1alpha1")
             objects = objects.replace("  volumeClaimTemplatesPolicy: Overrides\n", "")
         try:
-            self.kubectl("apply", "-f", "-", input=objects)
-            filled = "--for=jsonpath={.status.readyReplicas}=3"
-            self.kubectl("wait", filled, "sandboxwarmpool/python-sandbox-pool", "--timeout=30s")
+            self.apply(objects, "python-sandbox-pool")
         except BaseException:
             self.end()
             raise
+
+    def add_sandboxd(self):
+        """A template and a warm pool of sandboxes that run sandboxd."""
+        self.apply((HERE / "objects-sandboxd.yaml").read_text(), "sandboxd-pool")
+
+    def apply(self, objects, pool):
+        """Creates objects, and waits until their warm pool is full."""
+        self.kubectl("apply", "-f", "-", input=objects)
+        filled = "--for=jsonpath={.status.readyReplicas}=3"
+        self.kubectl("wait", filled, f"sandboxwarmpool/{pool}", "--timeout=30s")
 
     def environment(self):
         return {**environment(self.home), "KUBECONFIG": str(self.kubeconfig)}
@@ -113,7 +125,8 @@ class Cluster:
 
 def environment(home):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
-    return {**kept, "HOME": str(home), "NO_PROXY": "127.0.0.0/8,localhost", "no_proxy": "127.0.0.0/8,localhost"}
+    direct = "127.0.0.0/8,localhost,.svc.cluster.local"
+    return {**kept, "HOME": str(home), "NO_PROXY": direct, "no_proxy": direct}
 
 
 def run(command, env, limit=300):
@@ -129,18 +142,21 @@ def run(command, env, limit=300):
 def install_python(version, work):
     home = work / f"python-{version}"
     python = home / "bin" / "python"
-    if not (home / "installed").exists():
+    extras = PYTHON_EXTRAS[version]
+    installed = home / f"installed-{extras}"
+    if not installed.exists():
         venv.create(home, with_pip=True, clear=True)
-        wanted = [f"k8s-agent-sandbox[async]=={version}"]
+        wanted = [f"k8s-agent-sandbox[{extras}]=={version}"]
         command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
         subprocess.run(command, check=True)
-        (home / "installed").touch()
+        installed.touch()
     return python
 
 
 def python_row(python, version, mode, asynchronous, cluster):
     command = [python, HERE / "python" / "lifecycle.py", "--mode", mode]
     command += ["--api-url", cluster.router] if mode == "direct" else []
+    command += ["--dns", cluster.dns] if mode == "sandboxd-in-cluster-service" else []
     command += ["--asynchronous"] if asynchronous else []
     verdicts, details = reported(command, cluster.environment(), SYNC_CHECKS)
     name = f"Python SDK {version} {'async' if asynchronous else 'sync'}"
@@ -153,9 +169,12 @@ def python_rows(options, work):
             continue
         python = install_python(version, work)
         with contextlib.closing(Ending(Cluster(options, work, served))) as ending:
+            if "grpc" in PYTHON_EXTRAS[version]:
+                ending.cluster.add_sandboxd()
             for asynchronous in (False, True):
                 # The async SDK refuses the tunnel, which is a kubectl process.
                 modes = ["gateway", "in-cluster", "direct"] + ([] if asynchronous else ["tunnel"])
+                modes += SANDBOXD_MODES if "grpc" in PYTHON_EXTRAS[version] else []
                 for mode in modes:
                     yield python_row(python, version, mode, asynchronous, ending.cluster)
 
@@ -315,10 +334,10 @@ def table(rows):
         chosen = [row for row in rows if row.checks == checks]
         if not chosen:
             continue
-        print(f"\n{'client':<27} {'mode':<17} " + " ".join(f"{check:>3}" for check in checks))
+        print(f"\n{'client':<27} {'mode':<27} " + " ".join(f"{check:>3}" for check in checks))
         for row in chosen:
             marks = " ".join(f"{MARKS[row.verdicts.get(check)]:>3}" for check in checks)
-            print(f"{row.client:<27} {row.mode:<17} {marks}")
+            print(f"{row.client:<27} {row.mode:<27} {marks}")
     print("\n✓ as the client expects   - not offered by this client   ✗ not so")
 
 

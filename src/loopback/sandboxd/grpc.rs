@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
-use tonic::Status;
 use tonic::server::Grpc;
+use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
@@ -61,7 +61,9 @@ pub(super) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
         }
         other => unknown(other).into_http(),
     };
-    response.map(|body: tonic::body::Body| body.map_err(BoxError::from).boxed_unsync())
+    let mut response: Answer = response;
+    exhaust(response.headers_mut());
+    response.map(|body| body.map_err(BoxError::from).boxed_unsync())
 }
 
 type Answer = Response<tonic::body::Body>;
@@ -85,6 +87,15 @@ async fn execute_method(shared: Arc<Shared>, request: Request<Incoming>) -> Answ
     Grpc::new(ProstCodec::default())
         .unary(service, request)
         .await
+}
+
+/// Of a request over 4 MiB upstream says `RESOURCE_EXHAUSTED`; here it comes as `OUT_OF_RANGE`, which
+/// no method answers.
+fn exhaust(headers: &mut HeaderMap) {
+    let code = |code: Code| HeaderValue::from(i32::from(code));
+    if headers.get("grpc-status") == Some(&code(Code::OutOfRange)) {
+        headers.insert("grpc-status", code(Code::ResourceExhausted));
+    }
 }
 
 fn unknown(path: &str) -> Status {

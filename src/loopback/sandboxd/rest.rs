@@ -67,9 +67,6 @@ fn decode(path: &str) -> PathBuf {
 
 /// The path that the web framework sends the client to instead: without `.`, `..` and empty parts.
 fn redirect(path: &str) -> Option<String> {
-    if path == "/v1/files" {
-        return Some(FILES.to_owned());
-    }
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
@@ -81,7 +78,7 @@ fn redirect(path: &str) -> Option<String> {
         }
     }
     let mut cleaned = format!("/{}", parts.join("/"));
-    if cleaned != "/" && path.ends_with('/') {
+    if cleaned != "/" && (path.ends_with('/') || cleaned == FILES.trim_end_matches('/')) {
         cleaned.push('/');
     }
     (cleaned != path).then_some(cleaned)
@@ -143,7 +140,7 @@ mod tests {
             ("/v1/files", Some("/v1/files/")),
             ("/v1/files//a", Some("/v1/files/a")),
             ("/v1/files/a/../b", Some("/v1/files/b")),
-            ("/v1/files/.", Some("/v1/files")),
+            ("/v1/files/.", Some("/v1/files/")),
             ("/", None),
         ] {
             assert_eq!(redirect(path).as_deref(), wanted, "{path}");

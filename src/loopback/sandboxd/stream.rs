@@ -140,6 +140,8 @@ impl Started {
         }
         self.process.set_ended();
         shared.processes.remove(self.number);
+        // Ends writes that wait for room.
+        self.process.closed.cancel();
     }
 
     async fn events(&mut self) {

@@ -13,6 +13,7 @@ import sys
 import time
 from datetime import datetime, timedelta, timezone
 
+import cluster_dns
 from k8s_agent_sandbox import models
 from k8s_agent_sandbox import exceptions
 from k8s_agent_sandbox.sandbox_client import SandboxClient
@@ -20,6 +21,7 @@ from k8s_agent_sandbox.sandbox_client import SandboxClient
 VERSION = importlib.metadata.version("k8s-agent-sandbox")
 BY_TEMPLATE = "template" in inspect.signature(SandboxClient.create_sandbox).parameters
 LIMIT = 60.0
+SANDBOXD_MODES = ["sandboxd-pod-tunnel", "sandboxd-in-cluster-pod-ip", "sandboxd-in-cluster-service"]
 
 
 class NotOffered(Exception):
@@ -28,14 +30,18 @@ class NotOffered(Exception):
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", required=True, choices=["gateway", "tunnel", "in-cluster", "direct"])
+    parser.add_argument("--mode", required=True, choices=["gateway", "tunnel", "in-cluster", "direct", *SANDBOXD_MODES])
     parser.add_argument("--api-url", default="")
+    parser.add_argument("--dns", default="", help="name server of the cluster, for names of Services")
     parser.add_argument("--asynchronous", action="store_true")
     parser.add_argument("--child", choices=["cleanup", "keep"])
     return parser.parse_args()
 
 
 ARGS = arguments()
+POOL = "sandboxd-pool" if ARGS.mode in SANDBOXD_MODES else "python-sandbox-pool"
+if ARGS.dns:
+    cluster_dns.use(ARGS.dns)
 LOOP = asyncio.new_event_loop()
 asyncio.set_event_loop(LOOP)
 
@@ -52,6 +58,10 @@ def config():
         return models.SandboxLocalTunnelConnectionConfig()
     if ARGS.mode == "in-cluster":
         return models.SandboxInClusterConnectionConfig()
+    if ARGS.mode == "sandboxd-pod-tunnel":
+        return models.SandboxdPodTunnelConnectionConfig()
+    if ARGS.mode in SANDBOXD_MODES:
+        return models.SandboxdInClusterConnectionConfig(mode=ARGS.mode.removeprefix("sandboxd-"))
     return models.SandboxDirectConnectionConfig(api_url=ARGS.api_url)
 
 
@@ -66,7 +76,7 @@ def new_client(**settings):
 def create(client, source=None, **settings):
     if BY_TEMPLATE:
         return do(client.create_sandbox(template=source or "python-sandbox-template", **settings))
-    return do(client.create_sandbox(warmpool=source or "python-sandbox-pool", **settings))
+    return do(client.create_sandbox(warmpool=source or POOL, **settings))
 
 
 def attach(client, claim, **settings):
@@ -120,6 +130,7 @@ class Run:
             raise NotOffered("no clean-up at exit")
         command = [sys.executable, __file__, "--mode", ARGS.mode, "--child", how]
         command += ["--api-url", ARGS.api_url] if ARGS.api_url else []
+        command += ["--dns", ARGS.dns] if ARGS.dns else []
         command += ["--asynchronous"] if ARGS.asynchronous else []
         output = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
         assert output.returncode == 0, output.stderr[-2000:]
@@ -218,8 +229,9 @@ class Run:
 
     def t13_list(self):
         directory = "."
-        if ARGS.asynchronous:
-            # Its HTTP library makes `list/.` to `list`, which the runtime redirects; the SDK refuses.
+        if ARGS.asynchronous != (ARGS.mode in SANDBOXD_MODES):
+            # The HTTP library of the async SDK makes `list/.` to `list`, that of the sync SDK `files/%2E`
+            # to `files/.`: upstream's runtimes redirect both, and the SDK refuses.
             directory = "copies"
             do(self.first.commands.run("mkdir -p copies"))
             do(self.first.commands.run("cp test.txt copies/test.txt"))

@@ -74,3 +74,25 @@ async fn a_claim_on_a_template_with_sandboxds_ports_gets_a_sandbox_that_runs_it(
     while let Ok(Some(_)) = events.message().await {}
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_pod_with_a_container_for_each_runs_both() {
+    let world = World::start().await;
+    let containers = json!([
+        { "name": "main", "image": "python", "ports": [{ "containerPort": 8888 }] },
+        { "name": "sandboxd", "image": "sandboxd", "ports": [{ "containerPort": 9090 }] },
+    ]);
+    let fields = json!({ "podTemplate": { "spec": { "containers": containers } } });
+    world.template("both", &json!({}), &fields);
+    world.pool("pool", "both", 0);
+    world.claim("c1", "pool", &json!({}));
+    let claim = world.until_ready("SandboxClaim", "c1").await;
+    let ip = &claim.value["status"]["sandbox"]["podIPs"][0];
+    let ip: IpAddr = ip.as_str().unwrap().parse().unwrap();
+    for (port, path) in [(8888, "/"), (8080, "/v1/health")] {
+        let reply = call(SocketAddr::new(ip, port), get(path)).await.unwrap();
+        assert_eq!(reply.status.as_u16(), 200);
+    }
+    assert!(TcpStream::connect(SocketAddr::new(ip, 9090)).await.is_ok());
+    world.end().await;
+}

@@ -57,6 +57,17 @@ async fn input_reaches_the_process_until_it_is_closed() {
 }
 
 #[tokio::test]
+async fn a_message_over_4_mib_is_refused() {
+    let mut pod = Pod::start().await;
+    let (number, events) = pod.begin(command(&["cat"]), None).await;
+    let input = StdinPayload::Input(Bytes::from(vec![0; 5 << 20]));
+    let (code, _) = refused(pod.write(number, input).await);
+    assert_eq!(code, Code::ResourceExhausted);
+    drop(events);
+    pod.end().await;
+}
+
+#[tokio::test]
 async fn a_write_that_waits_for_room_ends_when_the_input_is_closed() {
     let mut pod = Pod::start().await;
     let (number, events) = pod.begin(command(&["sleep", "95"]), None).await;
