@@ -53,6 +53,7 @@ mod ready;
 mod refresh;
 mod retry;
 mod sandbox;
+mod scope;
 mod status;
 mod suspend;
 mod tasks;
@@ -71,8 +72,8 @@ pub use core::Client;
 pub use delete::{Deleted, Leftovers};
 pub use error::{
     BoxError, BuildError, CallError, ConnectError, CreateError, DeleteAndWaitError, DeleteError,
-    Delivered, KubeError, Operation, PreflightError, ReadyError, ReconnectError, SuspendError,
-    Verb, WaitError,
+    Delivered, KubeError, OpenError, Operation, PreflightError, ReadyError, ReconnectError,
+    SuspendError, Verb, WaitError,
 };
 pub use files::{FileEntry, Files};
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
@@ -80,6 +81,7 @@ pub use options::CallOptions;
 pub use preflight::Needs;
 pub use retry::RetryPolicy;
 pub use sandbox::Sandbox;
+pub use scope::SandboxScope;
 pub use status::{SandboxDetails, SandboxState};
 
 pub use crate::api::ApiVersion;

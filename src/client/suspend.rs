@@ -157,13 +157,12 @@ impl Waiter<'_> {
         loop {
             let change = follower.next().await.map_err(|error| self.kube(error))?;
             let seen = match change {
-                Change::Reading => continue,
                 Change::All(mut all) => all.pop().ok_or_else(|| self.missing())?,
                 Change::Present(seen) => seen,
                 Change::Gone(seen) if seen.metadata.name == self.name => {
                     return Err(self.missing());
                 }
-                Change::Gone(_) => continue,
+                Change::Reading | Change::Gone(_) => continue,
             };
             if seen.metadata.name != self.name {
                 continue;

@@ -11,5 +11,6 @@ pub(in crate::client) mod fake;
 mod inventory;
 mod requests;
 mod retries;
+mod scope;
 mod suspend;
 mod ways;
