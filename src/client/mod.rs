@@ -47,6 +47,7 @@ mod gone;
 mod hub;
 mod inventory;
 mod known;
+mod manage;
 mod options;
 mod preflight;
 mod ready;
@@ -57,8 +58,10 @@ mod scope;
 mod status;
 mod suspend;
 mod tasks;
+mod templates;
 mod validate;
 mod volumes;
+mod warm_pools;
 
 pub use attempts::{Attempt, AttemptCounts, AttemptObserver, AttemptOutcome, AttemptTarget};
 pub use builder::{ClientBuilder, Dns};
@@ -72,8 +75,8 @@ pub use core::Client;
 pub use delete::{Deleted, Leftovers};
 pub use error::{
     BoxError, BuildError, CallError, ConnectError, CreateError, DeleteAndWaitError, DeleteError,
-    Delivered, KubeError, OpenError, Operation, PreflightError, ReadyError, ReconnectError,
-    SuspendError, Verb, WaitError,
+    Delivered, KubeError, ManageError, OpenError, Operation, PreflightError, ReadyError,
+    ReconnectError, SuspendError, Verb, WaitError,
 };
 pub use files::{FileEntry, Files};
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
@@ -83,6 +86,8 @@ pub use retry::RetryPolicy;
 pub use sandbox::Sandbox;
 pub use scope::SandboxScope;
 pub use status::{SandboxDetails, SandboxState};
+pub use templates::{Service, Template, TemplateRequest};
+pub use warm_pools::{WarmPool, WarmPoolRequest};
 
 pub use crate::api::ApiVersion;
 pub use crate::api::runtime::FileType;

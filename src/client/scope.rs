@@ -168,9 +168,10 @@ impl SandboxScope {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
         let mut failures = lock(&self.shared.failures);
-        match failures.is_empty() {
-            true => Ok(()),
-            false => Err(failures.remove(0)),
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(failures.remove(0))
         }
     }
 }
@@ -229,9 +230,8 @@ async fn hold(
 async fn delete(client: &Client, name: &str, uid: Option<&str>) -> Result<(), DeleteError> {
     for pause in PAUSES {
         match delete::one(client, name, uid).await {
-            Ok(_) => return Ok(()),
-            // The claim is gone; another one has its name.
-            Err(DeleteError::Replaced { .. }) => return Ok(()),
+            // `Replaced`: the claim is gone; another one has its name.
+            Ok(_) | Err(DeleteError::Replaced { .. }) => return Ok(()),
             Err(error) => tracing::debug!(%error, "a deletion is tried again"),
         }
         sleep(pause).await;

@@ -9,6 +9,7 @@ mod direct_tls;
 mod encrypted;
 pub(in crate::client) mod fake;
 mod inventory;
+mod manage;
 mod requests;
 mod retries;
 mod scope;
