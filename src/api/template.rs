@@ -1,6 +1,7 @@
-//! `SandboxTemplate`: the blueprint of sandboxes. The client only looks up its name.
+//! `SandboxTemplate`: the blueprint of sandboxes. What it holds is passed on as it is.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::metadata::Metadata;
 
@@ -10,4 +11,7 @@ use super::metadata::Metadata;
 pub struct SandboxTemplate {
     /// Name, UID, labels and so on.
     pub metadata: Metadata,
+    /// What sandboxes are made from.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub spec: Value,
 }

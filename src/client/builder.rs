@@ -13,6 +13,7 @@ use super::dns::Resolver;
 use super::error::BuildError;
 use super::known::KnownClaims;
 use super::retry::{Observer, Retrier, RetryPolicy};
+use super::scope::Cleanups;
 use super::tasks::{Gauge, Tasks};
 use super::validate::{is_dns_label, is_label_value};
 
@@ -204,6 +205,7 @@ impl ClientBuilder {
             hub: OnceLock::new(),
             known: KnownClaims::default(),
             retrier,
+            cleanups: Cleanups::default(),
         }))
     }
 }

@@ -19,6 +19,7 @@ use super::known::KnownClaims;
 use super::preflight::Needs;
 use super::retry::Retrier;
 use super::sandbox::Sandbox;
+use super::scope::Cleanups;
 use super::tasks::{Gauge, Tasks};
 use super::{create, delete, gone, preflight};
 use crate::api::claim::SandboxClaim;
@@ -55,6 +56,7 @@ pub(super) struct Inner {
     pub(super) hub: OnceLock<Hub>,
     pub(super) known: KnownClaims,
     pub(super) retrier: Arc<Retrier>,
+    pub(super) cleanups: Cleanups,
 }
 
 impl Drop for Inner {
@@ -267,12 +269,14 @@ impl Client {
         self.0.tunnels.count()
     }
 
-    /// Ends all background tasks and connections and waits for their end. Dropping the last
+    /// Deletes what [scopes](super::SandboxScope) still hold, then ends all background tasks and
+    /// connections and waits for their end. Dropping the last
     /// handle ends them too, without waiting. Afterwards nothing can be connected any more.
     ///
     /// # Cancel safety
     /// Can be dropped and called again.
     pub async fn close(&self) {
+        self.0.cleanups.finish().await;
         self.0.tasks.end();
         self.0.pools.clear();
         self.0.tasks.close().await;

@@ -48,6 +48,7 @@ mod grpc;
 mod hub;
 mod inventory;
 mod known;
+mod manage;
 mod options;
 mod preflight;
 mod process_control;
@@ -57,11 +58,14 @@ mod refresh;
 mod retry;
 mod runtime;
 mod sandbox;
+mod scope;
 mod status;
 mod suspend;
 mod tasks;
+mod templates;
 mod validate;
 mod volumes;
+mod warm_pools;
 
 pub use attempts::{Attempt, AttemptCounts, AttemptObserver, AttemptOutcome, AttemptTarget};
 pub use builder::{ClientBuilder, Dns};
@@ -75,8 +79,8 @@ pub use core::Client;
 pub use delete::{Deleted, Leftovers};
 pub use error::{
     BoxError, BuildError, CallError, ConnectError, CreateError, DeleteAndWaitError, DeleteError,
-    Delivered, KubeError, Operation, PreflightError, ReadyError, ReconnectError, SuspendError,
-    Verb, WaitError,
+    Delivered, KubeError, ManageError, OpenError, Operation, PreflightError, ReadyError,
+    ReconnectError, SuspendError, Verb, WaitError,
 };
 pub use files::{FileEntry, FileMode, Files, Recursive};
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
@@ -89,7 +93,10 @@ pub use processes::{
 pub use retry::RetryPolicy;
 pub use runtime::{Runtime, SandboxdPorts};
 pub use sandbox::Sandbox;
+pub use scope::SandboxScope;
 pub use status::{SandboxDetails, SandboxState};
+pub use templates::{Service, Template, TemplateRequest};
+pub use warm_pools::{WarmPool, WarmPoolRequest};
 
 pub use crate::api::ApiVersion;
 pub use crate::api::runtime::FileType;

@@ -74,9 +74,9 @@ impl CreateError {
             | Self::NotAdoptable { .. }
             | Self::PoolNotFound { .. }
             | Self::NoPoolForTemplate { .. } => Delivered::No,
-            Self::Kube { source, .. } => match source.as_ref() {
-                KubeError::Status { .. } => Delivered::No,
-                other => other.delivered(),
+            Self::Kube { source, .. } => match source.code() {
+                Some(_) => Delivered::No,
+                None => source.delivered(),
             },
             Self::Lost { .. } => Delivered::Unknown,
         }
