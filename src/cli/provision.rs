@@ -9,7 +9,9 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::api::{EXTENSIONS_GROUP, GATEWAY_GROUP, RUNTIME_PORT};
+use crate::api::{
+    EXTENSIONS_GROUP, GATEWAY_GROUP, RUNTIME_PORT, SANDBOXD_GRPC_PORT, SANDBOXD_REST_PORT,
+};
 
 /// How long the warm pool may take to fill.
 const POOL_LIMIT: Duration = Duration::from_secs(120);
@@ -23,8 +25,27 @@ pub(super) struct Wanted {
     pub(super) warm_pool: Option<String>,
     pub(super) template: Option<String>,
     pub(super) gateway: Option<(String, String)>,
+    /// What is to answer in the sandboxes.
+    pub(super) runtimes: Runtimes,
     /// Warm sandboxes to hold ready.
     pub(super) replicas: u32,
+}
+
+/// What is to answer in the sandboxes of a template.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Runtimes {
+    #[default]
+    Legacy,
+    Sandboxd,
+    /// One container each.
+    Both,
+}
+
+impl Runtimes {
+    /// What answers to both.
+    pub(super) fn and(self, other: Self) -> Self {
+        if self == other { self } else { Self::Both }
+    }
 }
 
 /// Why the loopback cluster could not be provisioned.
@@ -87,7 +108,14 @@ pub(super) async fn provision(client: &KubeClient, wanted: &Wanted) -> Result<()
             "SandboxTemplate",
             "sandboxtemplates",
         );
-        create(client, namespace, kind, template, template_spec()).await?;
+        create(
+            client,
+            namespace,
+            kind,
+            template,
+            template_spec(wanted.runtimes),
+        )
+        .await?;
     }
     if let (Some(pool), Some(template)) = (&wanted.warm_pool, &template) {
         let kind = (
@@ -114,7 +142,22 @@ pub(super) async fn provision(client: &KubeClient, wanted: &Wanted) -> Result<()
     Ok(())
 }
 
-fn template_spec() -> Value {
+fn template_spec(runtimes: Runtimes) -> Value {
+    let legacy = json!({
+        "name": "python-runtime",
+        "image": "loopback/python-runtime",
+        "ports": [{ "containerPort": RUNTIME_PORT }],
+    });
+    let sandboxd = json!({
+        "name": "sandboxd",
+        "image": "loopback/sandboxd",
+        "ports": [{ "containerPort": SANDBOXD_REST_PORT }, { "containerPort": SANDBOXD_GRPC_PORT }],
+    });
+    let containers = match runtimes {
+        Runtimes::Legacy => vec![legacy],
+        Runtimes::Sandboxd => vec![sandboxd],
+        Runtimes::Both => vec![legacy, sandboxd],
+    };
     json!({
         // A Service of its own gives each sandbox a DNS name, which in-cluster mode needs.
         "service": true,
@@ -123,11 +166,7 @@ fn template_spec() -> Value {
         "volumeClaimTemplates": [{ "metadata": { "name": "workspace" },
             "spec": { "accessModes": ["ReadWriteOnce"],
                 "resources": { "requests": { "storage": "1Gi" } } } }],
-        "podTemplate": { "spec": { "containers": [{
-            "name": "python-runtime",
-            "image": "loopback/python-runtime",
-            "ports": [{ "containerPort": RUNTIME_PORT }],
-        }] } },
+        "podTemplate": { "spec": { "containers": containers } },
     })
 }
 

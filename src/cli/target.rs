@@ -7,9 +7,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use super::args::{ClusterChoice, RunArguments};
 use super::child::LoopbackChild;
 use super::failure::Failure;
-use super::provision::{Wanted, provision};
+use super::provision::{Runtimes, Wanted, provision};
 use crate::client::connect::Gateway;
-use crate::client::{ClaimSource, Client, ConnectionMode, Dns, Needs};
+use crate::client::{ClaimSource, Client, ConnectionMode, Dns, Needs, Runtime};
 use crate::engine::{Cancel, Phase};
 use crate::plan::Plan;
 
@@ -200,6 +200,7 @@ fn wanted(plan: &Plan) -> Vec<Wanted> {
         .unwrap_or(1)
         .max(plan.jobs);
     let mut all = BTreeSet::new();
+    let mut in_use = BTreeMap::new();
     for cell in &plan.cells {
         let (warm_pool, template) = match &cell.target.source {
             Some(ClaimSource::WarmPool(pool)) => (Some(pool.clone()), None),
@@ -212,7 +213,17 @@ fn wanted(plan: &Plan) -> Vec<Wanted> {
             }) => Some((namespace.clone(), name.clone())),
             _ => None,
         };
+        let runtimes = match cell.target.mode.runtime() {
+            Runtime::Legacy => Runtimes::Legacy,
+            Runtime::Sandboxd(_) => Runtimes::Sandboxd,
+        };
+        let of_template = (cell.namespace.clone(), warm_pool.clone(), template.clone());
+        in_use
+            .entry(of_template)
+            .and_modify(|known: &mut Runtimes| *known = known.and(runtimes))
+            .or_insert(runtimes);
         all.insert(Wanted {
+            runtimes: Runtimes::default(),
             namespace: cell.namespace.clone(),
             warm_pool,
             template,
@@ -220,5 +231,14 @@ fn wanted(plan: &Plan) -> Vec<Wanted> {
             replicas: at_once.saturating_mul(WARM_FACTOR),
         });
     }
-    all.into_iter().collect()
+    let all = all.into_iter().map(|wanted: Wanted| {
+        let of_template = (
+            wanted.namespace.clone(),
+            wanted.warm_pool.clone(),
+            wanted.template.clone(),
+        );
+        let runtimes = in_use.get(&of_template).copied().unwrap_or_default();
+        Wanted { runtimes, ..wanted }
+    });
+    all.collect()
 }

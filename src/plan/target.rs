@@ -6,9 +6,9 @@ use super::defaults;
 use crate::client::connect::{
     Direct, Gateway, InCluster, InClusterPodIp, Scheme, Tunnel, UnknownMode,
 };
-use crate::client::{ClaimSource, ConnectionMode};
+use crate::client::{ClaimSource, ConnectionMode, Runtime, SandboxdPorts};
 use crate::expr::{Bindings, Template};
-use crate::scenario::{Scheme as WrittenScheme, Target};
+use crate::scenario::{RuntimeName, Scheme as WrittenScheme, Target};
 use crate::source::{Code, Diagnostic, Problems, Span};
 use crate::step::StepTarget;
 
@@ -107,9 +107,20 @@ impl<'a> Layers<'a> {
                 }
                 *server_port = port;
             }
-            ConnectionMode::InCluster(InCluster { server_port, .. })
-            | ConnectionMode::InClusterPodIp(InClusterPodIp { server_port, .. }) => {
+            ConnectionMode::InCluster(InCluster {
+                server_port,
+                runtime,
+                ..
+            })
+            | ConnectionMode::InClusterPodIp(InClusterPodIp {
+                server_port,
+                runtime,
+            }) => {
                 *server_port = port;
+                *runtime = match self.runtime() {
+                    Some(RuntimeName::Sandboxd) => Runtime::Sandboxd(SandboxdPorts::default()),
+                    Some(RuntimeName::Legacy) | None => Runtime::Legacy,
+                };
             }
             ConnectionMode::PodTunnel(_) => {}
             ConnectionMode::Direct(Direct {
@@ -122,7 +133,43 @@ impl<'a> Layers<'a> {
                 *server_port = port;
             }
         }
+        self.fits(&mode, problems);
         Some(mode)
+    }
+
+    fn runtime(&self) -> Option<RuntimeName> {
+        self.first(|target| target.runtime)
+            .map(|runtime| runtime.value)
+    }
+
+    /// A router leads only to the legacy runtime, a tunnel to the Pod only to sandboxd.
+    fn fits(&self, mode: &ConnectionMode, problems: &mut Problems) {
+        let Some(written) = self.first(|target| target.runtime) else {
+            return;
+        };
+        let reaches = match mode.runtime() {
+            Runtime::Legacy => RuntimeName::Legacy,
+            Runtime::Sandboxd(_) => RuntimeName::Sandboxd,
+        };
+        if reaches == written.value {
+            return;
+        }
+        let (word, other) = match reaches {
+            RuntimeName::Legacy => (
+                "legacy",
+                "`in-cluster`, `in-cluster-pod-ip` or `pod-tunnel`",
+            ),
+            RuntimeName::Sandboxd => ("sandboxd", "another mode"),
+        };
+        problems.push(
+            Diagnostic::error(
+                Code::Combination,
+                written.span,
+                format!("the mode `{mode}` leads only to the runtime `{word}`"),
+            )
+            .label("this is another one")
+            .help(format!("take {other} for this runtime")),
+        );
     }
 
     fn gateway(&self, settings: &mut Gateway, bindings: &Bindings, problems: &mut Problems) {

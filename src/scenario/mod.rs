@@ -30,7 +30,7 @@ mod threshold;
 pub use document::{Scenario, ScenarioFile};
 pub use matrix::{Axis, Matrix, Pick};
 pub use parse::parse;
-pub use target::{GatewayTarget, RouterTarget, Scheme, Target};
+pub use target::{GatewayTarget, RouterTarget, RuntimeName, Scheme, Target};
 pub use threshold::DeclaredThreshold;
 pub(crate) use threshold::series;
 

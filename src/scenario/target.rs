@@ -29,6 +29,8 @@ pub struct Target {
     pub api_url: Option<Template>,
     /// The connection mode, a word of `ConnectionMode::WORDS`; a matrix axis `mode` goes before.
     pub mode: Option<Spanned<&'static str>>,
+    /// What answers in the sandbox. Default: the legacy runtime; with mode `pod-tunnel` sandboxd.
+    pub runtime: Option<Spanned<RuntimeName>>,
     /// The router that mode `tunnel` goes to.
     pub router: Option<RouterTarget>,
     /// The port of the runtime in the sandbox. Default: 8888.
@@ -68,6 +70,21 @@ pub enum Scheme {
     Https,
 }
 
+/// What answers in a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RuntimeName {
+    /// The python-runtime, over HTTP.
+    Legacy,
+    /// sandboxd, over REST and gRPC.
+    Sandboxd,
+}
+
+impl Keyword for RuntimeName {
+    const WHAT: &'static str = "runtime";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("legacy", Self::Legacy), ("sandboxd", Self::Sandboxd)];
+}
+
 impl Keyword for Scheme {
     const WHAT: &'static str = "scheme";
     const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("https", Self::Https)];
@@ -84,10 +101,11 @@ const SHAPE: Shape = Shape {
         "apiUrl",
         "mode",
         "router",
+        "runtime",
         "serverPort",
         "readyTimeout",
     ],
-    later: &["runtime", "labels", "annotations", "tls", "headers"],
+    later: &["labels", "annotations", "tls", "headers"],
     help: None,
 };
 
@@ -128,6 +146,9 @@ impl Target {
                 .map(|fields| RouterTarget {
                     namespace: name(&fields, "namespace", problems),
                 }),
+            runtime: fields
+                .node("runtime")
+                .and_then(|node| keyword(node, problems).map(|name| Spanned::new(name, node.span))),
             server_port: fields
                 .optional("serverPort", problems)
                 .filter(|port: &Spanned<u16>| port_is_valid(port.value, port.span, problems)),

@@ -103,6 +103,9 @@ impl StepError {
                 format!("Http{status}")
             }
             Self::Call(CallError::Invalid { .. }) | Self::Value { .. } => "Invalid".to_owned(),
+            Self::Call(CallError::Grpc { code, .. }) => format!("Grpc{}", pascal(code)),
+            Self::Call(CallError::Unsupported { .. }) => "Unsupported".to_owned(),
+            Self::Call(CallError::WrongKind { .. }) => "WrongKind".to_owned(),
             Self::Call(_) => "CallFailed".to_owned(),
             Self::Delete(_) => "DeleteFailed".to_owned(),
             Self::Wait(_) => "WaitFailed".to_owned(),
@@ -158,4 +161,12 @@ fn create_code(error: &CreateError) -> &'static str {
         CreateError::Invalid { .. } => "Invalid",
         CreateError::Kube { .. } | CreateError::Lost { .. } => "CreateFailed",
     }
+}
+
+/// `NOT_FOUND` as `NotFound`.
+fn pascal(code: &str) -> String {
+    let words = code.split('_').filter(|word| !word.is_empty());
+    words
+        .flat_map(|word| [word[..1].to_owned(), word[1..].to_lowercase()])
+        .collect()
 }

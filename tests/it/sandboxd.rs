@@ -72,14 +72,17 @@ fn sandboxd() -> Runtime {
 }
 
 fn pod_ip() -> ConnectionMode {
-    let mut mode = InClusterPodIp::default();
-    mode.runtime = sandboxd();
-    ConnectionMode::InClusterPodIp(mode)
+    ConnectionMode::InClusterPodIp(InClusterPodIp {
+        runtime: sandboxd(),
+        ..InClusterPodIp::default()
+    })
 }
 
 fn modes() -> [ConnectionMode; 3] {
-    let mut by_name = InCluster::default();
-    by_name.runtime = sandboxd();
+    let by_name = InCluster {
+        runtime: sandboxd(),
+        ..InCluster::default()
+    };
     [
         pod_ip(),
         ConnectionMode::InCluster(by_name),

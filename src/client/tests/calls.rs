@@ -95,6 +95,7 @@ async fn a_sandbox_that_is_reached_directly_gets_no_router_headers() {
     let client = client(api.address).await;
     let mode = ConnectionMode::InClusterPodIp(InClusterPodIp {
         server_port: fake.address.port(),
+        ..InClusterPodIp::default()
     });
     let sandbox = client
         .connect(&ready_claim(), &mode)
