@@ -110,6 +110,9 @@ pub(super) struct UpArguments {
     /// `v1alpha1,v1beta1` (0.5) or `v1beta1` (1.0 and later)
     #[arg(long, value_name = "VERSIONS", default_value = "v1beta1")]
     pub(super) api_versions: ServedVersions,
+    /// Run this program of upstream's in pods of sandboxd, in place of the built-in one
+    #[arg(long, value_name = "PROGRAM")]
+    pub(super) sandboxd_program: Option<PathBuf>,
     /// Token that the router asks of everybody, as upstream's `ROUTER_AUTH_TOKEN`; none is asked for
     /// by default
     #[arg(

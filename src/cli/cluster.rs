@@ -25,6 +25,9 @@ pub(super) async fn up(arguments: UpArguments) -> Result<Exit, Failure> {
     if let Some(token) = arguments.router_token {
         config.router_auth = RouterAuth::Token(Token::new(token));
     }
+    config
+        .sandboxd_program
+        .clone_from(&arguments.sandboxd_program);
     config.faults.clone_from(&arguments.fault);
     let kubeconfig = match &arguments.kubeconfig_out {
         Some(path) => Some(Kubeconfig::create(path)?),

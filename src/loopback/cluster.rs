@@ -92,6 +92,7 @@ impl Cluster {
             store: store.clone(),
             addresses: PodAddresses::new(plan),
             ports,
+            sandboxd_program: config.sandboxd_program.clone(),
             directory: directory.path().to_owned(),
             start_delay: delay(config.delays.pod_start, POD_START_STREAM),
             faults: faults.clone(),

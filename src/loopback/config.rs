@@ -6,6 +6,7 @@
 
 use std::f64::consts::TAU;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -47,6 +48,9 @@ pub struct ClusterConfig {
     pub sandboxd_rest_port: u16,
     /// TCP port of sandboxd's gRPC API in each pod that runs it. Default: 9090.
     pub sandboxd_grpc_port: u16,
+    /// Upstream's sandboxd, to be run in each pod of it in place of the built-in one; faults of the
+    /// runtime are not played then. Default: none.
+    pub sandboxd_program: Option<PathBuf>,
 }
 
 impl Default for ClusterConfig {
@@ -64,6 +68,7 @@ impl Default for ClusterConfig {
             runtime_port: api::RUNTIME_PORT,
             sandboxd_rest_port: api::SANDBOXD_REST_PORT,
             sandboxd_grpc_port: api::SANDBOXD_GRPC_PORT,
+            sandboxd_program: None,
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct KubeletSettings {
     pub(super) addresses: PodAddresses,
     /// Ports of the runtimes.
     pub(super) ports: Ports,
+    /// Upstream's sandboxd, to be run in place of ours.
+    pub(super) sandboxd_program: Option<PathBuf>,
     /// Where the pods' directories are made.
     pub(super) directory: PathBuf,
     /// From the binding of a pod until its runtime starts.
@@ -256,6 +258,7 @@ impl Inner {
             ip: address.ip().into(),
             ports: self.settings.ports,
             directory: self.settings.directory.join(pod.uid()),
+            sandboxd_program: self.settings.sandboxd_program.clone(),
             faults: self.settings.faults.clone(),
         };
         let ip = settings.ip;

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::config::ClusterConfig;
 use super::fault::Faults;
 use super::runtime::{LegacyRuntime, LegacySettings};
-use super::sandboxd::{Sandboxd, SandboxdSettings};
+use super::sandboxd::{Sandboxd, SandboxdProgram, SandboxdSettings};
 use super::store::Object;
 use crate::api::{RUNTIME_PORT, SANDBOXD_GRPC_PORT};
 
@@ -51,6 +51,8 @@ pub(super) struct PodSettings {
     pub(super) ports: Ports,
     /// Path of the pod's directories; made at the start, removed at the end. The parent must exist.
     pub(super) directory: PathBuf,
+    /// Upstream's sandboxd, to be run in place of ours.
+    pub(super) sandboxd_program: Option<PathBuf>,
     /// What goes wrong in it.
     pub(super) faults: Faults,
 }
@@ -62,6 +64,8 @@ pub(super) struct PodRuntime {
     legacy: Option<LegacyRuntime>,
     /// Files over REST, processes over gRPC.
     sandboxd: Option<Sandboxd>,
+    /// The same, upstream's own.
+    program: Option<SandboxdProgram>,
 }
 
 impl PodRuntime {
@@ -74,6 +78,7 @@ impl PodRuntime {
         let mut runtime = Self {
             legacy: None,
             sandboxd: None,
+            program: None,
         };
         if runs_legacy(spec) {
             let settings = LegacySettings {
@@ -87,6 +92,7 @@ impl PodRuntime {
         let Some(container) = sandboxd_container(spec) else {
             return Ok(runtime);
         };
+        let program = settings.sandboxd_program;
         let mut directory = settings.directory.into_os_string();
         directory.push(SANDBOXD_DIRECTORY);
         let settings = SandboxdSettings {
@@ -98,22 +104,26 @@ impl PodRuntime {
             environment: environment(container),
             faults: settings.faults,
         };
-        match Sandboxd::start(settings).await {
-            Ok(sandboxd) => {
-                runtime.sandboxd = Some(sandboxd);
-                Ok(runtime)
-            }
-            Err(error) => {
-                runtime.end(Duration::ZERO).await;
-                Err(error)
-            }
+        let started = match &program {
+            Some(program) => SandboxdProgram::start(program, &settings)
+                .await
+                .map(|program| runtime.program = Some(program)),
+            None => Sandboxd::start(settings)
+                .await
+                .map(|sandboxd| runtime.sandboxd = Some(sandboxd)),
+        };
+        if let Err(error) = started {
+            runtime.end(Duration::ZERO).await;
+            return Err(error);
         }
+        Ok(runtime)
     }
 
     /// Process groups that may still be alive.
     pub(super) fn processes(&self) -> usize {
         let legacy = self.legacy.as_ref().map_or(0, LegacyRuntime::processes);
-        legacy + self.sandboxd.as_ref().map_or(0, Sandboxd::processes)
+        let program = self.program.as_ref().map_or(0, SandboxdProgram::processes);
+        legacy + program + self.sandboxd.as_ref().map_or(0, Sandboxd::processes)
     }
 
     /// Kills the processes and closes all sockets, without waiting for anything.
@@ -123,6 +133,9 @@ impl PodRuntime {
         }
         if let Some(sandboxd) = &self.sandboxd {
             sandboxd.kill();
+        }
+        if let Some(program) = &self.program {
+            program.kill();
         }
     }
 
@@ -140,6 +153,9 @@ impl PodRuntime {
         let sandboxd = async {
             if let Some(sandboxd) = &self.sandboxd {
                 sandboxd.end(grace).await;
+            }
+            if let Some(program) = &self.program {
+                program.end().await;
             }
         };
         tokio::join!(legacy, sandboxd);

@@ -31,6 +31,8 @@ SYNC_CHECKS = [f"T{n}" for n in range(1, 21)]
 GO_CHECKS = [f"G{n}" for n in range(1, 7)]
 KUBERNETES_CHECKS = [f"K{n}" for n in range(1, 9)]
 OUR_MODES = ["gateway", "tunnel", "in-cluster", "in-cluster-pod-ip", "direct"]
+# Of these, the ways that lead to sandboxd.
+OUR_SANDBOXD_MODES = ["in-cluster", "in-cluster-pod-ip", "pod-tunnel"]
 # What upstream's client is asked and ours has no such thing.
 NOT_OURS = {"T2": "none", "T14": "none", "T15": "none"}
 # On a cluster that serves v1alpha1 alone, a claim cannot have volumes.
@@ -66,14 +68,14 @@ class Row:
 class Cluster:
     """`sandbench cluster up` with upstream's usual objects in it."""
 
-    def __init__(self, options, work, versions):
+    def __init__(self, options, work, versions, *flags):
         self.work = work
         # A home of its own: kubectl keeps what it has discovered there, by the server's address.
         self.home = work / f"home-{versions}"
         shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir()
         self.kubeconfig = self.home / "kubeconfig"
-        flags = [] if versions == "v1beta1" else ["--api-versions", versions]
+        flags = [*flags, *([] if versions == "v1beta1" else ["--api-versions", versions])]
         command = [options.sandbench, "cluster", "up", "--kubeconfig-out", str(self.kubeconfig), *flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(self.home))
         greeting = ""
@@ -204,11 +206,21 @@ def kubernetes_rows(options, work):
             yield Row("Python kubernetes", version, KUBERNETES_CHECKS, verdicts, details)
 
 
-def our_row(options, cluster, name, mode, api_url, absent=NOT_OURS):
+def checks_for_sandboxd(cluster):
+    """The same checks, asked of sandboxes that run sandboxd."""
+    text = (HERE / "checks.yaml").read_text()
+    text = text.replace(f"[{', '.join(OUR_MODES)}]", f"[{', '.join(OUR_SANDBOXD_MODES)}]")
+    text = text.replace("warmPool: python-sandbox-pool", "warmPool: sandboxd-pool\n  runtime: sandboxd")
+    path = cluster.home / "checks-sandboxd.yaml"
+    path.write_text(text)
+    return path
+
+
+def our_row(options, cluster, name, mode, api_url, absent=NOT_OURS, checks=HERE / "checks.yaml"):
     """Our own client: a scenario per check, so the verdict of a cell is the verdict of a check."""
     result = cluster.work / "result.json"
     result.unlink(missing_ok=True)
-    command = [options.sandbench, "run", HERE / "checks.yaml", "--cluster", "current", "--progress", "none"]
+    command = [options.sandbench, "run", checks, "--cluster", "current", "--progress", "none"]
     command += ["--dns", cluster.dns, "--var", f"apiUrl={api_url}", "--out", f"json={result}"]
     for check in SYNC_CHECKS:
         command += ["--only", f"{check}[mode={mode}]"] if check not in absent else []
@@ -233,6 +245,22 @@ def our_rows(options, work):
             absent = {**NOT_OURS, **(NOT_OLD if versions == "v1alpha1" else {})}
             for mode in OUR_MODES:
                 yield our_row(options, ending.cluster, f"sandbench {versions}", mode, ending.cluster.router, absent)
+
+
+def our_sandboxd_rows(options, work):
+    """Our client on sandboxd: the loopback cluster's, and upstream's own."""
+    for name in ("sandbench, sandboxd", "upstream's sandboxd 0.5.6"):
+        if not wanted(options, name, "v1beta1"):
+            continue
+        flags = []
+        if name.startswith("upstream"):
+            program = build_go(work, "sandboxd", "sigs.k8s.io/agent-sandbox/packages/sandboxd/cmd/sandboxd")
+            flags = ["--sandboxd-program", str(program)]
+        with contextlib.closing(Ending(Cluster(options, work, "v1beta1", *flags))) as ending:
+            ending.cluster.add_sandboxd()
+            checks = checks_for_sandboxd(ending.cluster)
+            for mode in OUR_SANDBOXD_MODES:
+                yield our_row(options, ending.cluster, name, mode, ending.cluster.router, checks=checks)
 
 
 def free_port():
@@ -350,7 +378,7 @@ def main():
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     rows = []
-    for suite in (our_rows, python_rows, go_rows, kubernetes_rows, router_rows):
+    for suite in (our_rows, our_sandboxd_rows, python_rows, go_rows, kubernetes_rows, router_rows):
         for row in suite(options, options.work):
             print(f"{'FAIL' if row.failed() else 'ok  '} {row.client}, {row.mode}", flush=True)
             for detail in row.details:

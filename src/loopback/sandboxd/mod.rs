@@ -12,12 +12,14 @@ mod files;
 mod grpc;
 mod path;
 mod processes;
+mod program;
 mod pty;
 mod reply;
 mod rest;
 mod stream;
 
 pub(super) use daemon::{Sandboxd, SandboxdSettings};
+pub(super) use program::SandboxdProgram;
 
 #[cfg(test)]
 mod tests;
