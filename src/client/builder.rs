@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::attempts::AttemptObserver;
-use super::cluster::{self, Api};
+use super::cluster::{self, Api, Protocol, SHARDS, Shards};
 use super::connect::GatewayCache;
 use super::core::{Client, Inner};
 use super::data::{Network, Pools};
@@ -176,17 +176,25 @@ impl ClientBuilder {
         let (tasks, sockets, tunnels) = (Tasks::default(), Gauge::default(), Gauge::default());
         // Ends the connections again if something fails below.
         let guard = EndOnDrop(Some(tasks.clone()));
-        let requests = cluster::connect(&config, &tasks, &sockets)?;
-        let streams = cluster::connect(&config, &tasks, &sockets)?;
         let server = config.cluster_url.to_string();
         let retrier = Arc::new(Retrier::new(retry, observer, seed));
+        let connect = |protocol| cluster::connect(&config, &tasks, &sockets, protocol);
+        let plain = connect(Protocol::Http1)?;
         let connections = cluster::Connections {
-            requests,
-            streams,
+            requests: Shards::new([plain.clone()]),
+            watches: plain,
+            upgrades: connect(Protocol::Http1)?,
             tasks: tasks.clone(),
         };
         let api = Api::new(connections, request_timeout, &server, &retrier);
         let version = cluster::discover(&api, &namespace).await?;
+        // Without TLS nothing tells whether a server speaks HTTP/2.
+        let api = if config.cluster_url.scheme_str() == Some("https") {
+            let many: Result<Vec<_>, _> = (0..=SHARDS).map(|_| connect(Protocol::Http2)).collect();
+            api.over_http2(many?).await
+        } else {
+            api
+        };
         let network = Network::new(resolver, api.clone(), sockets.clone(), tunnels.clone());
         let pools = Pools::new(Arc::new(network), tasks.clone());
         guard.release();

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use super::address::{AddressPlan, PodAddresses};
+use super::api_server::Watches;
 use super::certificate::Identity;
 use super::config::{ClusterConfig, DelaySource};
 use super::dns::NameServer;
@@ -39,6 +40,7 @@ pub struct Cluster {
     lifetime: Lifetime,
     router: Mutex<Option<Router>>,
     router_auth: RouterAuth,
+    watches: Watches,
     name_server: Option<NameServer>,
     directory: Option<TempDir>,
     addresses: Addresses,
@@ -100,7 +102,7 @@ impl Cluster {
         let kubelet = Kubelet::start(settings, &lifetime);
         gateway::start(store.clone(), plan, addresses.router, &lifetime);
         let token = token();
-        api_server::start(
+        let watches = api_server::start(
             api_listener,
             identity.acceptor,
             (store.clone(), config.served),
@@ -115,6 +117,7 @@ impl Cluster {
             lifetime,
             router: Mutex::new(Some(router)),
             router_auth: config.router_auth,
+            watches,
             name_server: Some(name_server),
             directory: Some(directory),
             addresses,
@@ -189,6 +192,11 @@ impl Cluster {
     #[cfg(test)]
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// How many watches clients have open at the API server.
+    pub fn open_watches(&self) -> usize {
+        self.watches.count()
     }
 
     /// What lives in the cluster now.

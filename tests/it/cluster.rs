@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
+use sandbench::client::{Client, ClientBuilder, Dns};
 use sandbench::loopback::{Cluster, ClusterConfig};
 use serde_json::{Value, json};
 
@@ -67,4 +68,18 @@ impl Running {
         let spec = json!({ "replicas": replicas, "sandboxTemplateRef": { "name": template } });
         self.create("SandboxWarmPool", name, spec).await;
     }
+}
+
+/// A client of the cluster, with its name server.
+pub async fn client_of(
+    running: &Running,
+    settings: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Client {
+    let kubeconfig = Kubeconfig::from_yaml(&running.cluster.kubeconfig()).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
+    let builder = Client::builder()
+        .kubernetes(config.await.unwrap())
+        .dns(Dns::Server(running.cluster.dns_server()));
+    settings(builder).build().await.unwrap()
 }

@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use sandbench::client::connect::{Direct, InClusterPodIp, Tunnel};
-use sandbench::client::{ClaimSource, Client, ConnectionMode, CreateRequest, Dns};
+use sandbench::client::{ClaimSource, Client, ConnectionMode, CreateRequest};
 use sandbench::loopback::ClusterConfig;
 use serde_json::json;
 
-use crate::cluster::Running;
+use crate::cluster::{Running, client_of};
 use crate::program::Place;
 
 /// What the caller of a whole life sees.
@@ -57,17 +56,10 @@ const TABLE: &[(&str, &str, Sees)] = &[
 ];
 
 async fn client(running: &Running, run: &str) -> Client {
-    let kubeconfig = Kubeconfig::from_yaml(&running.cluster.kubeconfig()).unwrap();
-    let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
-    Client::builder()
-        .kubernetes(config.await.unwrap())
-        .dns(Dns::Server(running.cluster.dns_server()))
-        .request_timeout(Duration::from_secs(2))
-        .run_id(run)
-        .build()
-        .await
-        .unwrap()
+    client_of(running, |builder| {
+        builder.request_timeout(Duration::from_secs(2)).run_id(run)
+    })
+    .await
 }
 
 /// A whole life: create, wait, connect, execute; the error with all its causes.
@@ -78,7 +70,7 @@ async fn life(client: &Client, mode: &ConnectionMode) -> Result<(), String> {
         .await
         .map_err(chain)?;
     let ready = claim
-        .wait_ready(Duration::from_secs(20))
+        .wait_ready(Duration::from_secs(30))
         .await
         .map_err(chain)?;
     let sandbox = client.connect(&ready, mode).await.map_err(chain)?;

@@ -19,3 +19,4 @@ mod invalid;
 mod kubectl;
 mod program;
 mod sandboxd;
+mod scale;

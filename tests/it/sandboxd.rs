@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use sandbench::client::connect::{InCluster, InClusterPodIp, PodTunnel};
 use sandbench::client::{
-    CallError, ClaimSource, Client, Command, ConnectionMode, CreateRequest, Delivered, Dns,
-    FileMode, FileType, ProcessEvent, ProcessRequest, Recursive, Runtime, Sandbox, SandboxdPorts,
-    Signal, TerminalSize,
+    CallError, ClaimSource, Client, Command, ConnectionMode, CreateRequest, Delivered, FileMode,
+    FileType, ProcessEvent, ProcessRequest, Recursive, Runtime, Sandbox, SandboxdPorts, Signal,
+    TerminalSize,
 };
 use serde_json::json;
 
-use crate::cluster::Running;
+use crate::cluster::{Running, client_of};
 use crate::program::Place;
 
 struct World {
@@ -32,7 +31,7 @@ impl World {
         running.create("SandboxTemplate", "d", template).await;
         let pool = json!({ "replicas": 0, "sandboxTemplateRef": { "name": "d" } });
         running.create("SandboxWarmPool", "d", pool).await;
-        let client = client_of(&running).await;
+        let client = client_of(&running, |builder| builder).await;
         Self {
             running,
             client,
@@ -53,18 +52,6 @@ impl World {
         assert_eq!(left, 0);
         assert!(self.running.cluster.shutdown().await.is_empty());
     }
-}
-
-async fn client_of(running: &Running) -> Client {
-    let kubeconfig = Kubeconfig::from_yaml(&running.cluster.kubeconfig()).unwrap();
-    let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
-    Client::builder()
-        .kubernetes(config.await.unwrap())
-        .dns(Dns::Server(running.cluster.dns_server()))
-        .build()
-        .await
-        .unwrap()
 }
 
 fn sandboxd() -> Runtime {
@@ -292,7 +279,7 @@ async fn what_the_legacy_runtime_cannot_do_is_said_before_anything_is_sent() {
     let place = Place::new();
     let running = Running::start(&place).await;
     running.pool("p", 1, json!({})).await;
-    let client = client_of(&running).await;
+    let client = client_of(&running, |builder| builder).await;
     let request = CreateRequest::new(ClaimSource::WarmPool("p".to_owned()));
     let claim = client.create(request).await.unwrap();
     let ready = claim.wait_ready(Duration::from_secs(20)).await.unwrap();

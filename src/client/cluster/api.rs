@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::answer::{collect, decode, failure, transport};
+use super::shards::Shards;
 use crate::api::metadata::ObjectList;
 use crate::client::encode;
 use crate::client::error::{KubeError, Operation, Verb};
@@ -122,9 +123,11 @@ impl Selector {
 /// Connections to the API server, and the tasks that they belong to.
 pub(in crate::client) struct Connections {
     /// For requests.
-    pub(in crate::client) requests: kube::Client,
-    /// For watches and port-forwards.
-    pub(in crate::client) streams: kube::Client,
+    pub(in crate::client) requests: Shards,
+    /// For watches, which share nothing with requests.
+    pub(in crate::client) watches: kube::Client,
+    /// For port-forwards: each upgrades a connection of its own.
+    pub(in crate::client) upgrades: kube::Client,
     /// They end with these.
     pub(in crate::client) tasks: Tasks,
 }
@@ -132,8 +135,9 @@ pub(in crate::client) struct Connections {
 /// Access to the API server. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::client) struct Api {
-    requests: kube::Client,
-    streams: kube::Client,
+    requests: Shards,
+    watches: kube::Client,
+    upgrades: kube::Client,
     deadline: Duration,
     server: Arc<str>,
     tasks: Tasks,
@@ -159,7 +163,8 @@ impl Api {
     ) -> Self {
         Self {
             requests: clients.requests,
-            streams: clients.streams,
+            watches: clients.watches,
+            upgrades: clients.upgrades,
             deadline,
             server: server.into(),
             tasks: clients.tasks,
@@ -167,7 +172,26 @@ impl Api {
         }
     }
 
-    pub(super) fn requests(&self) -> &kube::Client {
+    /// The same, with requests over these HTTP/2 connections and watches over the first of them, if
+    /// the API server speaks that; else as it is.
+    pub(in crate::client) async fn over_http2(self, mut clients: Vec<kube::Client>) -> Self {
+        let watches = clients.remove(0);
+        let asked = watches.send(plain(Method::GET, "/version").map(Body::from));
+        match timeout(self.deadline, asked).await {
+            Ok(Ok(_)) => Self {
+                requests: Shards::new(clients),
+                watches,
+                ..self
+            },
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the API server does not speak HTTP/2");
+                self
+            }
+            Err(_) => self,
+        }
+    }
+
+    pub(super) fn requests(&self) -> &Shards {
         &self.requests
     }
 
@@ -189,8 +213,8 @@ impl Api {
     }
 
     /// The client for port-forwards.
-    pub(in crate::client) fn streams(&self) -> &kube::Client {
-        &self.streams
+    pub(in crate::client) fn upgrades(&self) -> &kube::Client {
+        &self.upgrades
     }
 
     /// Reads one object.
@@ -330,7 +354,7 @@ impl Api {
         let opened = timeout(self.deadline, async {
             let request = plain(Method::GET, target).map(Body::from);
             let response = self
-                .streams
+                .watches
                 .send(request)
                 .await
                 .map_err(|error| transport(error, operation))?;

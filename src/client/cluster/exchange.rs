@@ -90,8 +90,9 @@ impl Api {
         request: Request<Vec<u8>>,
         operation: &Operation,
     ) -> Result<Bytes, KubeError> {
-        let response = self
-            .requests()
+        let picked = self.requests().pick();
+        let response = picked
+            .client()
             .send(request.map(Body::from))
             .await
             .map_err(|error| transport(error, operation))?;

@@ -16,7 +16,7 @@ use crate::client::error::KubeError;
 
 /// How long a watch may be silent before its connection is taken to be dead. Opening another one
 /// costs one request.
-const SILENCE: Duration = Duration::from_secs(20);
+const SILENCE: Duration = Duration::from_secs(10);
 /// A watch that ends sooner than this, without an event, is not opened again at once.
 const SHORT: Duration = Duration::from_secs(1);
 

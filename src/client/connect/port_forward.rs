@@ -121,7 +121,7 @@ pub(in crate::client) async fn open(api: &Api, pod: &PodPort) -> Result<PortStre
         .body(Vec::new())
         .map_err(|error| failed(error.into()))?;
     let connection = api
-        .streams()
+        .upgrades()
         .connect(request)
         .await
         .map_err(|error| failed(error.into()))?;

@@ -32,7 +32,9 @@ use body::{body_of, delete_options, raw_body_of, review};
 use object_path::{ObjectPath, Verb};
 use request::Query;
 use status::Refusal;
+
 use view::View;
+pub(super) use watch::Watches;
 
 /// What all requests share.
 #[derive(Debug, Clone)]
@@ -40,6 +42,7 @@ struct Server {
     store: Store,
     token: Token,
     served: ServedVersions,
+    watches: Watches,
     lifetime: Lifetime,
 }
 
@@ -50,19 +53,22 @@ pub(super) fn start(
     (store, served): (Store, ServedVersions),
     token: Token,
     (faults, lifetime): (&Faults, &Lifetime),
-) {
+) -> Watches {
     let server = Server {
         store,
         token,
         served,
+        watches: Watches::default(),
         lifetime: lifetime.clone(),
     };
+    let watches = server.watches.clone();
     let handler = move |request| {
         let server = server.clone();
         async move { server.handle(request).await }
     };
     let handler = faults.around(FaultyServer::Api, handler);
     serve(listener, Some(tls), handler, lifetime);
+    watches
 }
 
 impl Server {
@@ -173,7 +179,10 @@ impl Server {
                     None => watch::list(target.view, &objects, version),
                 })
             }
-            Verb::Watch => watch::start(&self.store, target, query, table, &self.lifetime.stop),
+            Verb::Watch => {
+                let around = (&self.watches, &self.lifetime.stop);
+                watch::start(&self.store, target, query, table, around)
+            }
             Verb::Create => {
                 let body = body_of(request).await?;
                 self.create(target, query, body)

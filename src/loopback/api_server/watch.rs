@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -56,7 +57,7 @@ pub(super) fn start(
     target: &ObjectPath,
     query: &Query,
     table: Option<Form>,
-    stop: &CancellationToken,
+    (watches, stop): (&Watches, &CancellationToken),
 ) -> Result<Response<Body>, Refusal> {
     let mut selector = query.selector(target.kind)?;
     if !target.name.is_empty() {
@@ -103,6 +104,7 @@ pub(super) fn start(
         ends: Instant::now() + lasts,
         bookmarks: query.wants_bookmarks(),
         stop: stop.clone(),
+        _open: watches.enter(),
     };
     let frames = stream::unfold(watch, |mut watch| async move {
         let line = watch.next_line().await?;
@@ -183,6 +185,32 @@ struct Watch {
     ends: Instant,
     bookmarks: bool,
     stop: CancellationToken,
+    _open: OpenWatch,
+}
+
+/// Counts the watches that clients have open. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(in crate::loopback) struct Watches(Arc<AtomicUsize>);
+
+impl Watches {
+    /// How many are open.
+    pub(in crate::loopback) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self) -> OpenWatch {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        OpenWatch(Arc::clone(&self.0))
+    }
+}
+
+/// One open watch.
+struct OpenWatch(Arc<AtomicUsize>);
+
+impl Drop for OpenWatch {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Watch {

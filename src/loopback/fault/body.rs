@@ -10,8 +10,8 @@ use tokio::time::Sleep;
 
 use super::super::http::{Body, BoxError};
 
-/// Bytes per piece.
-const PIECE: usize = 3;
+/// Bytes per piece: few, and yet not so few that HTTP/2 takes it for an attack.
+const PIECE: usize = 97;
 
 /// What is wrong with a body.
 #[derive(Debug, Clone, Copy)]

@@ -43,7 +43,7 @@ pub(super) enum Effect {
     HalfOpen(u64),
     /// `stale(1s)`: every event comes later.
     Stale(Duration),
-    /// `split`: events come in pieces of three bytes.
+    /// `split`: events come in pieces of 97 bytes.
     Split,
     /// `gone`: the watch answers that the resource version is too old.
     Gone,
