@@ -28,6 +28,7 @@
 //! ```
 
 mod adopt;
+mod agent;
 mod attempt;
 mod attempts;
 mod builder;
@@ -55,6 +56,7 @@ mod refresh;
 mod retry;
 mod sandbox;
 mod scope;
+mod snapshots;
 mod status;
 mod suspend;
 mod tasks;
@@ -63,6 +65,7 @@ mod validate;
 mod volumes;
 mod warm_pools;
 
+pub use agent::AgentQuery;
 pub use attempts::{Attempt, AttemptCounts, AttemptObserver, AttemptOutcome, AttemptTarget};
 pub use builder::{ClientBuilder, Dns};
 pub use claim::{
@@ -76,7 +79,7 @@ pub use delete::{Deleted, Leftovers};
 pub use error::{
     BoxError, BuildError, CallError, ConnectError, CreateError, DeleteAndWaitError, DeleteError,
     Delivered, KubeError, ManageError, OpenError, Operation, PreflightError, ReadyError,
-    ReconnectError, SuspendError, Verb, WaitError,
+    ReconnectError, RestoreError, SuspendError, Verb, WaitError,
 };
 pub use files::{FileEntry, Files};
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
@@ -85,6 +88,7 @@ pub use preflight::Needs;
 pub use retry::RetryPolicy;
 pub use sandbox::Sandbox;
 pub use scope::SandboxScope;
+pub use snapshots::Snapshot;
 pub use status::{SandboxDetails, SandboxState};
 pub use templates::{Service, Template, TemplateRequest};
 pub use warm_pools::{WarmPool, WarmPoolRequest};
