@@ -11,6 +11,7 @@ pub mod runtime;
 pub mod sandbox;
 #[cfg(any(feature = "client", feature = "loopback"))]
 pub mod sandboxd;
+pub mod snapshot;
 pub mod template;
 pub mod warm_pool;
 

@@ -33,6 +33,13 @@ pub struct ExecuteResponse {
     pub timed_out: bool,
 }
 
+/// Body of `POST /agent` (images for computer use).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRequest {
+    /// What the agent is to do, in words.
+    pub query: String,
+}
+
 /// What an entry of a directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

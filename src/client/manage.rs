@@ -59,11 +59,11 @@ impl Kind {
         let body = body.to_string().into_bytes();
         let created = client.api().create(&self.of, &name, body).await;
         created.map_err(|error| {
-            if error.code() == Some(409) {
-                let kind = self.word;
-                ManageError::AlreadyExists { kind, name }
-            } else {
-                self.failed(&name, error)
+            let kind = self.word;
+            match error.code() {
+                Some(409) => ManageError::AlreadyExists { kind, name },
+                Some(404) => ManageError::NotInstalled { kind },
+                _ => self.failed(&name, error),
             }
         })
     }

@@ -28,6 +28,7 @@
 //! ```
 
 mod adopt;
+mod agent;
 mod attempt;
 mod attempts;
 mod builder;
@@ -59,6 +60,7 @@ mod retry;
 mod runtime;
 mod sandbox;
 mod scope;
+mod snapshots;
 mod status;
 mod suspend;
 mod tasks;
@@ -67,6 +69,7 @@ mod validate;
 mod volumes;
 mod warm_pools;
 
+pub use agent::AgentQuery;
 pub use attempts::{Attempt, AttemptCounts, AttemptObserver, AttemptOutcome, AttemptTarget};
 pub use builder::{ClientBuilder, Dns};
 pub use claim::{
@@ -80,7 +83,7 @@ pub use delete::{Deleted, Leftovers};
 pub use error::{
     BoxError, BuildError, CallError, ConnectError, CreateError, DeleteAndWaitError, DeleteError,
     Delivered, KubeError, ManageError, OpenError, Operation, PreflightError, ReadyError,
-    ReconnectError, SuspendError, Verb, WaitError,
+    ReconnectError, RestoreError, SuspendError, Verb, WaitError,
 };
 pub use files::{FileEntry, FileMode, Files, Recursive};
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
@@ -94,6 +97,7 @@ pub use retry::RetryPolicy;
 pub use runtime::{Runtime, SandboxdPorts};
 pub use sandbox::Sandbox;
 pub use scope::SandboxScope;
+pub use snapshots::Snapshot;
 pub use status::{SandboxDetails, SandboxState};
 pub use templates::{Service, Template, TemplateRequest};
 pub use warm_pools::{WarmPool, WarmPoolRequest};

@@ -81,9 +81,7 @@ impl ManageError {
     /// What the user can do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::NotInstalled {
-                kind: "PodSnapshot",
-            } => Some(
+            Self::NotInstalled { kind } if kind.starts_with("PodSnapshot") => Some(
                 "Pod snapshots are a feature of GKE with gVisor; enable it for the cluster"
                     .to_owned(),
             ),

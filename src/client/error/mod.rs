@@ -15,6 +15,7 @@ mod open;
 mod preflight;
 mod ready;
 mod reconnect;
+mod restore;
 mod suspend;
 
 pub use build::BuildError;
@@ -28,6 +29,7 @@ pub use open::OpenError;
 pub use preflight::PreflightError;
 pub use ready::ReadyError;
 pub use reconnect::ReconnectError;
+pub use restore::RestoreError;
 pub use suspend::SuspendError;
 
 pub(crate) use kube::{ConnectionProblem, connection_problem};

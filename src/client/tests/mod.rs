@@ -13,5 +13,6 @@ mod manage;
 mod requests;
 mod retries;
 mod scope;
+mod snapshots;
 mod suspend;
 mod ways;
