@@ -6,7 +6,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -29,26 +29,31 @@ async fn server() -> (String, Vec<u8>, JoinSet<()>) {
     let url = format!("https://{}", listener.local_addr().expect("bound"));
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
+        let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
-            let Ok(mut stream) = acceptor.accept(stream).await else {
-                continue;
-            };
-            let body = r#"{"versions":[{"version":"v1alpha1"}]}"#;
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            );
-            let mut buffer = [0; 4096];
-            while stream
-                .read(&mut buffer)
-                .await
-                .is_ok_and(|length| length > 0)
-            {
-                stream.write_all(answer.as_bytes()).await.expect("written");
-            }
+            connections.spawn(answer(acceptor.clone(), stream));
         }
     });
     (url, cert.der().to_vec(), tasks)
+}
+
+async fn answer(acceptor: TlsAcceptor, stream: TcpStream) {
+    let Ok(mut stream) = acceptor.accept(stream).await else {
+        return;
+    };
+    let body = r#"{"versions":[{"version":"v1alpha1"}]}"#;
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut buffer = [0; 4096];
+    while stream
+        .read(&mut buffer)
+        .await
+        .is_ok_and(|length| length > 0)
+    {
+        stream.write_all(answer.as_bytes()).await.expect("written");
+    }
 }
 
 #[tokio::test]
