@@ -223,11 +223,7 @@ impl Commands<'_> {
             ));
         }
         if command.line == CommandLine::Argv(Vec::new()) {
-            return Err(CallError::Invalid {
-                operation: operation.to_string(),
-                value: String::new(),
-                problem: "there is no program",
-            });
+            return Err(invalid(operation, "", "there is no program"));
         }
         let request = ExecuteRequest {
             command: command.line.as_text(),
@@ -257,12 +253,9 @@ impl Commands<'_> {
 
     async fn run_on_sandboxd(&self, command: Command) -> Result<ExecutionResult, CallError> {
         let operation = self.operation(&command.line);
+        let config = process_config(&command.line, command.env, command.cwd, operation)?;
         let request = sandboxd::ExecuteRequest {
-            config: Some(ProcessConfig {
-                command: command.line.as_argv(),
-                env_vars: command.env,
-                cwd: command.cwd,
-            }),
+            config: Some(config),
         };
         let timeout = command.timeout.unwrap_or_else(|| self.sandbox.timeout());
         let call = GrpcCall {
@@ -288,5 +281,41 @@ impl Commands<'_> {
             subject: line.subject(),
             sandbox: self.sandbox.name(),
         }
+    }
+}
+
+/// The process that sandboxd is to start, checked.
+pub(super) fn process_config(
+    line: &CommandLine,
+    env: BTreeMap<String, String>,
+    cwd: Option<String>,
+    operation: Operation<'_>,
+) -> Result<ProcessConfig, CallError> {
+    let command = line.as_argv();
+    if command.first().is_none_or(String::is_empty) {
+        return Err(invalid(operation, "", "there is no program"));
+    }
+    let nul = "it has a NUL character, which no argument can have";
+    let texts = command.iter().chain(env.values()).chain(&cwd);
+    if let Some(text) = texts.into_iter().find(|text| text.contains('\0')) {
+        return Err(invalid(operation, text, nul));
+    }
+    let unusable = |name: &&String| name.is_empty() || name.contains(['=', '\0']);
+    if let Some(name) = env.keys().find(unusable) {
+        let problem = "the name of a variable is not empty and has no `=` and no NUL";
+        return Err(invalid(operation, name, problem));
+    }
+    Ok(ProcessConfig {
+        command,
+        env_vars: env,
+        cwd,
+    })
+}
+
+fn invalid(operation: Operation<'_>, value: &str, problem: &'static str) -> CallError {
+    CallError::Invalid {
+        operation: operation.to_string(),
+        value: value.to_owned(),
+        problem,
     }
 }

@@ -118,6 +118,13 @@ impl Files<'_> {
         within_limit(&content, operation)?;
         let mut target = sandboxd_path(path, operation)?;
         if let Some(FileMode(mode)) = mode {
+            if mode > 0o777 {
+                return Err(CallError::Invalid {
+                    operation: operation.to_string(),
+                    value: format!("{mode:#o}"),
+                    problem: "the highest permission bits are 0o777",
+                });
+            }
             target = format!("{target}?mode=0{mode:03o}");
         }
         let mut call = self.get(operation, target, LIST_LIMIT);
@@ -268,19 +275,24 @@ impl Files<'_> {
             return Err(operation.not_a(FileType::Directory));
         }
         let listing: Listing = decode(&answer.body, operation)?;
-        let entries = listing.entries.into_iter().map(|entry| FileEntry {
-            name: entry.name,
-            size: entry.size,
-            kind: match entry.kind {
-                EntryType::File => FileType::File,
-                EntryType::Directory => FileType::Directory,
-            },
-            modified: entry
-                .modified_at
-                .parse()
-                .map_or(0.0, |at: jiff::Timestamp| at.as_second() as f64),
+        let entries = listing.entries.into_iter().map(|entry| {
+            let modified: Result<jiff::Timestamp, _> = entry.modified_at.parse();
+            let modified = modified.map_err(|error| CallError::Decode {
+                operation: operation.to_string(),
+                body: entry.modified_at.into(),
+                source: serde::de::Error::custom(error),
+            })?;
+            Ok(FileEntry {
+                name: entry.name,
+                size: entry.size,
+                kind: match entry.kind {
+                    EntryType::File => FileType::File,
+                    EntryType::Directory => FileType::Directory,
+                },
+                modified: modified.as_second() as f64,
+            })
         });
-        Ok(entries.collect())
+        entries.collect()
     }
 
     fn only_sandboxd(

@@ -157,6 +157,11 @@ pub(super) fn call_error(operation: Operation<'_>, failure: GrpcFailure) -> Call
         },
         GrpcFailure::Unsent(source) => transport(Delivered::No, source),
         GrpcFailure::Broken(source) => transport(Delivered::Unknown, source),
+        GrpcFailure::TooLarge => CallError::TooLarge {
+            operation: operation_text,
+            limit: MESSAGE_LIMIT,
+            delivered: Delivered::Yes,
+        },
         GrpcFailure::Status(code, message) => CallError::Grpc {
             operation: operation_text,
             code: code_name(code),

@@ -46,6 +46,7 @@ mod error;
 mod files;
 mod gone;
 mod grpc;
+mod health;
 mod hub;
 mod inventory;
 mod known;
@@ -86,6 +87,7 @@ pub use error::{
     ReconnectError, RestoreError, SuspendError, Verb, WaitError,
 };
 pub use files::{FileEntry, FileMode, Files, Recursive};
+pub use health::Health;
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
 pub use options::CallOptions;
 pub use preflight::Needs;
