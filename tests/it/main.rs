@@ -18,6 +18,7 @@ mod flow;
 mod honest;
 mod invalid;
 mod kubectl;
+mod moves;
 mod program;
 mod sandboxd;
 mod scale;
