@@ -191,6 +191,16 @@ impl Commands<'_> {
 
     /// Runs a program with these arguments: no shell, nothing is split, on either runtime.
     ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// let commands = sandbox.commands();
+    /// assert_eq!(commands.run_argv(["echo", "$HOME", "a b"]).await?.stdout, "$HOME a b\n");
+    /// assert_eq!(commands.run_shell("echo $((1 + 2)) | cat").await?.stdout, "3\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// See [`run`](Self::run).
     ///

@@ -182,6 +182,16 @@ impl Files<'_> {
 
     /// Lists a directory; an empty path is the runtime's directory.
     ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// for entry in sandbox.files().list("data").await? {
+    ///     println!("{} {}", entry.name, entry.size);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CallError`]; status 404 if there is none, for a file [`CallError::WrongKind`] (sandboxd)
     /// or status 404 (legacy).

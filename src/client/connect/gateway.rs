@@ -33,6 +33,18 @@ pub enum Scheme {
 }
 
 /// Settings of the mode `gateway`.
+///
+/// ```
+/// use sandbench::client::ConnectionMode;
+/// use sandbench::client::connect::Gateway;
+///
+/// let mode = ConnectionMode::Gateway(Gateway {
+///     name: "external-http-gateway".to_owned(),
+///     namespace: "ingress".to_owned(),
+///     ..Gateway::default()
+/// });
+/// assert_eq!(mode.word(), "gateway");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Gateway {
     /// Name of the Gateway. Required.
