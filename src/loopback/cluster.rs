@@ -13,6 +13,7 @@ use super::address::{AddressPlan, PodAddresses};
 use super::api_server::Watches;
 use super::certificate::Identity;
 use super::config::{ClusterConfig, DelaySource};
+use super::controller::ClaimSettings;
 use super::dns::NameServer;
 use super::error::LoopbackError;
 use super::fault::{Fault, Faults};
@@ -87,8 +88,11 @@ impl Cluster {
         .await?;
         let name_server = start_name_server(addresses.dns, &store, &lifetime).await?;
         let delay = |delay, stream| DelaySource::new(delay, config.seed, stream);
-        let adoption = delay(config.delays.adoption, ADOPTION_STREAM);
-        let claims = (adoption, config.served);
+        let claims = ClaimSettings {
+            adoption_delay: delay(config.delays.adoption, ADOPTION_STREAM),
+            served: config.served,
+            faults: faults.clone(),
+        };
         controller::start(&store, claims, orphans, addresses.router, &lifetime);
         let settings = KubeletSettings {
             store: store.clone(),

@@ -82,6 +82,42 @@ const TABLE: &[(&str, &str, Sees, Sees)] = &[
     ),
     ("api.list.sandboxclaims=503*1", "pod", Success, Success),
     (
+        "controller.claim=reason(AdoptionConflict)*2",
+        "pod",
+        Success,
+        Success,
+    ),
+    (
+        "controller.claim=reason(AdoptionPending)*2",
+        "pod",
+        Success,
+        Success,
+    ),
+    (
+        "controller.claim=reason(SandboxCreatePending)*2",
+        "pod",
+        Success,
+        Success,
+    ),
+    (
+        "controller.claim=reason(SandboxMissing)*2",
+        "pod",
+        Success,
+        Success,
+    ),
+    (
+        "controller.claim=reason(MultiplePods)*2",
+        "pod",
+        Success,
+        Success,
+    ),
+    (
+        "controller.claim=reason(InvalidConfiguration)*2",
+        "pod",
+        Error("InvalidConfiguration"),
+        Error("InvalidConfiguration"),
+    ),
+    (
         "api.get.portforward=500*1",
         "tunnel",
         Error("500"),
@@ -225,7 +261,7 @@ async fn row(
     let shown = seen.err().unwrap_or_else(|| "success".to_owned());
     let attempts = retry.max_attempts;
     let row =
-        format!("{text:<40} {way:<7} {attempts:>7} {played:>6} {repeated:>8} {left:>4}  {shown}");
+        format!("{text:<48} {way:<7} {attempts:>7} {played:>6} {repeated:>8} {left:>4}  {shown}");
     (row, as_expected && may_repeat && played > 0 && left == 0)
 }
 
@@ -239,7 +275,7 @@ async fn each_fault_is_survived_or_told_and_leaves_nothing() {
     running.pool("p", 3, json!({})).await;
     let mut wrong = Vec::new();
     println!(
-        "{:<40} {:<7} {:>7} {:>6} {:>8} {:>4}  the caller sees",
+        "{:<48} {:<7} {:>7} {:>6} {:>8} {:>4}  the caller sees",
         "fault", "way", "allowed", "played", "repeated", "left"
     );
     for (number, (text, way, once, patiently)) in TABLE.iter().enumerate() {
