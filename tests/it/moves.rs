@@ -1,4 +1,5 @@
-//! Addresses that change under the client: of a Gateway, and of a Pod after a resumption.
+//! What changes under the client: the address of a Gateway, of a Pod after a resumption, and the program
+//! that uses a claim.
 
 use std::time::Duration;
 
@@ -45,6 +46,36 @@ async fn remove(running: &Running, name: &str) {
     let api = gateways(running);
     api.delete(name, &DeleteParams::default()).await.unwrap();
     while api.get_opt(name).await.unwrap().is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_outlives_its_program_and_another_one_attaches_to_it() {
+    // T2 of the Python SDK's checks.
+    let place = Place::new();
+    let running = Running::start(&place).await;
+    running.pool("p", 1, json!({})).await;
+    let mode = ConnectionMode::InClusterPodIp(InClusterPodIp::default());
+    let first = client_of(&running, |builder| builder).await;
+    let claim = ready(&first).await;
+    let sandbox = first.connect(&claim, &mode).await.unwrap();
+    sandbox.files().write("a", "x").await.unwrap();
+    first.close().await;
+
+    let second = client_of(&running, |builder| builder).await;
+    let attached = second.claim(&claim.claim_name).await.unwrap();
+    assert_eq!(attached.uid(), claim.claim_uid);
+    let found = attached.wait_ready(Duration::from_secs(20)).await.unwrap();
+    assert_eq!(found.sandbox_name, claim.sandbox_name);
+    let sandbox = second.connect(&found, &mode).await.unwrap();
+    assert_eq!(sandbox.files().read("a").await.unwrap(), "x");
+    let limit = Duration::from_secs(20);
+    let name = attached.name();
+    second
+        .delete_and_wait(name, Some(attached.uid()), limit)
+        .await
+        .unwrap();
+    second.close().await;
+    assert!(running.cluster.shutdown().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
