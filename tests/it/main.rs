@@ -20,3 +20,4 @@ mod kubectl;
 mod program;
 mod sandboxd;
 mod scale;
+mod snapshots;
