@@ -198,6 +198,12 @@ impl Cluster {
         &self.store
     }
 
+    /// Where the pods' files are, for tests of snapshots.
+    #[cfg(test)]
+    pub(super) fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
     /// How many watches clients have open at the API server.
     pub fn open_watches(&self) -> usize {
         self.watches.count()

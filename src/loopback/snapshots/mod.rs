@@ -12,3 +12,6 @@ mod restore;
 pub(super) use archive::Archive;
 pub(super) use controller::start;
 pub(super) use restore::restore;
+
+#[cfg(test)]
+mod tests;
