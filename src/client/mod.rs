@@ -57,6 +57,7 @@ mod process_control;
 mod processes;
 mod ready;
 mod refresh;
+mod restore;
 mod retry;
 mod runtime;
 mod sandbox;
@@ -95,11 +96,12 @@ pub use process_control::{ProcessControl, Signal};
 pub use processes::{
     Process, ProcessEvent, ProcessOutput, ProcessRequest, Processes, TerminalSize,
 };
+pub use restore::Resumed;
 pub use retry::RetryPolicy;
 pub use runtime::{Runtime, SandboxdPorts};
 pub use sandbox::Sandbox;
 pub use scope::SandboxScope;
-pub use snapshots::Snapshot;
+pub use snapshots::{Snapshot, SnapshotFilter, SnapshotReadiness};
 pub use status::{SandboxDetails, SandboxState};
 pub use templates::{Service, Template, TemplateRequest};
 pub use warm_pools::{WarmPool, WarmPoolRequest};

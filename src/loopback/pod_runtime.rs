@@ -21,7 +21,7 @@ use super::store::Object;
 use crate::api::{RUNTIME_PORT, SANDBOXD_GRPC_PORT};
 
 /// What the name of sandboxd's root has after that of the pod's directory.
-const SANDBOXD_DIRECTORY: &str = "-sandboxd";
+pub(super) const SANDBOXD_DIRECTORY: &str = "-sandboxd";
 
 /// TCP ports of the runtimes in every pod.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ pub(super) struct PodSettings {
     /// Address of the pod.
     pub(super) ip: IpAddr,
     pub(super) ports: Ports,
-    /// Path of the pod's directories; made at the start, removed at the end. The parent must exist.
+    /// Path of the pod's directories; made at the start unless they are there, removed at the end.
     pub(super) directory: PathBuf,
     /// Upstream's sandboxd, to be run in place of ours.
     pub(super) sandboxd_program: Option<PathBuf>,
@@ -161,6 +161,14 @@ impl PodRuntime {
         };
         tokio::join!(legacy, sandboxd);
     }
+}
+
+/// What the names of a pod's directories have after its UID.
+pub(super) fn directory_suffixes(pod: &Object) -> Vec<&'static str> {
+    let spec = &pod.value["spec"];
+    let legacy = legacy_port(spec, RUNTIME_PORT).map(|_| "");
+    let sandboxd = sandboxd_container(spec).map(|_| SANDBOXD_DIRECTORY);
+    legacy.into_iter().chain(sandboxd).collect()
 }
 
 /// Port of the legacy runtime, if the pod runs it; `usual` stands for 8888.

@@ -22,3 +22,4 @@ mod moves;
 mod program;
 mod sandboxd;
 mod scale;
+mod snapshots;

@@ -15,6 +15,7 @@ use super::super::served::ServedVersions;
 use super::super::store::{Event, EventKind, Key, Object, Part, Store, StoreError};
 use super::adoption::{Candidate, Pool, WarmQueue, adopt, mark, pod_metadata};
 use super::claim_expiry::{expire, expires_in};
+use super::claim_metadata::propagate;
 use super::claim_rules::{Refusal, add_env, check_metadata, merge_volumes, needs_own};
 use super::claim_source::{Source, source_of};
 use super::claim_status::{annotate, mirror, refuse};
@@ -76,7 +77,7 @@ enum Bound {
 }
 
 /// Why a look ended early.
-enum Failure {
+pub(super) enum Failure {
     Refused(Refusal),
     Store(StoreError),
 }
@@ -127,7 +128,14 @@ impl ClaimController {
             return refuse(&self.store, claim, &refusal);
         }
         let name = (key.namespace.clone(), key.name.clone());
-        match self.resolve(claim, agenda) {
+        let bound = self.resolve(claim, agenda).and_then(|bound| {
+            if let Bound::To(sandbox) = &bound {
+                let source = source_of(&self.store, claim, self.served);
+                propagate(&self.store, claim, sandbox, source)?;
+            }
+            Ok(bound)
+        });
+        match bound {
             Ok(Bound::To(sandbox)) => {
                 self.missing.remove(&name);
                 self.young.remove(claim.uid());

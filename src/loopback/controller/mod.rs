@@ -8,6 +8,7 @@ mod adoption;
 mod agenda;
 mod claim;
 mod claim_expiry;
+mod claim_metadata;
 mod claim_rules;
 mod claim_source;
 mod claim_status;
