@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::failure::Failure;
+use super::failure::{Bearing, Failure};
 use super::steps::Steps;
 use crate::expr::Value;
 use crate::metrics::{Metric, StepIndex};
@@ -123,6 +123,7 @@ impl Steps<'_> {
             message: format!("{}: no try came to an end", step.action.kind()),
             help: Some("raise the time of `eventually`".to_owned()),
             sandbox: self.sandbox(),
+            bearing: Bearing::Fault,
         })
     }
 
@@ -159,6 +160,7 @@ impl Steps<'_> {
             message: error.to_string(),
             help: None,
             sandbox: self.sandbox(),
+            bearing: Bearing::Fault,
         })
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::LimitSource;
 use crate::client::{
-    BoxError, CallError, ConnectError, CreateError, DeleteError, ReadyError, WaitError,
+    BoxError, CallError, ConnectError, CreateError, DeleteError, ReadyError, SuspendError,
+    WaitError,
 };
 use crate::expr::EvalError;
 use crate::source::Span;
@@ -34,6 +35,9 @@ pub enum StepError {
     /// The sandbox did not go.
     #[error(transparent)]
     Wait(#[from] WaitError),
+    /// The sandbox was not suspended or resumed.
+    #[error(transparent)]
+    Suspend(#[from] SuspendError),
     /// There is no sandbox to act on.
     #[error("{action}: there is no sandbox{}", which.as_ref().map(|id| format!(" `{id}`")).unwrap_or_default())]
     NoSandbox {
@@ -95,8 +99,12 @@ impl StepError {
             }
             Self::Ready(ReadyError::Timeout { .. })
             | Self::Wait(WaitError::Timeout { .. })
+            | Self::Suspend(SuspendError::Timeout { .. })
             | Self::Call(CallError::Timeout { .. })
             | Self::Timeout { .. } => "Timeout".to_owned(),
+            Self::Suspend(SuspendError::Failed { reason, .. }) => reason.clone(),
+            Self::Suspend(SuspendError::NotFound { .. }) => "NotFound".to_owned(),
+            Self::Suspend(_) => "SuspendFailed".to_owned(),
             Self::Ready(_) => "ReadyFailed".to_owned(),
             Self::Connect(_) | Self::Call(CallError::Connect { .. }) => "ConnectFailed".to_owned(),
             Self::Call(CallError::Status { status, .. } | CallError::Redirect { status, .. }) => {
@@ -114,6 +122,11 @@ impl StepError {
             Self::SandboxDeleted { .. } => "SandboxDeleted".to_owned(),
             Self::NoSource => "NoSource".to_owned(),
         }
+    }
+
+    /// Whether the runtime has no such action at all: then the cell is not applicable.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Call(CallError::Unsupported { .. }))
     }
 
     /// The place in the scenario file that the failure is about, beyond the step itself: where
@@ -136,8 +149,12 @@ impl StepError {
             Self::Call(error) => error.help(),
             Self::Delete(error) => error.help(),
             Self::Wait(error) => error.help(),
+            Self::Suspend(error) => error.help(),
             Self::NoSandbox { .. } => Some("begin the steps with `- create: {}`".to_owned()),
-            Self::NotConnected { .. } => Some("add `- connect: {}` before this step".to_owned()),
+            Self::NotConnected { .. } => Some(
+                "add `- connect: {}` before this step; after `suspend` it is `- resume: {}`"
+                    .to_owned(),
+            ),
             Self::SandboxDeleted { .. } => {
                 Some("move the step before `delete`, or add `- create: {}` before it".to_owned())
             }

@@ -11,6 +11,7 @@ mod context;
 mod create;
 mod decode;
 mod delete;
+mod delete_file;
 mod disconnect;
 mod error;
 mod exec;
@@ -24,7 +25,9 @@ mod list;
 mod outcome;
 mod read;
 mod registrar;
+mod resume;
 mod sleep;
+mod suspend;
 mod wait;
 mod write;
 
@@ -35,6 +38,7 @@ pub use connect::Connect;
 pub use context::{StepContext, StepTarget};
 pub use create::Create;
 pub use delete::Delete;
+pub use delete_file::DeleteFile;
 pub use disconnect::Disconnect;
 pub use error::StepError;
 pub use exec::Exec;
@@ -48,7 +52,9 @@ pub use list::List;
 pub use outcome::{Measure, Measured, Measurement, StepOutcome};
 pub use read::Read;
 pub use registrar::{Registered, Registrar};
+pub use resume::Resume;
 pub use sleep::Sleep;
+pub use suspend::Suspend;
 pub use wait::Wait;
 pub use write::Write;
 
@@ -100,6 +106,12 @@ pub enum Action {
     List(List),
     /// Asks whether a file exists.
     Exists(Exists),
+    /// Deletes a file or a directory.
+    DeleteFile(DeleteFile),
+    /// Ends the sandbox's Pod and keeps the rest.
+    Suspend(Suspend),
+    /// Starts a suspended sandbox again and connects.
+    Resume(Resume),
     /// Deletes the sandbox.
     Delete(Delete),
     /// Waits for a state of the sandbox.
@@ -121,6 +133,9 @@ impl Action {
         "read",
         "list",
         "exists",
+        "deleteFile",
+        "suspend",
+        "resume",
         "delete",
         "wait",
         "sleep",
@@ -128,16 +143,7 @@ impl Action {
     ];
 
     /// Actions of the language that this version does not have yet.
-    pub const LATER: &'static [&'static str] = &[
-        "deleteFile",
-        "suspend",
-        "resume",
-        "collect",
-        "script",
-        "http",
-        "parallel",
-        "use",
-    ];
+    pub const LATER: &'static [&'static str] = &["collect", "script", "http", "parallel", "use"];
 
     /// The outputs of the action with this key.
     pub fn outputs_of(kind: &str) -> &'static [Output] {
@@ -150,6 +156,9 @@ impl Action {
             "read" => Read::OUTPUTS,
             "list" => List::OUTPUTS,
             "exists" => Exists::OUTPUTS,
+            "deleteFile" => DeleteFile::OUTPUTS,
+            "suspend" => Suspend::OUTPUTS,
+            "resume" => Resume::OUTPUTS,
             "delete" => Delete::OUTPUTS,
             "wait" => Wait::OUTPUTS,
             "sleep" => Sleep::OUTPUTS,
@@ -169,6 +178,9 @@ impl Action {
             Self::Read(_) => "read",
             Self::List(_) => "list",
             Self::Exists(_) => "exists",
+            Self::DeleteFile(_) => "deleteFile",
+            Self::Suspend(_) => "suspend",
+            Self::Resume(_) => "resume",
             Self::Delete(_) => "delete",
             Self::Wait(_) => "wait",
             Self::Sleep(_) => "sleep",
@@ -186,6 +198,9 @@ impl Action {
             "read" => Read::decode(node, problems).map(Self::Read),
             "list" => List::decode(node, problems).map(Self::List),
             "exists" => Exists::decode(node, problems).map(Self::Exists),
+            "deleteFile" => DeleteFile::decode(node, problems).map(Self::DeleteFile),
+            "suspend" => Suspend::decode(node, problems).map(Self::Suspend),
+            "resume" => Resume::decode(node, problems).map(Self::Resume),
             "delete" => Delete::decode(node, problems).map(Self::Delete),
             "wait" => Wait::decode(node, problems).map(Self::Wait),
             "sleep" => Sleep::decode(node, problems).map(Self::Sleep),
@@ -236,6 +251,9 @@ impl Step {
             Action::Read(read) => read.run(context, limit).await,
             Action::List(list) => list.run(context, limit).await,
             Action::Exists(exists) => exists.run(context, limit).await,
+            Action::DeleteFile(delete) => delete.run(context, limit).await,
+            Action::Suspend(suspend) => suspend.run(context, limit).await,
+            Action::Resume(resume) => resume.run(context, limit).await,
             Action::Delete(delete) => delete.run(context).await,
             Action::Wait(wait) => wait.run(context, limit).await,
             Action::Sleep(sleep) => sleep.run(context).await,

@@ -33,6 +33,12 @@ pub enum Measure {
     List,
     /// One question whether a file exists.
     Exists,
+    /// One file deleted.
+    DeleteFile,
+    /// From asking for a suspension until the controller says that it is so.
+    Suspend,
+    /// From asking for a resumption to seeing the sandbox Ready.
+    Resume,
     /// From asking for the deletion to the API server's answer.
     Delete,
     /// From asking for the wait to its end.

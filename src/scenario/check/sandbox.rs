@@ -27,6 +27,7 @@ pub(super) fn check(scenario: &Node, file: &ScenarioFile, problems: &mut Problem
     // `finally` also runs after a failure before the `delete`.
     for created in &mut walk.created {
         created.deleted = false;
+        created.suspended = false;
     }
     for step in items(scenario.get("finally")) {
         walk.step(step);
@@ -49,6 +50,7 @@ fn has_source(node: &Node) -> bool {
 struct Created {
     id: Option<Arc<str>>,
     deleted: bool,
+    suspended: bool,
 }
 
 struct Walk<'p> {
@@ -80,6 +82,7 @@ impl Walk<'_> {
                 .and_then(Node::as_scalar)
                 .map(|id| Arc::clone(&id.text)),
             deleted: false,
+            suspended: false,
         });
         if !self.from_target && !has_source(node) {
             self.problems.push(
@@ -123,10 +126,15 @@ impl Walk<'_> {
         let expects_failure = step
             .get("expect")
             .is_some_and(|expect| expect.get("error").is_some());
-        if kind == "delete" {
-            created.deleted = true;
-        } else if created.deleted && kind != "wait" && !expects_failure {
-            self.deleted(key);
+        match kind {
+            "delete" => created.deleted = true,
+            "wait" => {}
+            _ if created.deleted && !expects_failure => self.deleted(key),
+            "suspend" => created.suspended = true,
+            "resume" => created.suspended = false,
+            "disconnect" => {}
+            _ if created.suspended && !expects_failure => self.suspended(key),
+            _ => {}
         }
     }
 
@@ -155,6 +163,18 @@ impl Walk<'_> {
             )
             .label("no sandbox any more")
             .help("move it before `delete`; if it is meant to fail, say so with `expect: { error: … }`"),
+        );
+    }
+
+    fn suspended(&mut self, key: &Key) {
+        self.problems.push(
+            Diagnostic::error(
+                Code::Combination,
+                key.span,
+                format!("`{}` needs a running sandbox, and a step above suspends it", key.value),
+            )
+            .label("suspended")
+            .help("put `- resume: {}` before it; if it is meant to fail, say so with `expect: { error: … }`"),
         );
     }
 
