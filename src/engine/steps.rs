@@ -141,10 +141,11 @@ impl Steps<'_> {
             span: step.span,
             label: "Timeout".to_owned(),
             message: format!(
-                "group: not done within {} (its `timeout`)",
+                "{}: not done within {} (its `timeout`)",
+                step.action.kind(),
                 HumanDuration(limit)
             ),
-            help: Some("raise the group's `timeout`".to_owned()),
+            help: Some("raise this `timeout`".to_owned()),
             sandbox: self.sandbox(),
             bearing: Bearing::Fault,
         }
@@ -274,6 +275,7 @@ fn metric_of(measure: Measure) -> Metric {
         Measure::DeleteFile => Metric::DeleteFileDuration,
         Measure::Suspend => Metric::SandboxSuspendDuration,
         Measure::Resume => Metric::SandboxResumeDuration,
+        Measure::Http => Metric::HttpDuration,
         Measure::Delete => Metric::SandboxDeleteDuration,
         Measure::Wait => Metric::WaitDuration,
         Measure::WarmHit => Metric::WarmHits,

@@ -88,6 +88,8 @@ metrics! {
     SandboxResumeDuration = ("sandbox_resume_duration", Trend, Nanoseconds);
     /// From asking for a deletion to the API server's answer.
     SandboxDeleteDuration = ("sandbox_delete_duration", Trend, Nanoseconds);
+    /// One request of an `http` step, connecting included.
+    HttpDuration = ("http_duration", Trend, Nanoseconds);
     /// One `wait`.
     WaitDuration = ("wait_duration", Trend, Nanoseconds);
     /// One step, whatever its action, without its checks.

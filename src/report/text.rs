@@ -8,7 +8,7 @@ use crate::metrics::{CellSummary, FailureGroup, Metric, Outcome, Summary, Verdic
 use crate::metrics::{MetricSummary, Reliability, Statistics};
 
 /// The metrics that the table shows, in this order, where there are samples.
-pub(super) const ROWS: [(&str, &str); 20] = [
+pub(super) const ROWS: [(&str, &str); 21] = [
     ("sandbox_create_ack_duration", "create: acknowledged"),
     ("sandbox_bound_duration", "create: bound"),
     ("sandbox_ready_duration", "create: ready"),
@@ -23,6 +23,7 @@ pub(super) const ROWS: [(&str, &str); 20] = [
     ("sandbox_suspend_duration", "suspend"),
     ("sandbox_resume_duration", "resume"),
     ("sandbox_delete_duration", "delete"),
+    ("http_duration", "http"),
     ("wait_duration", "wait"),
     ("group_duration", "group"),
     ("iteration_duration", "iteration"),

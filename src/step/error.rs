@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::LimitSource;
+use super::{HttpStage, LimitSource};
 use crate::client::{
     BoxError, CallError, ConnectError, CreateError, DeleteError, ReadyError, SuspendError,
     WaitError,
@@ -38,6 +38,29 @@ pub enum StepError {
     /// The sandbox was not suspended or resumed.
     #[error(transparent)]
     Suspend(#[from] SuspendError),
+    /// A local program could not be run.
+    #[error("script: `{program}` could not be run")]
+    Script {
+        /// The program.
+        program: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A server could not be asked.
+    #[error("http: {} `{server}`", match .stage {
+        HttpStage::Connect => "connect to",
+        HttpStage::Exchange => "ask",
+    })]
+    Http {
+        /// How far it came.
+        stage: HttpStage,
+        /// Host and path.
+        server: String,
+        /// The cause.
+        #[source]
+        source: BoxError,
+    },
     /// There is no sandbox to act on.
     #[error("{action}: there is no sandbox{}", which.as_ref().map(|id| format!(" `{id}`")).unwrap_or_default())]
     NoSandbox {
@@ -93,7 +116,8 @@ impl StepError {
         match self {
             Self::Expression(_) => "Expression".to_owned(),
             Self::Create(error) => create_code(error).to_owned(),
-            Self::Ready(ReadyError::Failed { reason, .. }) => reason.clone(),
+            Self::Ready(ReadyError::Failed { reason, .. })
+            | Self::Suspend(SuspendError::Failed { reason, .. }) => reason.clone(),
             Self::Ready(ReadyError::NotFound { .. } | ReadyError::Deleted { .. }) => {
                 "NotFound".to_owned()
             }
@@ -102,11 +126,15 @@ impl StepError {
             | Self::Suspend(SuspendError::Timeout { .. })
             | Self::Call(CallError::Timeout { .. })
             | Self::Timeout { .. } => "Timeout".to_owned(),
-            Self::Suspend(SuspendError::Failed { reason, .. }) => reason.clone(),
             Self::Suspend(SuspendError::NotFound { .. }) => "NotFound".to_owned(),
             Self::Suspend(_) => "SuspendFailed".to_owned(),
             Self::Ready(_) => "ReadyFailed".to_owned(),
-            Self::Connect(_) | Self::Call(CallError::Connect { .. }) => "ConnectFailed".to_owned(),
+            Self::Connect(_)
+            | Self::Call(CallError::Connect { .. })
+            | Self::Http {
+                stage: HttpStage::Connect,
+                ..
+            } => "ConnectFailed".to_owned(),
             Self::Call(CallError::Status { status, .. } | CallError::Redirect { status, .. }) => {
                 format!("Http{status}")
             }
@@ -117,6 +145,11 @@ impl StepError {
             Self::Call(_) => "CallFailed".to_owned(),
             Self::Delete(_) => "DeleteFailed".to_owned(),
             Self::Wait(_) => "WaitFailed".to_owned(),
+            Self::Script { .. } => "ScriptFailed".to_owned(),
+            Self::Http {
+                stage: HttpStage::Exchange,
+                ..
+            } => "HttpFailed".to_owned(),
             Self::NoSandbox { .. } => "NoSandbox".to_owned(),
             Self::NotConnected { .. } => "NotConnected".to_owned(),
             Self::SandboxDeleted { .. } => "SandboxDeleted".to_owned(),
@@ -150,6 +183,10 @@ impl StepError {
             Self::Delete(error) => error.help(),
             Self::Wait(error) => error.help(),
             Self::Suspend(error) => error.help(),
+            Self::Script { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Some(
+                "a program is looked for in `PATH`; `./NAME` is one beside the scenario file"
+                    .to_owned(),
+            ),
             Self::NoSandbox { .. } => Some("begin the steps with `- create: {}`".to_owned()),
             Self::NotConnected { .. } => Some(
                 "add `- connect: {}` before this step; after `suspend` it is `- resume: {}`"
@@ -159,7 +196,7 @@ impl StepError {
                 Some("move the step before `delete`, or add `- create: {}` before it".to_owned())
             }
             Self::NoSource => Some("set `target: { warmPool: NAME }`".to_owned()),
-            Self::Value { .. } => None,
+            Self::Value { .. } | Self::Script { .. } | Self::Http { .. } => None,
             Self::Timeout { set_by, .. } => Some(match set_by {
                 LimitSource::Step(_) | LimitSource::Field(_) => "raise this `timeout`".to_owned(),
                 LimitSource::Default(_) => "give the step a longer `timeout`".to_owned(),

@@ -39,6 +39,8 @@ pub enum Measure {
     Suspend,
     /// From asking for a resumption to seeing the sandbox Ready.
     Resume,
+    /// One HTTP request of an `http` step.
+    Http,
     /// From asking for the deletion to the API server's answer.
     Delete,
     /// From asking for the wait to its end.

@@ -60,6 +60,7 @@ impl Resume {
         });
         let (client, target) = (context.client.clone(), context.target.clone());
         let held = context.sandbox("resume", self.sandbox.as_ref())?;
+        held.changes += 1;
         if held.deleted {
             return Err(StepError::SandboxDeleted { action: "resume" });
         }

@@ -53,6 +53,7 @@ impl Suspend {
         });
         let client = context.client.clone();
         let held = context.sandbox("suspend", self.sandbox.as_ref())?;
+        held.changes += 1;
         if held.deleted {
             return Err(StepError::SandboxDeleted { action: "suspend" });
         }

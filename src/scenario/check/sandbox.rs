@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::tree::{action, inner_steps, items};
+use super::tree::{action, inner_steps, is_parallel, items};
 use crate::scenario::document::ScenarioFile;
 use crate::source::yaml::{Key, Node, Scalar};
 use crate::source::{Code, Diagnostic, Problems, list_of, suggest};
 
 /// Actions that do not talk to a sandbox that exists.
-const INDEPENDENT: &[&str] = &["create", "sleep", "group"];
+const INDEPENDENT: &[&str] = &["create", "sleep", "http", "script", "group", "parallel"];
 
 pub(super) fn check(scenario: &Node, file: &ScenarioFile, problems: &mut Problems) {
     let from_target = file.target.warm_pool.is_some()
@@ -47,6 +47,7 @@ fn has_source(node: &Node) -> bool {
 }
 
 /// A sandbox that a step above creates.
+#[derive(Clone)]
 struct Created {
     id: Option<Arc<str>>,
     deleted: bool,
@@ -70,9 +71,29 @@ impl Walk<'_> {
                 self.uses(key, node, step);
             }
         }
-        for inner in inner_steps(step) {
-            self.step(inner);
+        if is_parallel(step) {
+            self.side_by_side(inner_steps(step));
+        } else {
+            for inner in inner_steps(step) {
+                self.step(inner);
+            }
         }
+    }
+
+    /// Each of the steps begins with what there was before all of them.
+    fn side_by_side(&mut self, steps: &[Node]) {
+        let before = self.created.clone();
+        let mut after = before.clone();
+        for step in steps {
+            self.step(step);
+            let left = std::mem::replace(&mut self.created, before.clone());
+            for (own, their) in after.iter_mut().zip(&left) {
+                own.deleted |= their.deleted;
+                own.suspended = their.suspended;
+            }
+            after.extend(left.into_iter().skip(before.len()));
+        }
+        self.created = after;
     }
 
     fn create(&mut self, key: &Key, node: &Node, step: &Node) {
