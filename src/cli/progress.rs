@@ -25,7 +25,7 @@ pub(super) async fn lines(mut events: mpsc::Receiver<RunEvent>) {
             RunEvent::IterationEnded { end, .. } => match end {
                 IterationEnd::Passed => passed += 1,
                 IterationEnd::Failed => failed += 1,
-                IterationEnd::Interrupted => {}
+                IterationEnd::Interrupted | IterationEnd::NotApplicable => {}
             },
         }
         if last.elapsed() >= PERIOD {

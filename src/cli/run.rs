@@ -145,6 +145,9 @@ async fn one(
     {
         reasons.push(Exit::Failed);
     }
+    if summary.verdict == Verdict::NotApplicable {
+        reasons.push(Exit::NothingRan);
+    }
     if !summary.leaks.is_empty() {
         reasons.push(Exit::Leak);
     }

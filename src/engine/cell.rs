@@ -1,8 +1,8 @@
 //! One cell: what its iterations share, from its start until its load model is over or the run is
 //! stopped. The loops that start iterations are `closed_loop` and `open_loop`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::task::JoinError;
 use tokio::time::Instant;
@@ -39,6 +39,8 @@ pub(super) struct CellRun {
     dropped: AtomicU64,
     /// The most iterations at a time of an open model.
     most: AtomicU32,
+    /// What the cell's runtime cannot do.
+    not_applicable: OnceLock<String>,
 }
 
 impl CellRun {
@@ -63,6 +65,7 @@ impl CellRun {
             interrupted: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             most: AtomicU32::new(0),
+            not_applicable: OnceLock::new(),
         }
     }
 
@@ -106,6 +109,17 @@ impl CellRun {
         }
     }
 
+    /// The runtime cannot do what a step wants: no further iteration begins.
+    pub(super) fn not_applicable(&self, why: String) {
+        // The first reason stays.
+        let _first = self.not_applicable.set(why);
+    }
+
+    /// Why the cell is not applicable, if it is not.
+    pub(super) fn why_not_applicable(&self) -> Option<&String> {
+        self.not_applicable.get()
+    }
+
     /// How many iterations have begun.
     pub(super) fn begun(&self) -> u64 {
         self.next.load(Ordering::Relaxed)
@@ -136,11 +150,14 @@ impl CellRun {
         recorder.begin(self.figures(iteration, planned));
         let end = iteration::run(self, number, recorder, abort).await;
         let counter = match end {
-            IterationEnd::Passed => &self.passed,
-            IterationEnd::Failed => &self.failed,
-            IterationEnd::Interrupted => &self.interrupted,
+            IterationEnd::Passed => Some(&self.passed),
+            IterationEnd::Failed => Some(&self.failed),
+            IterationEnd::Interrupted => Some(&self.interrupted),
+            IterationEnd::NotApplicable => None,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        if let Some(counter) = counter {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
         self.events.tell(RunEvent::IterationEnded {
             cell: self.cell.name.clone(),
             end,
@@ -179,6 +196,7 @@ impl CellRun {
             cell: self.cell.name.clone(),
             matrix: self.cell.matrix.clone(),
             verdict: Verdict::Passed,
+            not_applicable: None,
             load: self.cell.load.model.to_string(),
             vus: self.most.load(Ordering::Relaxed),
             iterations_planned: self.cell.load.planned(),
@@ -196,6 +214,9 @@ impl CellRun {
             interrupted: read(&self.interrupted),
             dropped: read(&self.dropped),
         });
+        if let Some(why) = self.why_not_applicable() {
+            summary.not_applicable(why);
+        }
         summary
     }
 

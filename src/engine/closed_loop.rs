@@ -28,7 +28,7 @@ pub(super) async fn drive(
     let mut active = vec![false; closed.most() as usize];
     loop {
         let elapsed = run.started.elapsed();
-        let over = !closed.admits(run.begun(), elapsed);
+        let over = !closed.admits(run.begun(), elapsed) || run.why_not_applicable().is_some();
         if over && matches!(closed.end(), End::At(_)) {
             stop.drain();
         }
@@ -71,7 +71,10 @@ async fn user(run: Arc<CellRun>, vu: u32, cancel: Cancel, abort: CancellationTok
     let mut recorder = Recorder::new(run.aggregate());
     // In a closed model an iteration is due as soon as its VU is free.
     let mut planned = Instant::now();
-    while cancel.phase() == Phase::Running && !abort.is_cancelled() {
+    while cancel.phase() == Phase::Running
+        && !abort.is_cancelled()
+        && run.why_not_applicable().is_none()
+    {
         let Some(curve) = run
             .curve()
             .filter(|curve| vu < curve.vus(run.started.elapsed()))

@@ -46,6 +46,8 @@ pub enum IterationEnd {
     Failed,
     /// The run was stopped before it ended.
     Interrupted,
+    /// The runtime cannot do what a step wants: so for all iterations of the cell.
+    NotApplicable,
 }
 
 /// The engine's end.

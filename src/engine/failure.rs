@@ -32,6 +32,18 @@ pub(super) struct Failure {
     pub(super) help: Option<String>,
     /// `namespace/claim`.
     pub(super) sandbox: Option<String>,
+    /// Whether it says something about the sandbox.
+    pub(super) bearing: Bearing,
+}
+
+/// What a failure says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Bearing {
+    /// Something is not as expected.
+    #[default]
+    Fault,
+    /// The runtime of this cell has no such action.
+    NotApplicable,
 }
 
 /// The failures of a run.

@@ -48,12 +48,14 @@ pub(super) async fn run(mut run: CellRun, cancel: Cancel) -> Result<CellSummary,
         let stopped = CancelHandle::new();
         stopped.advance(Phase::Aborting, CancelReason::Interrupt);
         let mut summary = run.run(stopped.listen()).await?;
-        summary.verdict = Verdict::Failed;
-        summary.count(Metric::SetupFailures, 1);
+        if summary.verdict != Verdict::NotApplicable {
+            summary.verdict = Verdict::Failed;
+            summary.count(Metric::SetupFailures, 1);
+        }
         summary
     };
     let torn_down = part(&after, &mut context, Part::Teardown, cancel.clone()).await;
-    if torn_down.is_err() {
+    if torn_down.is_err() && summary.verdict != Verdict::NotApplicable {
         summary.verdict = Verdict::Failed;
     }
     context.disconnect().await;

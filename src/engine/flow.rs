@@ -4,9 +4,10 @@
 use std::error::Error;
 use std::time::Duration;
 
+use futures::future::{BoxFuture, FutureExt as _};
 use tokio::time::Instant;
 
-use super::failure::Failure;
+use super::failure::{Bearing, Failure};
 use super::steps::Steps;
 use crate::expr::Value;
 use crate::metrics::{Metric, StepIndex};
@@ -26,7 +27,11 @@ impl Steps<'_> {
         Ok(())
     }
 
-    async fn turns(&mut self, step: &Step, index: StepIndex) -> Result<(), Box<Failure>> {
+    pub(super) async fn turns(
+        &mut self,
+        step: &Step,
+        index: StepIndex,
+    ) -> Result<(), Box<Failure>> {
         if !self.is_wanted(step)? {
             return Ok(());
         }
@@ -123,17 +128,18 @@ impl Steps<'_> {
             message: format!("{}: no try came to an end", step.action.kind()),
             help: Some("raise the time of `eventually`".to_owned()),
             sandbox: self.sandbox(),
+            bearing: Bearing::Fault,
         })
     }
 
     /// One try of one turn.
     async fn once(&mut self, step: &Step, index: StepIndex) -> Result<(), Box<Failure>> {
         self.next = index.0.saturating_add(1);
-        let Action::Group(group) = &step.action else {
+        if step.action.steps().is_empty() {
             return self.step(step, index).await;
-        };
+        }
         let started = Instant::now();
-        let inner = Box::pin(self.run(&group.steps));
+        let inner = self.inner(step);
         match step.timeout {
             None => inner.await?,
             Some(limit) => match tokio::time::timeout(limit, inner).await {
@@ -144,6 +150,16 @@ impl Steps<'_> {
         self.recorder
             .time(Metric::GroupDuration, Some(index), started.elapsed());
         Ok(())
+    }
+
+    /// The steps in a step. Its type is written out, as steps in steps in steps have no end.
+    fn inner<'s>(&'s mut self, step: &'s Step) -> BoxFuture<'s, Result<(), Box<Failure>>> {
+        let first = StepIndex(self.next);
+        if let Action::Parallel(parallel) = &step.action {
+            self.side_by_side(parallel, first).boxed()
+        } else {
+            self.run(step.action.steps()).boxed()
+        }
     }
 
     fn group_too_slow(&self, step: &Step, limit: Duration) -> Box<Failure> {
@@ -159,6 +175,7 @@ impl Steps<'_> {
             message: error.to_string(),
             help: None,
             sandbox: self.sandbox(),
+            bearing: Bearing::Fault,
         })
     }
 }

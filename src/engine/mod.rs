@@ -23,6 +23,7 @@ mod iteration;
 mod open_loop;
 mod own_health;
 mod pacer;
+mod parallel;
 mod run;
 mod steps;
 mod stop;

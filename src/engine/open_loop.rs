@@ -79,6 +79,10 @@ pub(super) async fn drive(
             }
             Some(joined) = flight.tasks.join_next() => {
                 failed = flight.ended(joined).err();
+                if run.why_not_applicable().is_some() {
+                    pacer.stop();
+                    over = true;
+                }
             }
             () = pacer.woken(), if !over => {
                 // In this order: what is due before the end is then seen.

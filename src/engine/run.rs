@@ -189,6 +189,9 @@ fn judge(plan: &Plan, cells: &[CellSummary]) -> Vec<ThresholdResult> {
     let mut results = Vec::new();
     for summary in cells {
         let cell = plan.cells.iter().find(|cell| cell.name == summary.cell);
+        if summary.verdict == Verdict::NotApplicable {
+            continue;
+        }
         for (threshold, series) in cell.into_iter().flat_map(|cell| &cell.thresholds) {
             results.push(threshold.judge(summary, series));
         }
@@ -205,6 +208,12 @@ fn verdict(cells: &[CellSummary], cancel: &Cancel) -> Verdict {
             .any(|cell| cell.verdict == Verdict::Interrupted)
     {
         Verdict::Interrupted
+    } else if !cells.is_empty()
+        && cells
+            .iter()
+            .all(|cell| cell.verdict == Verdict::NotApplicable)
+    {
+        Verdict::NotApplicable
     } else {
         Verdict::Passed
     }
@@ -260,6 +269,7 @@ fn warnings(cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
     }
     let few: Vec<&CellSummary> = cells
         .iter()
+        .filter(|cell| cell.verdict != Verdict::NotApplicable)
         .filter(|cell| cell.iterations_passed + cell.iterations_failed < FEW)
         .collect();
     let fewest = few

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::cell::CellRun;
 use super::event::IterationEnd;
-use super::failure::Failure;
+use super::failure::{Bearing, Failure};
 use crate::metrics::{Metric, Recorder, StepIndex};
 use crate::plan::defaults;
 use crate::source::Span;
@@ -65,6 +65,11 @@ impl Steps<'_> {
                         message: chain(&error),
                         help: error.help(),
                         sandbox: self.sandbox(),
+                        bearing: if error.is_unsupported() {
+                            Bearing::NotApplicable
+                        } else {
+                            Bearing::Fault
+                        },
                     })),
                 };
             }
@@ -84,6 +89,7 @@ impl Steps<'_> {
                     message: error.to_string(),
                     help: error.help(),
                     sandbox: self.sandbox(),
+                    bearing: Bearing::Fault,
                 })
             })
     }
@@ -117,6 +123,7 @@ impl Steps<'_> {
             message: lines.join("\n"),
             help: None,
             sandbox: self.sandbox(),
+            bearing: Bearing::Fault,
         })
     }
 
@@ -134,11 +141,13 @@ impl Steps<'_> {
             span: step.span,
             label: "Timeout".to_owned(),
             message: format!(
-                "group: not done within {} (its `timeout`)",
+                "{}: not done within {} (its `timeout`)",
+                step.action.kind(),
                 HumanDuration(limit)
             ),
-            help: Some("raise the group's `timeout`".to_owned()),
+            help: Some("raise this `timeout`".to_owned()),
             sandbox: self.sandbox(),
+            bearing: Bearing::Fault,
         }
     }
 
@@ -168,10 +177,15 @@ impl Steps<'_> {
                 "raise the scenario's `timeout`, or find out why this step hangs".to_owned(),
             ),
             sandbox: self.sandbox(),
+            bearing: Bearing::Fault,
         }
     }
 
     pub(super) fn fail(&self, mut failure: Failure) -> IterationEnd {
+        if failure.bearing == Bearing::NotApplicable {
+            self.cell.not_applicable(failure.message);
+            return IterationEnd::NotApplicable;
+        }
         if self.tries == Tries::More {
             failure
                 .message
@@ -196,11 +210,11 @@ impl Steps<'_> {
         match tokio::time::timeout(limit, self.run(&steps)).await {
             Ok(Ok(())) => end,
             Ok(Err(failure)) => match end {
-                IterationEnd::Interrupted => end,
+                IterationEnd::Interrupted | IterationEnd::NotApplicable => end,
                 IterationEnd::Passed | IterationEnd::Failed => self.fail(*failure),
             },
             Err(_) => match end {
-                IterationEnd::Interrupted => end,
+                IterationEnd::Interrupted | IterationEnd::NotApplicable => end,
                 IterationEnd::Passed | IterationEnd::Failed => {
                     let failure = self.timed_out(limit);
                     self.fail(Failure {
@@ -227,6 +241,7 @@ impl Steps<'_> {
             IterationEnd::Interrupted => {
                 self.recorder.count(Metric::InterruptedIterations, None, 1);
             }
+            IterationEnd::NotApplicable => {}
         }
     }
 }
@@ -257,6 +272,10 @@ fn metric_of(measure: Measure) -> Metric {
         Measure::Read => Metric::ReadDuration,
         Measure::List => Metric::ListDuration,
         Measure::Exists => Metric::ExistsDuration,
+        Measure::DeleteFile => Metric::DeleteFileDuration,
+        Measure::Suspend => Metric::SandboxSuspendDuration,
+        Measure::Resume => Metric::SandboxResumeDuration,
+        Measure::Http => Metric::HttpDuration,
         Measure::Delete => Metric::SandboxDeleteDuration,
         Measure::Wait => Metric::WaitDuration,
         Measure::WarmHit => Metric::WarmHits,

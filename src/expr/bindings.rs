@@ -76,6 +76,16 @@ impl Bindings {
         self.bare.clear();
     }
 
+    /// Takes over what is set in a scope itself, not in those around it. `each` stays: it is the
+    /// business of whoever runs the turns.
+    pub fn absorb(&mut self, scope: Self) {
+        for (root, values) in scope.named {
+            if root != "each" {
+                self.named.entry(root).or_default().extend(values);
+            }
+        }
+    }
+
     fn scopes(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |scope| scope.parent.as_deref())
     }
@@ -133,6 +143,20 @@ mod tests {
             panic!("a root is a map")
         };
         assert_eq!(all.len(), 2);
+    }
+
+    #[test]
+    fn what_a_scope_sets_itself_is_taken_over_and_its_turns_are_not() {
+        let mut outer = Bindings::new();
+        outer.set("vars", "a", 1);
+        let outer = Arc::new(outer);
+        let (mut own, mut other) = (outer.child(), outer.child());
+        other.set("vars", "b", 2);
+        other.set("each", "index", 3);
+        own.absorb(other);
+        assert_eq!(own.get(&["vars", "a"]), Some(&Value::Int(1)));
+        assert_eq!(own.get(&["vars", "b"]), Some(&Value::Int(2)));
+        assert_eq!(own.get(&["each", "index"]), None);
     }
 
     #[test]

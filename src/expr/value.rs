@@ -177,6 +177,28 @@ impl From<serde_json::Value> for Value {
     }
 }
 
+/// As JSON has it: bytes as text where they are text, a duration as it is written.
+impl From<Value> for serde_json::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(value),
+            Value::Int(value) => value.into(),
+            Value::Float(value) => value.into(),
+            Value::List(items) => items.into_iter().map(Self::from).collect(),
+            Value::Map(map) => map
+                .into_iter()
+                .map(|(key, value)| (key, Self::from(value)))
+                .collect(),
+            Value::Text(text) => Self::String(text.to_string()),
+            Value::Bytes(bytes) => Self::String(String::from_utf8_lossy(&bytes).into_owned()),
+            Value::Duration(_) => value
+                .to_text()
+                .map_or(Self::Null, |text| Self::String(text.to_string())),
+        }
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Text(text.into())

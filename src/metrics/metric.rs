@@ -80,8 +80,16 @@ metrics! {
     ListDuration = ("list_duration", Trend, Nanoseconds);
     /// One question whether a file exists.
     ExistsDuration = ("exists_duration", Trend, Nanoseconds);
+    /// One file or directory deleted.
+    DeleteFileDuration = ("delete_file_duration", Trend, Nanoseconds);
+    /// From asking for a suspension until the controller says that it is so.
+    SandboxSuspendDuration = ("sandbox_suspend_duration", Trend, Nanoseconds);
+    /// From asking for a resumption to seeing the sandbox Ready.
+    SandboxResumeDuration = ("sandbox_resume_duration", Trend, Nanoseconds);
     /// From asking for a deletion to the API server's answer.
     SandboxDeleteDuration = ("sandbox_delete_duration", Trend, Nanoseconds);
+    /// One request of an `http` step, connecting included.
+    HttpDuration = ("http_duration", Trend, Nanoseconds);
     /// One `wait`.
     WaitDuration = ("wait_duration", Trend, Nanoseconds);
     /// One step, whatever its action, without its checks.

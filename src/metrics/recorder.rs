@@ -59,6 +59,16 @@ impl Recorder {
         }
     }
 
+    /// A recorder for what runs beside this one in the same iteration.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            buffer: Vec::new(),
+            aggregate: self.aggregate.clone(),
+            figures: self.figures,
+        }
+    }
+
     /// A new iteration begins.
     pub fn begin(&mut self, figures: Figures) {
         self.figures = Figures::Counted;

@@ -53,6 +53,8 @@ pub enum Verdict {
     Failed,
     /// It was stopped before its end.
     Interrupted,
+    /// The cell's runtime cannot do what a step wants; nothing was found out.
+    NotApplicable,
 }
 
 /// Facts of a run.
@@ -99,6 +101,9 @@ pub struct CellSummary {
     pub matrix: BTreeMap<String, String>,
     /// Its verdict.
     pub verdict: Verdict,
+    /// Why it is not applicable: what the cell's runtime cannot do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_applicable: Option<String>,
     /// Its load model in words: `20 VUs`, `50/s`.
     #[serde(default)]
     pub load: String,
@@ -137,6 +142,12 @@ impl CellSummary {
     /// Adds a counter that no sample was made for.
     pub(crate) fn count(&mut self, metric: Metric, value: u64) {
         self.metrics.push(MetricSummary::counter(metric, value));
+    }
+
+    /// The cell's runtime cannot do what a step wants.
+    pub fn not_applicable(&mut self, why: &str) {
+        self.verdict = Verdict::NotApplicable;
+        self.not_applicable = Some(why.to_owned());
     }
 
     /// Takes over how the iterations ended, and the verdict that follows.

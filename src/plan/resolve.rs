@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -58,7 +59,7 @@ pub fn resolve(
     for scenario in &document.scenarios {
         for matrix in scenario.matrix.combinations() {
             cells.extend(cell(
-                document,
+                (document, file),
                 scenario,
                 (&matrix, &bindings),
                 overrides,
@@ -159,7 +160,7 @@ fn typed(text: &str) -> Value {
 type Combination = Vec<(Arc<str>, Value)>;
 
 fn cell(
-    document: &ScenarioFile,
+    (document, file): (&ScenarioFile, &SourceFile),
     scenario: &Scenario,
     (combination, bindings): (&Combination, &Arc<Bindings>),
     overrides: &Overrides,
@@ -202,7 +203,8 @@ fn cell(
         return None;
     };
     let place = (word.as_str(), scenario.id.span);
-    let target = layers.step_target(place, timeout, &bindings, problems)?;
+    let mut target = layers.step_target(place, timeout, &bindings, problems)?;
+    target.directory = directory(file);
     let thresholds = thresholds(document, scenario, &matrix);
     Some(Cell {
         thresholds,
@@ -231,6 +233,14 @@ fn cell(
         timeout,
         bindings: Arc::new(bindings),
     })
+}
+
+/// Where a scenario file is; paths in it are relative to this.
+fn directory(file: &SourceFile) -> PathBuf {
+    match Path::new(file.path()).parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        Some(_) | None => PathBuf::from("."),
+    }
 }
 
 /// The thresholds of the file and of the scenario that are about a cell.

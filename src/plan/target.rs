@@ -1,5 +1,6 @@
 //! What a cell is pointed at: the scenario's target over the file's, field by field.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::defaults;
@@ -10,7 +11,7 @@ use crate::client::{ClaimSource, ConnectionMode, Runtime, SandboxdPorts};
 use crate::expr::{Bindings, Template};
 use crate::scenario::{RuntimeName, Scheme as WrittenScheme, Target};
 use crate::source::{Code, Diagnostic, Problems, Span};
-use crate::step::StepTarget;
+use crate::step::{Https, StepTarget};
 
 /// Two targets, the nearer first.
 pub(super) struct Layers<'a> {
@@ -56,6 +57,8 @@ impl<'a> Layers<'a> {
             mode,
             time_to_live: iteration + defaults::TIME_TO_LIVE_MARGIN,
             ready_timeout: ready,
+            directory: PathBuf::new(),
+            https: Https::default(),
         })
     }
 

@@ -26,6 +26,7 @@ fn fixed() -> Summary {
             cell: format!("full-life[mode={mode}]"),
             matrix: BTreeMap::from([("mode".to_owned(), mode.to_owned())]),
             verdict: Verdict::Passed,
+            not_applicable: None,
             load: "2 VUs".to_owned(),
             vus: 2,
             iterations_planned: Some(20),

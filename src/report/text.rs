@@ -8,7 +8,7 @@ use crate::metrics::{CellSummary, FailureGroup, Metric, Outcome, Summary, Verdic
 use crate::metrics::{MetricSummary, Reliability, Statistics};
 
 /// The metrics that the table shows, in this order, where there are samples.
-pub(super) const ROWS: [(&str, &str); 17] = [
+pub(super) const ROWS: [(&str, &str); 21] = [
     ("sandbox_create_ack_duration", "create: acknowledged"),
     ("sandbox_bound_duration", "create: bound"),
     ("sandbox_ready_duration", "create: ready"),
@@ -19,7 +19,11 @@ pub(super) const ROWS: [(&str, &str); 17] = [
     ("read_duration", "read"),
     ("list_duration", "list"),
     ("exists_duration", "exists"),
+    ("delete_file_duration", "delete file"),
+    ("sandbox_suspend_duration", "suspend"),
+    ("sandbox_resume_duration", "resume"),
     ("sandbox_delete_duration", "delete"),
+    ("http_duration", "http"),
     ("wait_duration", "wait"),
     ("group_duration", "group"),
     ("iteration_duration", "iteration"),
@@ -96,6 +100,7 @@ fn verdict(verdict: Verdict, colour: Colour) -> String {
         Verdict::Passed => colour.paint(GREEN, "PASS"),
         Verdict::Failed => colour.paint(RED, "FAIL"),
         Verdict::Interrupted => colour.paint(YELLOW, "STOPPED"),
+        Verdict::NotApplicable => colour.paint(YELLOW, "N/A"),
     }
 }
 
@@ -190,14 +195,16 @@ fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Resu
             Verdict::Passed if cell.counter(Metric::FlakyIterations) > 0 => {
                 colour.paint(YELLOW, "FLAKY")
             }
-            Verdict::Passed | Verdict::Failed | Verdict::Interrupted => {
-                verdict(cell.verdict, colour)
-            }
+            Verdict::Passed | Verdict::Failed | Verdict::Interrupted | Verdict::NotApplicable =>
+                verdict(cell.verdict, colour),
         },
         colour.paint(BOLD, &cell.cell),
         cell.load,
         seconds(cell.duration_ms),
     )?;
+    if let Some(why) = &cell.not_applicable {
+        return writeln!(out, "  not applicable: {why}");
+    }
     let whole = whole_cell(cell);
     if whole.is_empty() {
         return writeln!(out, "  no samples");

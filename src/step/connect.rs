@@ -53,6 +53,7 @@ impl Connect {
         });
         let (client, target) = (context.client.clone(), context.target.clone());
         let held = context.sandbox("connect", self.sandbox.as_ref())?;
+        held.changes += 1;
         if let Some(old) = held.connection.take() {
             old.disconnect().await;
         }

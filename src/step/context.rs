@@ -1,12 +1,14 @@
 //! [`StepContext`]: what the steps of one iteration share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
+use super::exchange::Https;
 use super::{Registrar, StepError};
 use crate::client::{ClaimSource, Client, ConnectionMode, ReadyClaim, Sandbox};
 use crate::expr::{Bindings, Template};
@@ -22,10 +24,14 @@ pub struct StepTarget {
     pub time_to_live: Duration,
     /// How long a claim may take to be ready, where a step says nothing else.
     pub ready_timeout: Duration,
+    /// The directory of the scenario file: local programs run in it.
+    pub directory: PathBuf,
+    /// Trust in the servers of `http` steps.
+    pub https: Https,
 }
 
 /// A sandbox of the iteration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) id: Option<Arc<str>>,
     pub(super) claim: ReadyClaim,
@@ -35,6 +41,8 @@ pub(super) struct Held {
     pub(super) executed: bool,
     /// Whether a step deleted it. It can still be waited for.
     pub(super) deleted: bool,
+    /// How often a step changed its claim or its connection: whose state is the newer one.
+    pub(super) changes: u32,
 }
 
 /// What the steps of one iteration share.
@@ -76,6 +84,39 @@ impl StepContext {
             &held.claim.claim_name,
             &held.claim.sandbox_name,
         ))
+    }
+
+    /// A context for a step that runs beside others. What it changes is taken over by
+    /// [`StepContext::join`].
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        Self {
+            client: self.client.clone(),
+            target: Arc::clone(&self.target),
+            bindings: Arc::new(self.bindings.clone()).child(),
+            registrar: Arc::clone(&self.registrar),
+            held: self.held.clone(),
+            rng: SmallRng::seed_from_u64(self.rng.random()),
+        }
+    }
+
+    /// Takes over what a fork of it did: names, sandboxes and what became of those from before.
+    pub fn join(&mut self, fork: Self, before: usize) {
+        self.bindings.absorb(fork.bindings);
+        let mut theirs = fork.held.into_iter();
+        for (own, their) in self.held.iter_mut().take(before).zip(&mut theirs) {
+            let executed = own.executed || their.executed;
+            if their.changes > own.changes {
+                *own = their;
+            }
+            own.executed = executed;
+        }
+        self.held.extend(theirs);
+    }
+
+    /// How many sandboxes the iteration has had so far.
+    pub fn sandboxes(&self) -> usize {
+        self.held.len()
     }
 
     /// Drops every connection.

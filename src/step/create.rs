@@ -232,6 +232,7 @@ impl Create {
             requested,
             executed: false,
             deleted: false,
+            changes: 0,
         });
         let volumes = if self.volumes.is_empty() {
             Vec::new()

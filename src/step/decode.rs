@@ -84,7 +84,7 @@ pub(super) fn step(node: &Node, problems: &mut Problems) -> Option<Step> {
 
 fn unknown_field(key: &Key, kind: Option<&str>, problems: &mut Problems) {
     let name = &*key.value;
-    let own = kind == Some("group") && name == "steps";
+    let own = matches!(kind, Some("group" | "parallel")) && name == "steps";
     if own || COMMON.contains(&name) || Action::KINDS.contains(&name) {
         return;
     }

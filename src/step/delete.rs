@@ -49,6 +49,7 @@ impl Delete {
         let client = context.client.clone();
         let registrar = Arc::clone(&context.registrar);
         let held = context.sandbox("delete", self.sandbox.as_ref())?;
+        held.changes += 1;
         if let Some(connection) = held.connection.take() {
             connection.disconnect().await;
         }

@@ -31,6 +31,7 @@ impl Disconnect {
 
     pub(super) async fn run(&self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
         let held = context.sandbox("disconnect", self.sandbox.as_ref())?;
+        held.changes += 1;
         if let Some(connection) = held.connection.take() {
             connection.disconnect().await;
         }

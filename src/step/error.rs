@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::LimitSource;
+use super::{HttpStage, LimitSource};
 use crate::client::{
-    BoxError, CallError, ConnectError, CreateError, DeleteError, ReadyError, WaitError,
+    BoxError, CallError, ConnectError, CreateError, DeleteError, ReadyError, SuspendError,
+    WaitError,
 };
 use crate::expr::EvalError;
 use crate::source::Span;
@@ -34,6 +35,32 @@ pub enum StepError {
     /// The sandbox did not go.
     #[error(transparent)]
     Wait(#[from] WaitError),
+    /// The sandbox was not suspended or resumed.
+    #[error(transparent)]
+    Suspend(#[from] SuspendError),
+    /// A local program could not be run.
+    #[error("script: `{program}` could not be run")]
+    Script {
+        /// The program.
+        program: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A server could not be asked.
+    #[error("http: {} `{server}`", match .stage {
+        HttpStage::Connect => "connect to",
+        HttpStage::Exchange => "ask",
+    })]
+    Http {
+        /// How far it came.
+        stage: HttpStage,
+        /// Host and path.
+        server: String,
+        /// The cause.
+        #[source]
+        source: BoxError,
+    },
     /// There is no sandbox to act on.
     #[error("{action}: there is no sandbox{}", which.as_ref().map(|id| format!(" `{id}`")).unwrap_or_default())]
     NoSandbox {
@@ -89,16 +116,25 @@ impl StepError {
         match self {
             Self::Expression(_) => "Expression".to_owned(),
             Self::Create(error) => create_code(error).to_owned(),
-            Self::Ready(ReadyError::Failed { reason, .. }) => reason.clone(),
+            Self::Ready(ReadyError::Failed { reason, .. })
+            | Self::Suspend(SuspendError::Failed { reason, .. }) => reason.clone(),
             Self::Ready(ReadyError::NotFound { .. } | ReadyError::Deleted { .. }) => {
                 "NotFound".to_owned()
             }
             Self::Ready(ReadyError::Timeout { .. })
             | Self::Wait(WaitError::Timeout { .. })
+            | Self::Suspend(SuspendError::Timeout { .. })
             | Self::Call(CallError::Timeout { .. })
             | Self::Timeout { .. } => "Timeout".to_owned(),
+            Self::Suspend(SuspendError::NotFound { .. }) => "NotFound".to_owned(),
+            Self::Suspend(_) => "SuspendFailed".to_owned(),
             Self::Ready(_) => "ReadyFailed".to_owned(),
-            Self::Connect(_) | Self::Call(CallError::Connect { .. }) => "ConnectFailed".to_owned(),
+            Self::Connect(_)
+            | Self::Call(CallError::Connect { .. })
+            | Self::Http {
+                stage: HttpStage::Connect,
+                ..
+            } => "ConnectFailed".to_owned(),
             Self::Call(CallError::Status { status, .. } | CallError::Redirect { status, .. }) => {
                 format!("Http{status}")
             }
@@ -109,11 +145,21 @@ impl StepError {
             Self::Call(_) => "CallFailed".to_owned(),
             Self::Delete(_) => "DeleteFailed".to_owned(),
             Self::Wait(_) => "WaitFailed".to_owned(),
+            Self::Script { .. } => "ScriptFailed".to_owned(),
+            Self::Http {
+                stage: HttpStage::Exchange,
+                ..
+            } => "HttpFailed".to_owned(),
             Self::NoSandbox { .. } => "NoSandbox".to_owned(),
             Self::NotConnected { .. } => "NotConnected".to_owned(),
             Self::SandboxDeleted { .. } => "SandboxDeleted".to_owned(),
             Self::NoSource => "NoSource".to_owned(),
         }
+    }
+
+    /// Whether the runtime has no such action at all: then the cell is not applicable.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Call(CallError::Unsupported { .. }))
     }
 
     /// The place in the scenario file that the failure is about, beyond the step itself: where
@@ -136,13 +182,21 @@ impl StepError {
             Self::Call(error) => error.help(),
             Self::Delete(error) => error.help(),
             Self::Wait(error) => error.help(),
+            Self::Suspend(error) => error.help(),
+            Self::Script { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Some(
+                "a program is looked for in `PATH`; `./NAME` is one beside the scenario file"
+                    .to_owned(),
+            ),
             Self::NoSandbox { .. } => Some("begin the steps with `- create: {}`".to_owned()),
-            Self::NotConnected { .. } => Some("add `- connect: {}` before this step".to_owned()),
+            Self::NotConnected { .. } => Some(
+                "add `- connect: {}` before this step; after `suspend` it is `- resume: {}`"
+                    .to_owned(),
+            ),
             Self::SandboxDeleted { .. } => {
                 Some("move the step before `delete`, or add `- create: {}` before it".to_owned())
             }
             Self::NoSource => Some("set `target: { warmPool: NAME }`".to_owned()),
-            Self::Value { .. } => None,
+            Self::Value { .. } | Self::Script { .. } | Self::Http { .. } => None,
             Self::Timeout { set_by, .. } => Some(match set_by {
                 LimitSource::Step(_) | LimitSource::Field(_) => "raise this `timeout`".to_owned(),
                 LimitSource::Default(_) => "give the step a longer `timeout`".to_owned(),

@@ -18,6 +18,7 @@ const ERROR: &str = "error";
 /// Checks an expression over all outputs.
 const THAT: &str = "that";
 const EXIT_CODE: &str = "exitCode";
+const STATUS: &str = "status";
 /// The most characters of a value that a mismatch shows.
 const SHOWN: usize = 200;
 
@@ -95,11 +96,11 @@ impl Expectations {
         for (key, value) in entries {
             match &*key.value {
                 THAT => expectations.that = Expression::from_node(value, problems),
-                ERROR if kind == "group" => problems.push(
+                ERROR if matches!(kind, "group" | "parallel") => problems.push(
                     Diagnostic::error(
                         Code::Combination,
                         key.span,
-                        "a group does not fail by itself",
+                        format!("`{kind}` does not fail by itself"),
                     )
                     .label("no failure of its own")
                     .help("expect the `error` of a step in it"),
@@ -177,6 +178,7 @@ impl Step {
         }
         mismatches.extend(self.judge_that(outcome, bindings));
         mismatches.extend(self.judge_exit_code(outcome));
+        mismatches.extend(self.judge_status(outcome));
         mismatches
     }
 
@@ -193,9 +195,9 @@ impl Step {
 
     /// A command is expected to end with 0 unless the step says something else.
     fn judge_exit_code(&self, outcome: &StepOutcome) -> Option<StepMismatch> {
-        let Action::Exec(_) = self.action else {
+        if !matches!(self.action, Action::Exec(_) | Action::Script(_)) {
             return None;
-        };
+        }
         if self.expect.names(EXIT_CODE) || self.expect.expects_error() {
             return None;
         }
@@ -210,6 +212,18 @@ impl Step {
             _ => code.to_string(),
         };
         Some(StepMismatch::new(EXIT_CODE, ("0", &actual), self.span))
+    }
+
+    /// A server is expected to answer with a status below 400 unless the step says something else.
+    fn judge_status(&self, outcome: &StepOutcome) -> Option<StepMismatch> {
+        if !matches!(self.action, Action::Http(_)) || self.expect.names(STATUS) {
+            return None;
+        }
+        let Value::Int(status @ 400..) = outcome.output(STATUS) else {
+            return None;
+        };
+        let actual = format!("{status}, body: {}", outcome.output("body"));
+        Some(StepMismatch::new(STATUS, ("below 400", &actual), self.span))
     }
 
     /// What an error means: `Ok` when the step expects it, else the mismatch, if it expects

@@ -22,6 +22,11 @@ const NOT_EVENTUALLY: &[(&str, &str)] = &[
         "create",
         "`create` waits until the sandbox is ready by itself",
     ),
+    ("suspend", "`suspend` waits until it is so by itself"),
+    (
+        "resume",
+        "`resume` waits until the sandbox is ready by itself",
+    ),
     ("sleep", "a `sleep` always ends"),
     ("wait", "`wait` waits by itself; give it a `timeout`"),
     ("delete", "`delete` is done once; use `wait: gone` after it"),

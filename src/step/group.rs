@@ -23,31 +23,45 @@ impl Group {
     pub const OUTPUTS: &'static [Output] = &[];
 
     pub(super) fn decode(node: &Node, step: &Node, problems: &mut Problems) -> Option<Self> {
-        let name = Template::from_node(node, problems);
-        let Some(list) = step.get("steps") else {
-            problems.push(
-                Diagnostic::error(Code::MissingField, node.span, "a group needs `steps`")
-                    .label("no `steps` beside it"),
-            );
-            return None;
-        };
-        let Some(items) = list.as_sequence() else {
-            wrong_type(list, "a list of steps", problems);
-            return None;
-        };
-        if items.is_empty() {
-            problems.push(
-                Diagnostic::error(Code::BadValue, list.span, "a group without steps")
-                    .label("empty"),
-            );
-        }
-        let steps: Vec<Option<Step>> = items
-            .iter()
-            .map(|item| Step::decode(item, problems))
-            .collect();
-        Some(Self {
-            name: name?,
-            steps: steps.into_iter().collect::<Option<_>>()?,
-        })
+        let (name, steps) = members(node, step, ("a group", "group"), problems)?;
+        Some(Self { name, steps })
     }
+}
+
+/// The name of an action with steps in it, and these, which stand beside it.
+pub(super) fn members(
+    node: &Node,
+    step: &Node,
+    (what, kind): (&str, &str),
+    problems: &mut Problems,
+) -> Option<(Template, Vec<Step>)> {
+    let Some(list) = step.get("steps") else {
+        let message = format!("{what} needs `steps`");
+        let missing =
+            Diagnostic::error(Code::MissingField, node.span, message).label("no `steps` beside it");
+        problems.push(if node.as_sequence().is_some() {
+            missing.help(format!(
+                "write `- {kind}: NAME` and below it `steps: [ … ]`"
+            ))
+        } else {
+            missing
+        });
+        return None;
+    };
+    let name = Template::from_node(node, problems);
+    let Some(items) = list.as_sequence() else {
+        wrong_type(list, "a list of steps", problems);
+        return None;
+    };
+    if items.is_empty() {
+        problems.push(
+            Diagnostic::error(Code::BadValue, list.span, format!("{what} without steps"))
+                .label("empty"),
+        );
+    }
+    let steps: Vec<Option<Step>> = items
+        .iter()
+        .map(|item| Step::decode(item, problems))
+        .collect();
+    Some((name?, steps.into_iter().collect::<Option<_>>()?))
 }

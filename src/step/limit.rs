@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::StepError;
-use crate::client::{CallError, Files, ReadyError, WaitError};
+use crate::client::{CallError, Files, ReadyError, SuspendError, WaitError};
 use crate::source::{Span, Spanned};
 
 /// Who set a limit.
@@ -117,6 +117,15 @@ impl Limit {
         match error {
             WaitError::Timeout { .. } => self.caused(action, error),
             other @ WaitError::Kube { .. } => other.into(),
+        }
+    }
+
+    /// The error of a suspension or a resumption that ended with this cause.
+    pub(super) fn suspend_error(&self, action: &'static str, error: SuspendError) -> StepError {
+        if matches!(error, SuspendError::Timeout { .. }) {
+            self.caused(action, error)
+        } else {
+            error.into()
         }
     }
 

@@ -11,21 +11,30 @@ mod context;
 mod create;
 mod decode;
 mod delete;
+mod delete_file;
 mod disconnect;
 mod error;
+mod exchange;
 mod exec;
 mod exists;
 mod expectation;
 mod fields;
 mod flow;
 mod group;
+mod http;
 mod limit;
 mod list;
 mod outcome;
+mod parallel;
+mod program;
 mod read;
 mod registrar;
+mod resume;
+mod script;
 mod sleep;
+mod suspend;
 mod wait;
+mod words;
 mod write;
 
 use std::sync::Arc;
@@ -35,20 +44,27 @@ pub use connect::Connect;
 pub use context::{StepContext, StepTarget};
 pub use create::Create;
 pub use delete::Delete;
+pub use delete_file::DeleteFile;
 pub use disconnect::Disconnect;
 pub use error::StepError;
+pub use exchange::{HttpStage, Https};
 pub use exec::Exec;
 pub use exists::Exists;
 pub use expectation::{Capture, ErrorVerdict, Expectations, StepMismatch};
 pub use flow::{Eventually, Flow, Turns, TurnsError};
 pub(crate) use flow::{retries, tags};
 pub use group::Group;
+pub use http::Http;
 pub use limit::LimitSource;
 pub use list::List;
 pub use outcome::{Measure, Measured, Measurement, StepOutcome};
+pub use parallel::Parallel;
 pub use read::Read;
 pub use registrar::{Registered, Registrar};
+pub use resume::Resume;
+pub use script::Script;
 pub use sleep::Sleep;
+pub use suspend::Suspend;
 pub use wait::Wait;
 pub use write::Write;
 
@@ -100,14 +116,26 @@ pub enum Action {
     List(List),
     /// Asks whether a file exists.
     Exists(Exists),
+    /// Deletes a file or a directory.
+    DeleteFile(DeleteFile),
+    /// Ends the sandbox's Pod and keeps the rest.
+    Suspend(Suspend),
+    /// Starts a suspended sandbox again and connects.
+    Resume(Resume),
     /// Deletes the sandbox.
     Delete(Delete),
     /// Waits for a state of the sandbox.
     Wait(Wait),
     /// Waits for a time.
     Sleep(Sleep),
+    /// Sends one HTTP request.
+    Http(Http),
+    /// Runs a local program.
+    Script(Script),
     /// Steps that belong together.
     Group(Group),
+    /// Steps that run at the same time.
+    Parallel(Parallel),
 }
 
 impl Action {
@@ -121,23 +149,20 @@ impl Action {
         "read",
         "list",
         "exists",
-        "delete",
-        "wait",
-        "sleep",
-        "group",
-    ];
-
-    /// Actions of the language that this version does not have yet.
-    pub const LATER: &'static [&'static str] = &[
         "deleteFile",
         "suspend",
         "resume",
-        "collect",
-        "script",
+        "delete",
+        "wait",
+        "sleep",
         "http",
+        "script",
+        "group",
         "parallel",
-        "use",
     ];
+
+    /// Actions of the language that this version does not have yet.
+    pub const LATER: &'static [&'static str] = &["collect", "use"];
 
     /// The outputs of the action with this key.
     pub fn outputs_of(kind: &str) -> &'static [Output] {
@@ -150,10 +175,16 @@ impl Action {
             "read" => Read::OUTPUTS,
             "list" => List::OUTPUTS,
             "exists" => Exists::OUTPUTS,
+            "deleteFile" => DeleteFile::OUTPUTS,
+            "suspend" => Suspend::OUTPUTS,
+            "resume" => Resume::OUTPUTS,
             "delete" => Delete::OUTPUTS,
             "wait" => Wait::OUTPUTS,
             "sleep" => Sleep::OUTPUTS,
+            "http" => Http::OUTPUTS,
+            "script" => Script::OUTPUTS,
             "group" => Group::OUTPUTS,
+            "parallel" => Parallel::OUTPUTS,
             _ => &[],
         }
     }
@@ -169,10 +200,25 @@ impl Action {
             Self::Read(_) => "read",
             Self::List(_) => "list",
             Self::Exists(_) => "exists",
+            Self::DeleteFile(_) => "deleteFile",
+            Self::Suspend(_) => "suspend",
+            Self::Resume(_) => "resume",
             Self::Delete(_) => "delete",
             Self::Wait(_) => "wait",
             Self::Sleep(_) => "sleep",
+            Self::Http(_) => "http",
+            Self::Script(_) => "script",
             Self::Group(_) => "group",
+            Self::Parallel(_) => "parallel",
+        }
+    }
+
+    /// The steps in it: of a group, or of steps at the same time; none for the others.
+    pub fn steps(&self) -> &[Step] {
+        if let Self::Group(Group { steps, .. }) | Self::Parallel(Parallel { steps, .. }) = self {
+            steps
+        } else {
+            &[]
         }
     }
 
@@ -186,9 +232,15 @@ impl Action {
             "read" => Read::decode(node, problems).map(Self::Read),
             "list" => List::decode(node, problems).map(Self::List),
             "exists" => Exists::decode(node, problems).map(Self::Exists),
+            "deleteFile" => DeleteFile::decode(node, problems).map(Self::DeleteFile),
+            "suspend" => Suspend::decode(node, problems).map(Self::Suspend),
+            "resume" => Resume::decode(node, problems).map(Self::Resume),
             "delete" => Delete::decode(node, problems).map(Self::Delete),
             "wait" => Wait::decode(node, problems).map(Self::Wait),
             "sleep" => Sleep::decode(node, problems).map(Self::Sleep),
+            "http" => Http::decode(node, problems).map(Self::Http),
+            "script" => Script::decode(node, problems).map(Self::Script),
+            "parallel" => Parallel::decode(node, step, problems).map(Self::Parallel),
             "group" => Group::decode(node, step, problems).map(Self::Group),
             _ => None,
         }
@@ -201,7 +253,7 @@ impl Step {
         decode::step(node, problems)
     }
 
-    /// Does what the step says, within its time. The steps of a group are the caller's to run.
+    /// Does what the step says, within its time. The steps in it are the caller's to run.
     ///
     /// # Errors
     /// [`StepError`]: the action could not be done. An exit code or a content that is not the
@@ -236,10 +288,15 @@ impl Step {
             Action::Read(read) => read.run(context, limit).await,
             Action::List(list) => list.run(context, limit).await,
             Action::Exists(exists) => exists.run(context, limit).await,
+            Action::DeleteFile(delete) => delete.run(context, limit).await,
+            Action::Suspend(suspend) => suspend.run(context, limit).await,
+            Action::Resume(resume) => resume.run(context, limit).await,
             Action::Delete(delete) => delete.run(context).await,
             Action::Wait(wait) => wait.run(context, limit).await,
             Action::Sleep(sleep) => sleep.run(context).await,
-            Action::Group(_) => Ok(StepOutcome::default()),
+            Action::Http(http) => http.run(context, limit).await,
+            Action::Script(script) => script.run(context).await,
+            Action::Group(_) | Action::Parallel(_) => Ok(StepOutcome::default()),
         }
     }
 
@@ -258,12 +315,10 @@ impl Step {
         size
     }
 
-    /// The step and, for a group, those in it, in order.
+    /// The step and those in it, in order.
     pub fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Self)) {
         visit(self);
-        if let Action::Group(group) = &self.action {
-            group.steps.iter().for_each(|step| step.walk(visit));
-        }
+        self.action.steps().iter().for_each(|step| step.walk(visit));
     }
 }
 

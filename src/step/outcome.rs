@@ -33,6 +33,14 @@ pub enum Measure {
     List,
     /// One question whether a file exists.
     Exists,
+    /// One file deleted.
+    DeleteFile,
+    /// From asking for a suspension until the controller says that it is so.
+    Suspend,
+    /// From asking for a resumption to seeing the sandbox Ready.
+    Resume,
+    /// One HTTP request of an `http` step.
+    Http,
     /// From asking for the deletion to the API server's answer.
     Delete,
     /// From asking for the wait to its end.

@@ -78,6 +78,29 @@ fn the_scenarios_of_every_folder_pass() {
 }
 
 #[test]
+fn a_cell_whose_runtime_cannot_do_a_step_is_not_applicable_and_its_load_ends() {
+    let place = Place::new();
+    let text = HELLO
+        .replace("exec: echo hello", "deleteFile: a.txt")
+        .replace("        expect: { stdout: EXPECTED }\n", "");
+    let text = text.replace(
+        "    steps:",
+        "    load: { vus: 3, duration: 10m }\n    thresholds: { exec_duration: p95 < 1s }\n    steps:",
+    );
+    let file = place.file("na.yaml", &text);
+    let out = format!("json={}", place.path("r.json").display());
+    place
+        .run(&["run", file.to_str().unwrap(), "--out", &out])
+        .assert_code(4);
+    let summary = result(&place.path("r.json"));
+    assert_eq!(summary.verdict, Verdict::NotApplicable);
+    let why = summary.cells[0].not_applicable.as_deref().unwrap();
+    assert!(why.contains("deletes no files"), "{why}");
+    assert!(summary.failures.is_empty() && summary.thresholds.is_empty());
+    place.assert_nothing_left();
+}
+
+#[test]
 fn every_action_has_an_example() {
     for kind in sandbench::step::Action::KINDS {
         let path = format!("{}/scenarios/steps/{kind}.yaml", env!("CARGO_MANIFEST_DIR"));

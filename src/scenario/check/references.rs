@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::names;
-use super::tree::{action, entries, inner_steps, items};
+use super::tree::{action, entries, inner_steps, is_parallel, items};
 use crate::expr::{Expression, Output, ROOTS, Reference, Template};
 use crate::source::yaml::{Key, Node, NodeKind, Scalar};
 use crate::source::{Code, Diagnostic, Problems, list_of};
@@ -202,9 +202,7 @@ impl<'n> Walk<'n, '_> {
                 _ => self.texts(value, Text::Template),
             }
         }
-        for inner in inner_steps(step) {
-            self.step(inner);
-        }
+        self.inner(step);
         // A capture sees the outputs, and its name exists from the next step on.
         self.outputs = outputs;
         for (name, expression) in entries(step.get("capture")) {
@@ -215,6 +213,24 @@ impl<'n> Walk<'n, '_> {
         self.loops -= usize::from(turns);
         if let Some(id) = step.get("id").and_then(Node::as_scalar) {
             self.ids.insert(&id.text, outputs);
+        }
+    }
+
+    /// What steps at the same time leave is known after all of them, not to each other.
+    fn inner(&mut self, step: &'n Node) {
+        let before = is_parallel(step).then(|| (self.captured.clone(), self.ids.clone()));
+        let mut left = before.clone().unwrap_or_default();
+        for inner in inner_steps(step) {
+            if let Some((captured, ids)) = &before {
+                self.captured.clone_from(captured);
+                self.ids.clone_from(ids);
+            }
+            self.step(inner);
+            left.0.extend(self.captured.iter().cloned());
+            left.1.extend(&self.ids);
+        }
+        if before.is_some() {
+            (self.captured, self.ids) = left;
         }
     }
 

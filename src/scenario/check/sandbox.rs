@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::tree::{action, inner_steps, items};
+use super::tree::{action, inner_steps, is_parallel, items};
 use crate::scenario::document::ScenarioFile;
 use crate::source::yaml::{Key, Node, Scalar};
 use crate::source::{Code, Diagnostic, Problems, list_of, suggest};
 
 /// Actions that do not talk to a sandbox that exists.
-const INDEPENDENT: &[&str] = &["create", "sleep", "group"];
+const INDEPENDENT: &[&str] = &["create", "sleep", "http", "script", "group", "parallel"];
 
 pub(super) fn check(scenario: &Node, file: &ScenarioFile, problems: &mut Problems) {
     let from_target = file.target.warm_pool.is_some()
@@ -27,6 +27,7 @@ pub(super) fn check(scenario: &Node, file: &ScenarioFile, problems: &mut Problem
     // `finally` also runs after a failure before the `delete`.
     for created in &mut walk.created {
         created.deleted = false;
+        created.suspended = false;
     }
     for step in items(scenario.get("finally")) {
         walk.step(step);
@@ -46,9 +47,11 @@ fn has_source(node: &Node) -> bool {
 }
 
 /// A sandbox that a step above creates.
+#[derive(Clone)]
 struct Created {
     id: Option<Arc<str>>,
     deleted: bool,
+    suspended: bool,
 }
 
 struct Walk<'p> {
@@ -68,9 +71,29 @@ impl Walk<'_> {
                 self.uses(key, node, step);
             }
         }
-        for inner in inner_steps(step) {
-            self.step(inner);
+        if is_parallel(step) {
+            self.side_by_side(inner_steps(step));
+        } else {
+            for inner in inner_steps(step) {
+                self.step(inner);
+            }
         }
+    }
+
+    /// Each of the steps begins with what there was before all of them.
+    fn side_by_side(&mut self, steps: &[Node]) {
+        let before = self.created.clone();
+        let mut after = before.clone();
+        for step in steps {
+            self.step(step);
+            let left = std::mem::replace(&mut self.created, before.clone());
+            for (own, their) in after.iter_mut().zip(&left) {
+                own.deleted |= their.deleted;
+                own.suspended = their.suspended;
+            }
+            after.extend(left.into_iter().skip(before.len()));
+        }
+        self.created = after;
     }
 
     fn create(&mut self, key: &Key, node: &Node, step: &Node) {
@@ -80,6 +103,7 @@ impl Walk<'_> {
                 .and_then(Node::as_scalar)
                 .map(|id| Arc::clone(&id.text)),
             deleted: false,
+            suspended: false,
         });
         if !self.from_target && !has_source(node) {
             self.problems.push(
@@ -123,10 +147,15 @@ impl Walk<'_> {
         let expects_failure = step
             .get("expect")
             .is_some_and(|expect| expect.get("error").is_some());
-        if kind == "delete" {
-            created.deleted = true;
-        } else if created.deleted && kind != "wait" && !expects_failure {
-            self.deleted(key);
+        match kind {
+            "delete" => created.deleted = true,
+            "wait" => {}
+            _ if created.deleted && !expects_failure => self.deleted(key),
+            "suspend" => created.suspended = true,
+            "resume" => created.suspended = false,
+            "disconnect" => {}
+            _ if created.suspended && !expects_failure => self.suspended(key),
+            _ => {}
         }
     }
 
@@ -155,6 +184,18 @@ impl Walk<'_> {
             )
             .label("no sandbox any more")
             .help("move it before `delete`; if it is meant to fail, say so with `expect: { error: … }`"),
+        );
+    }
+
+    fn suspended(&mut self, key: &Key) {
+        self.problems.push(
+            Diagnostic::error(
+                Code::Combination,
+                key.span,
+                format!("`{}` needs a running sandbox, and a step above suspends it", key.value),
+            )
+            .label("suspended")
+            .help("put `- resume: {}` before it; if it is meant to fail, say so with `expect: { error: … }`"),
         );
     }
 

@@ -22,7 +22,12 @@ pub(super) fn action(step: &Node) -> Option<(&Key, &Node)> {
         .map(|(key, node)| (key, node))
 }
 
-/// The steps inside a step: those of `group`.
+/// Whether the steps inside a step run at the same time.
+pub(super) fn is_parallel(step: &Node) -> bool {
+    action(step).is_some_and(|(kind, _)| &*kind.value == "parallel")
+}
+
+/// The steps inside a step: those of `group` and `parallel`.
 pub(super) fn inner_steps(step: &Node) -> &[Node] {
     items(step.get("steps"))
 }

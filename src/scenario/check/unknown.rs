@@ -50,7 +50,7 @@ impl Walk<'_, '_> {
         let (message, label) = if self.place == Place::Step && self.later.contains(name) {
             (
                 format!("`vars.{name}` is used before it is captured"),
-                "captured by a later step".to_owned(),
+                "captured by a step after this one, or beside it".to_owned(),
             )
         } else {
             let known: Vec<&str> = self

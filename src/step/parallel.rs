@@ -1,0 +1,30 @@
+//! `parallel`: steps that run at the same time; it ends when the last of them does.
+//!
+//! Only fields and checks are here, as for `group`; whoever runs the iteration runs the steps. A
+//! step does not see what another one beside it captures; what follows sees everything. "The last
+//! sandbox" is then that of the step which stands last in the file.
+
+use super::Step;
+use super::group::members;
+use crate::expr::{Output, Template};
+use crate::source::Problems;
+use crate::source::yaml::Node;
+
+/// Steps that run at the same time.
+#[derive(Debug, Clone)]
+pub struct Parallel {
+    /// Its name in reports.
+    pub name: Template,
+    /// At least one; several steps in order are a `group`.
+    pub steps: Vec<Step>,
+}
+
+impl Parallel {
+    /// What `parallel` gives: nothing of its own.
+    pub const OUTPUTS: &'static [Output] = &[];
+
+    pub(super) fn decode(node: &Node, step: &Node, problems: &mut Problems) -> Option<Self> {
+        let (name, steps) = members(node, step, ("`parallel`", "parallel"), problems)?;
+        Some(Self { name, steps })
+    }
+}
