@@ -208,14 +208,15 @@ def kubernetes_rows(options, work):
 
 
 def snapshot_rows(options, work):
-    name = "Python SDK 1.0.8, snapshots"
-    if not wanted(options, name, "v1beta1"):
-        return
-    python = install_python("1.0.8", work)
-    with contextlib.closing(Ending(Cluster(options, work, "v1beta1"))) as ending:
-        command = [python, HERE / "python" / "snapshots.py", ending.cluster.router]
-        verdicts, details = reported(command, ending.cluster.environment(), SNAPSHOT_CHECKS)
-        yield Row(name, "direct", SNAPSHOT_CHECKS, verdicts, details)
+    for version, served in PYTHON_SDKS.items():
+        name = f"Python SDK {version}, snapshots"
+        if not wanted(options, name, served):
+            continue
+        python = install_python(version, work)
+        with contextlib.closing(Ending(Cluster(options, work, served))) as ending:
+            command = [python, HERE / "python" / "snapshots.py", ending.cluster.router]
+            verdicts, details = reported(command, ending.cluster.environment(), SNAPSHOT_CHECKS)
+            yield Row(name, "direct", SNAPSHOT_CHECKS, verdicts, details)
 
 
 def checks_for_sandboxd(cluster):

@@ -1,14 +1,23 @@
 """The snapshot extension of upstream's Python SDK, unmodified, against a cluster: checks P1-P10.
 
-Prints one line per check: CHECK <tab> pass|fail <tab> detail. Exit status 1 if a check failed.
+Works with every SDK version from 0.4.6 on: what an old one does not have is `none`.
+Prints one line per check: CHECK <tab> pass|fail|none <tab> detail. Exit status 1 if a check failed.
 """
 
 import datetime
+import inspect
 import sys
 import time
 
 from k8s_agent_sandbox import models
 from k8s_agent_sandbox.gke_extensions.snapshots import PodSnapshotSandboxClient
+
+BY_TEMPLATE = "template" in inspect.signature(PodSnapshotSandboxClient.create_sandbox).parameters
+SOURCE = {"template": "python-sandbox-template"} if BY_TEMPLATE else {"warmpool": "python-sandbox-pool"}
+
+
+class NotOffered(Exception):
+    """This client has no such thing."""
 
 
 def new_client():
@@ -25,7 +34,7 @@ def second_over():
 class Checks:
     def __init__(self):
         self.client = new_client()
-        self.box = self.client.create_sandbox(warmpool="python-sandbox-pool")
+        self.box = self.client.create_sandbox(**SOURCE)
         self.taken = []
 
     def keep(self, state):
@@ -55,10 +64,17 @@ class Checks:
         result = self.box.resume()
         assert result.success and result.restored_from_snapshot and result.snapshot_uid == uid, result
         assert not self.box.is_suspended()
+        if BY_TEMPLATE:
+            # Later versions do it themselves; this one goes on calling the address of the old Pod.
+            self.box.connector.close()
 
     def restore(self, uid):
         result = self.box.restore(uid)
         assert result.success and result.restored_from_snapshot and result.snapshot_uid == uid, result
+
+    def needs_restore(self):
+        if not hasattr(self.box, "restore"):
+            raise NotOffered("restore")
 
     def p1_two_snapshots(self):
         assert self.keep("one") != self.keep("two")
@@ -71,11 +87,13 @@ class Checks:
         assert self.state() == "three", self.state()
 
     def p3_restore_a_chosen_one(self):
+        self.needs_restore()
         self.suspend(snapshot=False)
         self.restore(self.taken[0])
         assert self.state() == "one", self.state()
 
     def p4_restore_while_running(self):
+        self.needs_restore()
         result = self.box.restore(self.taken[0])
         expected = "Sandbox is currently running and cannot be restored."
         assert not result.success and result.error_reason == expected, result
@@ -92,6 +110,8 @@ class Checks:
     def p7_created_after(self):
         start = second_over()
         newest = self.keep("four")
+        if BY_TEMPLATE:
+            raise NotOffered("created_after")
         assert self.uids(created_after=start) == [newest], self.uids()
 
     def p8_delete_all(self):
@@ -107,9 +127,10 @@ class Checks:
         self.suspend(snapshot=True)
         self.resume(self.taken[-1])
         self.suspend(snapshot=False)
-        self.restore(first)
-        assert self.state() == "first", self.state()
-        self.suspend(snapshot=False)
+        if hasattr(self.box, "restore"):
+            self.restore(first)
+            assert self.state() == "first", self.state()
+            self.suspend(snapshot=False)
         self.resume(self.taken[-1])
         assert self.state() == "second", self.state()
 
@@ -131,6 +152,8 @@ def main():
         try:
             getattr(checks, name)()
             verdict, detail = "pass", name
+        except NotOffered as reason:
+            verdict, detail = "none", str(reason)
         except BaseException as error:  # noqa: BLE001 - every failure is a verdict
             verdict, detail = "fail", f"{type(error).__name__}: {error}"[:600].replace("\n", " ")
             failed = True
