@@ -67,6 +67,7 @@ mod status;
 mod suspend;
 mod tasks;
 mod templates;
+mod transfer;
 mod validate;
 mod volumes;
 mod warm_pools;
@@ -99,11 +100,12 @@ pub use processes::{
 pub use restore::Resumed;
 pub use retry::RetryPolicy;
 pub use runtime::{Runtime, SandboxdPorts};
-pub use sandbox::Sandbox;
+pub use sandbox::{Drained, Sandbox};
 pub use scope::SandboxScope;
 pub use snapshots::{Snapshot, SnapshotFilter, SnapshotReadiness};
 pub use status::{SandboxDetails, SandboxState};
 pub use templates::{Service, Template, TemplateRequest};
+pub use transfer::Download;
 pub use warm_pools::{WarmPool, WarmPoolRequest};
 
 pub use crate::api::ApiVersion;

@@ -170,6 +170,7 @@ impl Processes<'_> {
             path: sandboxd::method::START,
             message: &message,
             timeout: limit,
+            server_time: None,
             answer: PhantomData::<fn() -> StartResponse>,
         };
         let stream = GrpcStream(call);

@@ -23,3 +23,4 @@ mod program;
 mod sandboxd;
 mod scale;
 mod snapshots;
+mod transfer;
