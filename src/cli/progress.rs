@@ -21,6 +21,9 @@ pub(super) async fn lines(mut events: mpsc::Receiver<RunEvent>) {
                 eprintln!("running  {cell}  {load}");
             }
             RunEvent::CellEnded { .. } => running = running.saturating_sub(1),
+            RunEvent::StoppedByThreshold { cell, threshold } => {
+                eprintln!("stopping: {threshold} does not hold in {cell}");
+            }
             RunEvent::CellsEnded => eprintln!("looking for what is left"),
             RunEvent::IterationEnded { end, .. } => match end {
                 IterationEnd::Passed => passed += 1,

@@ -13,7 +13,7 @@ use super::exit_code::Exit;
 use super::failure::Failure;
 use super::signal::Signals;
 use super::{Look, check, progress, target};
-use crate::engine::{self, CancelHandle, EngineError, Events, RunFacts};
+use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, RunFacts};
 use crate::metrics::{Metric, Reliability, RunInfo, Summary, ThresholdResult, Verdict};
 use crate::plan::{self, Overrides, Plan};
 use crate::report::{Format, Out};
@@ -125,7 +125,8 @@ async fn one(
     };
     show(&summary, outs, look)?;
     let mut reasons = Vec::new();
-    if handle.listen().reason().is_some() {
+    let stopped = handle.listen().reason();
+    if stopped.is_some_and(|reason| reason != CancelReason::Threshold) {
         reasons.push(Exit::Interrupted);
     }
     if summary

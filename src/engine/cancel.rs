@@ -26,6 +26,8 @@ pub enum CancelReason {
     Interrupt,
     /// SIGTERM: the machine or the CI job is going away.
     Terminate,
+    /// A threshold with `abortOnFail` does not hold.
+    Threshold,
 }
 
 impl fmt::Display for CancelReason {
@@ -33,6 +35,7 @@ impl fmt::Display for CancelReason {
         f.write_str(match self {
             Self::Interrupt => "interrupted",
             Self::Terminate => "terminated",
+            Self::Threshold => "stopped by a threshold",
         })
     }
 }
@@ -53,6 +56,7 @@ pub struct CancelHandle {
 #[derive(Debug, Clone)]
 pub struct Cancel {
     state: watch::Receiver<State>,
+    hand: CancelHandle,
 }
 
 impl CancelHandle {
@@ -83,6 +87,7 @@ impl CancelHandle {
     pub fn listen(&self) -> Cancel {
         Cancel {
             state: self.state.subscribe(),
+            hand: self.clone(),
         }
     }
 
@@ -104,12 +109,17 @@ impl Cancel {
         self.state.borrow().phase
     }
 
+    /// Moves the run to `phase` from inside the engine.
+    pub(super) fn stop(&self, phase: Phase, reason: CancelReason) {
+        self.hand.advance(phase, reason);
+    }
+
     /// Why the run was stopped, if it was.
     pub fn reason(&self) -> Option<CancelReason> {
         self.state.borrow().reason
     }
 
-    /// Waits until the run is in `phase` or further; for ever if nobody can stop it any more.
+    /// Waits until the run is in `phase` or further.
     ///
     /// # Cancel safety
     /// Safe: dropping the future loses nothing.

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -13,11 +13,13 @@ use super::error::EngineError;
 use super::event::{Events, IterationEnd, RunEvent};
 use super::failure::Failures;
 use super::iteration::{self, Number};
+use super::overseer::{Judged, Overseer};
 use super::{closed_loop, open_loop};
 use crate::client::Client;
 use crate::load::{LoadModel, VuCurve};
 use crate::metrics::{
-    CellCounts, CellSummary, Figures, Metric, Recorder, SharedAggregate, Verdict,
+    CellCounts, CellSummary, Figures, Metric, Observed, Recorder, SharedAggregate, StepIndex,
+    Threshold, Verdict,
 };
 use crate::plan::{Cell, Plan};
 
@@ -39,6 +41,8 @@ pub(super) struct CellRun {
     dropped: AtomicU64,
     /// The most iterations at a time of an open model.
     most: AtomicU32,
+    /// Thresholds that were judged while it ran.
+    pub(super) judged: Arc<Judged>,
     /// What the cell's runtime cannot do.
     not_applicable: OnceLock<String>,
 }
@@ -65,6 +69,7 @@ impl CellRun {
             interrupted: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             most: AtomicU32::new(0),
+            judged: Arc::default(),
             not_applicable: OnceLock::new(),
         }
     }
@@ -88,12 +93,21 @@ impl CellRun {
             cell: run.cell.name.clone(),
             load: run.cell.load.model.to_string(),
         });
+        let ended = CancellationToken::new();
+        let mut overseers = JoinSet::new();
+        if let Some(overseer) = Overseer::of(&run, &cancel) {
+            overseers.spawn(overseer.watch(ended.clone()));
+        }
         match &run.cell.load.model {
             LoadModel::Closed(closed) => {
                 run.set_most(closed.most());
                 closed_loop::drive(&run, closed, &cancel).await?;
             }
             LoadModel::Open(open) => open_loop::drive(&run, open, &cancel).await?,
+        }
+        ended.cancel();
+        while let Some(joined) = overseers.join_next().await {
+            joined.map_err(|error| run.panicked(&error))?;
         }
         run.events.tell(RunEvent::CellEnded {
             cell: run.cell.name.clone(),
@@ -218,6 +232,21 @@ impl CellRun {
             summary.not_applicable(why);
         }
         summary
+    }
+
+    /// The figures of a threshold's series so far.
+    pub(super) fn observed(&self, threshold: &Threshold, steps: Option<&[StepIndex]>) -> Observed {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (histogram, sum) = self
+            .aggregate
+            .lock()
+            .chosen(threshold.selector.metric, steps);
+        Observed {
+            histogram,
+            sum,
+            iterations: read(&self.passed) + read(&self.failed),
+            elapsed: self.started.elapsed(),
+        }
     }
 
     /// The cell's histograms.

@@ -33,6 +33,13 @@ pub enum RunEvent {
         /// `scenario[axis=value]`.
         cell: String,
     },
+    /// A threshold with `abortOnFail` does not hold: the run ends.
+    StoppedByThreshold {
+        /// `scenario[axis=value]`.
+        cell: String,
+        /// As it is written.
+        threshold: String,
+    },
     /// All cells ended; what is left is looked for.
     CellsEnded,
 }

@@ -21,6 +21,7 @@ mod fixture;
 mod flow;
 mod iteration;
 mod open_loop;
+mod overseer;
 mod own_health;
 mod pacer;
 mod parallel;

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::cancel::{Cancel, Phase};
+use super::cancel::{Cancel, CancelReason, Phase};
 use super::cell::CellRun;
 use super::error::EngineError;
 use super::event::{Events, RunEvent};
 use super::failure::Failures;
 use super::fixture;
+use super::overseer::Judged;
 use super::own_health::OwnHealth;
 use crate::client::Client;
 use crate::load::LoadModel;
@@ -64,6 +65,7 @@ pub async fn run(
     let health = OwnHealth::start();
     let failures = Arc::new(Failures::default());
     let mut aggregates = Vec::new();
+    let mut judged = BTreeMap::new();
     let mut prepare = |cell: &Cell| {
         let client = facts.clients.get(&cell.namespace).cloned();
         let client = client.ok_or_else(|| EngineError::NoClient {
@@ -71,6 +73,7 @@ pub async fn run(
         })?;
         let run = CellRun::new(plan, cell, client, &failures, events);
         aggregates.push((cell.name.clone(), run.aggregate()));
+        judged.insert(cell.name.clone(), Arc::clone(&run.judged));
         Ok(run)
     };
     let (alone, side): (Vec<&Cell>, Vec<&Cell>) = plan
@@ -110,8 +113,13 @@ pub async fn run(
             events: events.dropped(),
         });
     }
-    let thresholds = judge(plan, &cells);
+    let thresholds = judge(plan, &cells, &judged);
     let verdict = match verdict(&cells, &cancel) {
+        Verdict::Passed | Verdict::Interrupted
+            if cancel.reason() == Some(CancelReason::Threshold) =>
+        {
+            Verdict::Failed
+        }
         Verdict::Passed if thresholds.iter().any(ThresholdResult::is_failed) => Verdict::Failed,
         verdict => verdict,
     };
@@ -184,16 +192,25 @@ async fn side_by_side(
     }
 }
 
-/// Every threshold of every cell, in the order of the file.
-fn judge(plan: &Plan, cells: &[CellSummary]) -> Vec<ThresholdResult> {
+/// Every threshold of every cell, in the order of the file: as it was judged while the cell ran, or else
+/// by the whole cell.
+fn judge(
+    plan: &Plan,
+    cells: &[CellSummary],
+    judged: &BTreeMap<String, Arc<Judged>>,
+) -> Vec<ThresholdResult> {
     let mut results = Vec::new();
     for summary in cells {
         let cell = plan.cells.iter().find(|cell| cell.name == summary.cell);
         if summary.verdict == Verdict::NotApplicable {
             continue;
         }
-        for (threshold, series) in cell.into_iter().flat_map(|cell| &cell.thresholds) {
-            results.push(threshold.judge(summary, series));
+        let thresholds = cell.into_iter().flat_map(|cell| &cell.thresholds);
+        for (place, (threshold, series)) in thresholds.enumerate() {
+            let earlier = judged
+                .get(&summary.cell)
+                .and_then(|judged| judged.get(place));
+            results.push(earlier.unwrap_or_else(|| threshold.judge(summary, series)));
         }
     }
     results

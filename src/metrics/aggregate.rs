@@ -71,6 +71,22 @@ impl Aggregate {
         all
     }
 
+    /// Distribution and sum of a metric: over all steps, or over those.
+    pub fn chosen(&self, metric: Metric, steps: Option<&[StepIndex]>) -> (Histogram, u64) {
+        let Some(steps) = steps else {
+            return (self.trend(metric), self.counter(metric));
+        };
+        let mut all = Histogram::default();
+        let mut sum = 0;
+        for step in steps {
+            if let Some(histogram) = self.trends.get(&(metric, Some(*step))) {
+                all.merge(histogram);
+            }
+            sum += self.counters.get(&(metric, Some(*step))).unwrap_or(&0);
+        }
+        (all, sum)
+    }
+
     /// A sum over all steps.
     pub fn counter(&self, metric: Metric) -> u64 {
         let range = self.counters.range((metric, None)..);

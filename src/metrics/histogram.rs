@@ -66,6 +66,22 @@ impl Histogram {
         self.clamped += other.clamped;
     }
 
+    /// What was counted since an earlier copy was taken.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "a copy has nothing that the original has not"
+    )]
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut later = self.clone();
+        later
+            .hdr
+            .subtract(&earlier.hdr)
+            .expect("a copy has nothing that the original has not");
+        later.clamped -= earlier.clamped;
+        later
+    }
+
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
         self.hdr.len()

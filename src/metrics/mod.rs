@@ -19,6 +19,7 @@ mod summary;
 mod threshold;
 mod threshold_judge;
 mod threshold_parse;
+mod threshold_window;
 mod warning;
 
 pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
@@ -31,9 +32,10 @@ pub use summary::{
 };
 pub use threshold::{
     Condition, Observed, OnFail, Operator, Outcome, Quantity, Selector, Statistic, Threshold,
-    ThresholdError, ThresholdResult,
+    ThresholdError, ThresholdResult, Window,
 };
 pub use threshold_judge::Series;
+pub use threshold_window::Sliding;
 pub use warning::Warning;
 
 pub use summary::FORMAT_VERSION;

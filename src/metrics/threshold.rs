@@ -19,7 +19,8 @@ pub struct Threshold {
     pub selector: Selector,
     /// What must hold.
     pub condition: Condition,
-    /// Judged over this last time only, more than nothing; without it over the whole run.
+    /// It must hold in every stretch of this length, more than nothing; in a shorter run, and
+    /// without it, over the whole run.
     pub window: Option<Duration>,
     /// What a limit that does not hold means for the rest of the run.
     pub on_fail: OnFail,
@@ -146,6 +147,22 @@ pub struct ThresholdResult {
     /// What was measured; absent without samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Quantity>,
+    /// Of a threshold with a `window`: which one was judged, the first that missed the limit, or
+    /// else the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// Milliseconds from the start of the cell at which the run was stopped because of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at_ms: Option<u64>,
+}
+
+/// A stretch of a cell's run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its begin, in milliseconds from the start of the cell.
+    pub from_ms: u64,
+    /// Its end, in the same.
+    pub to_ms: u64,
 }
 
 /// Why a text is no selector or condition.

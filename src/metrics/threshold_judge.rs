@@ -8,6 +8,7 @@ use super::summary::CellSummary;
 use super::threshold::{
     Condition, Observed, Operator, Outcome, Selector, Statistic, Threshold, ThresholdResult,
 };
+use crate::units::HumanDuration;
 
 /// The steps that a selector takes of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,8 @@ impl Threshold {
             threshold: self.to_string(),
             outcome,
             measured,
+            window: None,
+            stopped_at_ms: None,
         }
     }
 }
@@ -71,7 +74,11 @@ impl ThresholdResult {
 
 impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.selector, self.condition)
+        write!(f, "{}: {}", self.selector, self.condition)?;
+        match self.window {
+            Some(window) => write!(f, " in every {}", HumanDuration(window)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Colour, side_by_side};
+use crate::metrics::humanise_millis;
 use crate::metrics::{CellSummary, FailureGroup, Metric, Outcome, Summary, Verdict};
 use crate::metrics::{MetricSummary, Reliability, Statistics};
 
@@ -81,7 +82,19 @@ fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::R
             .measured
             .map_or_else(|| "no samples".to_owned(), |measured| measured.to_string());
         let (text, cell) = (&threshold.threshold, &threshold.cell);
-        writeln!(out, "{mark} {text}  measured {measured}  {cell}")?;
+        write!(out, "{mark} {text}  measured {measured}")?;
+        if let Some(window) = threshold.window {
+            let (from, to) = (
+                humanise_millis(window.from_ms),
+                humanise_millis(window.to_ms),
+            );
+            write!(out, " from {from} to {to}")?;
+        }
+        write!(out, "  {cell}")?;
+        if let Some(at) = threshold.stopped_at_ms {
+            write!(out, "  stopped the run after {}", humanise_millis(at))?;
+        }
+        writeln!(out)?;
     }
     for failure in &summary.failures {
         writeln!(out)?;
@@ -143,7 +156,7 @@ fn head(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::Result
 }
 
 fn seconds(millis: u64) -> String {
-    crate::metrics::humanise_millis(millis)
+    humanise_millis(millis)
 }
 
 fn failure_block(out: &mut String, failure: &FailureGroup, colour: Colour) -> std::fmt::Result {

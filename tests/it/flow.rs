@@ -56,6 +56,52 @@ mod tests {
     }
 
     #[test]
+    fn a_threshold_with_abort_on_fail_ends_the_run_early_with_99_and_leaves_nothing() {
+        let place = Place::new();
+        let text = format!(
+            "{HEAD}    load: {{ vus: 2, duration: 10m }}\n    steps:\n      - create: {{}}\n      - exec: ls\n    \
+             thresholds:\n      exec_duration: {{ threshold: p95 < 1ns, abortOnFail: true, delayAbortEval: 1500ms }}\n      \
+             iterations: {{ threshold: count > 0 }}\n"
+        );
+        let file = place.file("t.yaml", &text);
+        let ended = place.run(&["run", file.to_str().unwrap()]);
+        assert_eq!(ended.code, Some(99), "{}{}", ended.stdout, ended.stderr);
+        let missed = "MISSED exec_duration: p95 < 1ns  measured ";
+        assert!(ended.stdout.contains(missed), "{}", ended.stdout);
+        assert!(
+            ended.stdout.contains("one  stopped the run after "),
+            "{}",
+            ended.stdout
+        );
+        assert!(
+            ended.stdout.contains("held iterations: count > 0"),
+            "{}",
+            ended.stdout
+        );
+        let told = "stopping: exec_duration: p95 < 1ns does not hold in one";
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+        place.assert_nothing_left();
+    }
+
+    #[test]
+    fn a_limit_that_one_stretch_of_the_run_misses_is_missed() {
+        let place = Place::new();
+        // The first iterations take 400 ms longer than all others.
+        let text = format!(
+            "{HEAD}    load: {{ vus: 1, duration: 4s }}\n    steps:\n      - sleep: 400ms\n        id: first\n        \
+             if: iteration.number < 5\n      - sleep: 5ms\n    thresholds:\n      \
+             iteration_duration: [p50 < 300ms, {{ threshold: p50 < 300ms, window: 1s }}]\n"
+        );
+        let file = place.file("t.yaml", &text);
+        let ended = place.run(&["run", file.to_str().unwrap()]);
+        assert_eq!(ended.code, Some(99), "{}{}", ended.stdout, ended.stderr);
+        let held = "held iteration_duration: p50 < 300ms  measured ";
+        assert!(ended.stdout.contains(held), "{}", ended.stdout);
+        let missed = "MISSED iteration_duration: p50 < 300ms in every 1s  measured 4";
+        assert!(ended.stdout.contains(missed), "{}", ended.stdout);
+    }
+
+    #[test]
     fn what_never_holds_tells_how_long_it_was_tried() {
         let place = Place::new();
         let text = format!(
