@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::data::{directory, read};
+use super::feed::Feed;
 use super::seed::Seed;
 use super::target::Layers;
-use super::{Cell, Exclusive, Plan, defaults, select};
+use super::{Cell, Exclusive, Plan, Row, defaults, select};
 use crate::expr::{Bindings, Value};
 use crate::load::Load;
 use crate::metrics::{Series, Threshold};
@@ -57,11 +58,13 @@ pub fn resolve(
     let bindings = Arc::new(bindings);
     let mut cells = Vec::new();
     for scenario in &document.scenarios {
+        let data = scenario.data.as_ref();
+        let rows = data.and_then(|data| read(data, file, &mut problems));
         for matrix in scenario.matrix.combinations() {
             cells.extend(cell(
                 (document, file),
                 scenario,
-                (&matrix, &bindings),
+                (&matrix, &bindings, rows.as_ref()),
                 overrides,
                 &mut problems,
             ));
@@ -159,10 +162,13 @@ fn typed(text: &str) -> Value {
 
 type Combination = Vec<(Arc<str>, Value)>;
 
+/// What differs from cell to cell, what names mean around them, and the rows of data.
+type Varying<'a> = (&'a Combination, &'a Arc<Bindings>, Option<&'a Arc<[Row]>>);
+
 fn cell(
     (document, file): (&ScenarioFile, &SourceFile),
     scenario: &Scenario,
-    (combination, bindings): (&Combination, &Arc<Bindings>),
+    (combination, bindings, rows): Varying<'_>,
     overrides: &Overrides,
     problems: &mut Problems,
 ) -> Option<Cell> {
@@ -206,6 +212,13 @@ fn cell(
     let mut target = layers.step_target(place, timeout, &bindings, problems)?;
     target.directory = directory(file);
     let thresholds = thresholds(document, scenario, &matrix);
+    let data = rows.zip(scenario.data.as_ref()).map(|(rows, data)| {
+        Feed::new(
+            rows,
+            (data.order, data.on_end),
+            (Seed(overrides.seed), &name),
+        )
+    });
     Some(Cell {
         thresholds,
         namespace: layers.namespace(&bindings, problems),
@@ -231,16 +244,9 @@ fn cell(
         load: scenario.load.clone().unwrap_or_else(Load::once),
         start_time: scenario.start_time,
         timeout,
+        data,
         bindings: Arc::new(bindings),
     })
-}
-
-/// Where a scenario file is; paths in it are relative to this.
-fn directory(file: &SourceFile) -> PathBuf {
-    match Path::new(file.path()).parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        Some(_) | None => PathBuf::from("."),
-    }
 }
 
 /// The thresholds of the file and of the scenario that are about a cell.
