@@ -11,6 +11,7 @@ mod resolve;
 mod seed;
 mod select;
 mod target;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -10,8 +10,9 @@ use super::data::{directory, read};
 use super::feed::Feed;
 use super::seed::Seed;
 use super::target::Layers;
+use super::variables::variables;
 use super::{Cell, Exclusive, Plan, Row, defaults, select};
-use crate::expr::{Bindings, Value};
+use crate::expr::{Bindings, EvalError, Value};
 use crate::load::Load;
 use crate::metrics::{Series, Threshold};
 use crate::scenario::{Scenario, ScenarioFile, series};
@@ -92,72 +93,6 @@ fn sha256(text: &str) -> String {
         write!(digits, "{byte:02x}").expect("writing to a string cannot fail");
     }
     digits
-}
-
-fn variables(
-    document: &ScenarioFile,
-    overrides: &Overrides,
-    bindings: &mut Bindings,
-    problems: &mut Problems,
-) -> BTreeMap<String, String> {
-    let names: Vec<&str> = document.vars.iter().map(|(name, _)| &*name.value).collect();
-    for unknown in overrides
-        .vars
-        .keys()
-        .filter(|name| !names.contains(&name.as_str()))
-    {
-        let near = crate::source::suggest(unknown, &names);
-        let label = near.map_or_else(String::new, |near| format!("did you mean `{near}`?"));
-        problems.push(
-            Diagnostic::error(
-                Code::UnknownReference,
-                document.name.span,
-                format!("`--var {unknown}=…`: the file has no variable `{unknown}`"),
-            )
-            .label(label)
-            .help("a variable is declared under `vars`"),
-        );
-    }
-    let mut shown = BTreeMap::new();
-    for (name, operand) in &document.vars {
-        let variable = format!("SANDBENCH_VAR_{}", name.value);
-        let given = overrides
-            .vars
-            .get(&*name.value)
-            .or_else(|| overrides.environment.get(&variable));
-        let value = match given {
-            Some(text) => Ok(typed(text)),
-            None => operand.evaluate(bindings),
-        };
-        match value {
-            Ok(value) => {
-                let text = value
-                    .to_text()
-                    .unwrap_or_else(|| Arc::from(value.type_name()));
-                shown.insert(name.value.to_string(), text.to_string());
-                bindings.set("vars", Arc::clone(&name.value), value);
-            }
-            Err(error) => {
-                problems.push(Diagnostic::error(
-                    Code::Expression,
-                    name.span,
-                    error.to_string(),
-                ));
-            }
-        }
-    }
-    shown
-}
-
-/// A value from the command line, read as YAML reads a plain scalar.
-fn typed(text: &str) -> Value {
-    match (text, text.parse::<i64>(), text.parse::<f64>()) {
-        ("true", ..) => Value::Bool(true),
-        ("false", ..) => Value::Bool(false),
-        (_, Ok(number), _) if number.to_string() == text => Value::Int(number),
-        (_, _, Ok(number)) if number.is_finite() && text.contains('.') => Value::Float(number),
-        _ => Value::text(text),
-    }
 }
 
 type Combination = Vec<(Arc<str>, Value)>;
@@ -272,21 +207,30 @@ fn thresholds(
     .collect()
 }
 
+/// An expression that has no value, at its place.
+pub(super) fn not_evaluated(error: &EvalError) -> Diagnostic {
+    let problem = Diagnostic::error(Code::Expression, error.span(), error.to_string());
+    let problem = problem.label(error.label());
+    match error.help() {
+        Some(help) => problem.help(help),
+        None => problem,
+    }
+}
+
 /// What the scenario's `if` says about a cell.
 fn is_wanted(scenario: &Scenario, bindings: &Bindings, problems: &mut Problems) -> bool {
     let Some(condition) = &scenario.condition else {
         return true;
     };
-    let message = match condition.evaluate(bindings) {
+    problems.push(match condition.evaluate(bindings) {
         Ok(Value::Bool(wanted)) => return wanted,
-        Ok(value) => format!("`if` is {value}, not true or false"),
-        Err(error) => error.to_string(),
-    };
-    problems.push(Diagnostic::error(
-        Code::Expression,
-        condition.span(),
-        message,
-    ));
+        Ok(value) => {
+            let message = format!("`if` is {value}, not true or false");
+            Diagnostic::error(Code::Expression, condition.span(), message)
+                .label("neither true nor false")
+        }
+        Err(error) => not_evaluated(&error),
+    });
     false
 }
 

@@ -17,6 +17,7 @@ mod flow;
 mod honest;
 mod invalid;
 mod kubectl;
+mod places;
 mod program;
 mod sandboxd;
 mod scale;
