@@ -75,6 +75,16 @@ pub struct ExistsResponse {
     pub exists: bool,
 }
 
+/// Answer to `GET /`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthResponse {
+    /// `ok`.
+    pub status: String,
+    /// For people.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub message: String,
+}
+
 /// A short answer: of an upload, or of an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {

@@ -18,6 +18,8 @@ pub const SNAPSHOTS: &str = "podsnapshots";
 pub const TRIGGERS: &str = "podsnapshotmanualtriggers";
 /// Annotation of a pod template: the snapshot from which its Pods start.
 pub const RESTORE_FROM: &str = "podsnapshot.gke.io/ps-name";
+/// Annotation of a `PodSnapshot`: name of the Pod that it was taken of.
+pub const ORIGIN_POD: &str = "podsnapshot.gke.io/origin-pod";
 /// Condition of a trigger that says what became of it.
 pub const TRIGGERED: &str = "Triggered";
 /// Condition of a Pod that says from which snapshot it was started.

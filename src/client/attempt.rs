@@ -95,6 +95,7 @@ impl Sandbox {
         let policy = self.options().retry;
         let policy = policy.unwrap_or_else(|| self.retrier().policy());
         let deadline = Instant::now() + timeout;
+        let _under_way = self.under_way();
         let id = request_id();
         let mut next = Some(request);
         let mut number = 0;

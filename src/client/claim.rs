@@ -26,6 +26,29 @@ pub enum ClaimSource {
 }
 
 /// A request for a sandbox.
+///
+/// ```no_run
+/// # async fn example(client: sandbench::client::Client)
+/// # -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use sandbench::client::{ClaimSource, CreateRequest, EnvRequest, VolumeRequest};
+///
+/// let mut request = CreateRequest::new(ClaimSource::Template("python".to_owned()));
+/// request.time_to_live = Some(Duration::from_secs(600));
+/// request.labels.insert("team".to_owned(), "blue".to_owned());
+/// request.volumes.push(VolumeRequest::new("data", "4Gi"));
+/// request.env.push(EnvRequest {
+///     name: "MODE".to_owned(),
+///     value: "fast".to_owned(),
+///     container: None,
+/// });
+/// let claim = client.create(request).await?;
+/// // The same claim, from its name alone: from another program, or later.
+/// let attached = client.claim(claim.name()).await?;
+/// attached.wait_ready(Duration::from_secs(180)).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateRequest {
     /// What the sandbox is made from.

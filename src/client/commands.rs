@@ -8,18 +8,24 @@ use http::{HeaderValue, Method};
 
 use super::data::{Call, Operation, Repeat, RequestBody, decode};
 use super::encode;
-use super::error::CallError;
+use super::error::{CallError, Delivered};
 use super::grpc::GrpcCall;
 use super::runtime::Runtime;
 use super::sandbox::Sandbox;
 use crate::api::runtime::{ExecuteRequest, ExecuteResponse};
 use crate::api::sandboxd::{self, ProcessConfig};
-use crate::units::ByteSize;
+use crate::units::{ByteSize, HumanDuration};
 
 /// Largest answer of the legacy runtime to a command. Source: the Go SDK.
 const OUTPUT_LIMIT: ByteSize = ByteSize(16 << 20);
 /// Largest answer of sandboxd to a command. The SDKs keep gRPC's default of 4 MiB.
 pub(super) const MESSAGE_LIMIT: ByteSize = ByteSize(64 << 20);
+
+/// How long the answer of a command that hit its limit may take. Source: Python SDK 1.0.8.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// Exit code of a command that sandboxd ended because of its limit. Source: Python SDK 1.0.8, as of
+/// `timeout` of coreutils.
+const TIMED_OUT: i32 = 124;
 
 /// What is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +76,10 @@ pub struct Command {
     /// How long the call may take, connecting included. Default: the client's request timeout.
     /// The legacy runtime goes on running the command after it, sandboxd ends it.
     pub timeout: Option<Duration>,
+    /// How long the command may run before the runtime ends it, which is then a result with
+    /// [`timed_out`](ExecutionResult::timed_out). Legacy runtimes from before that setting have a
+    /// limit of their own, 300 s. Default: none, so that only the call's time counts.
+    pub time_limit: Option<Duration>,
     /// Variables over those of the runtime. Only sandboxd. Default: none.
     pub env: BTreeMap<String, String>,
     /// Working directory inside the runtime's root. Only sandboxd. Default: the root.
@@ -98,6 +108,7 @@ impl Command {
         Self {
             line,
             timeout: None,
+            time_limit: None,
             env: BTreeMap::new(),
             cwd: None,
         }
@@ -108,6 +119,22 @@ impl Command {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
+    }
+
+    /// The same command, ended by the runtime after this time.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// How long the call may take: long enough for the answer of a command that hit its limit.
+    fn call_time(&self, usual: Duration) -> Duration {
+        let timeout = self.timeout.unwrap_or(usual);
+        match self.time_limit {
+            Some(limit) => timeout.max(limit.saturating_add(ANSWER_TIME)),
+            None => timeout,
+        }
     }
 
     /// The same command with this variable.
@@ -145,7 +172,7 @@ pub struct ExecutionResult {
     /// Its standard error.
     pub stderr: String,
     /// Its exit code. On the legacy runtime negative for the signal that ended it, and -1 if the
-    /// runtime did not tell; on sandboxd -1 for any signal.
+    /// runtime did not tell; on sandboxd -1 for any signal, and 124 if its limit ended it.
     pub exit_code: i32,
     /// Whether the runtime ended it because of its limit.
     pub timed_out: bool,
@@ -191,6 +218,16 @@ impl Commands<'_> {
 
     /// Runs a program with these arguments: no shell, nothing is split, on either runtime.
     ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// let commands = sandbox.commands();
+    /// assert_eq!(commands.run_argv(["echo", "$HOME", "a b"]).await?.stdout, "$HOME a b\n");
+    /// assert_eq!(commands.run_shell("echo $((1 + 2)) | cat").await?.stdout, "3\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// See [`run`](Self::run).
     ///
@@ -223,15 +260,11 @@ impl Commands<'_> {
             ));
         }
         if command.line == CommandLine::Argv(Vec::new()) {
-            return Err(CallError::Invalid {
-                operation: operation.to_string(),
-                value: String::new(),
-                problem: "there is no program",
-            });
+            return Err(invalid(operation, "", "there is no program"));
         }
         let request = ExecuteRequest {
             command: command.line.as_text(),
-            timeout_seconds: None,
+            timeout_seconds: command.time_limit.map(|limit| limit.as_secs_f64()),
         };
         let answer = self
             .sandbox
@@ -242,7 +275,7 @@ impl Commands<'_> {
                 content_type: Some(HeaderValue::from_static("application/json")),
                 body: RequestBody::json(&request),
                 limit: OUTPUT_LIMIT,
-                timeout: command.timeout.unwrap_or_else(|| self.sandbox.timeout()),
+                timeout: command.call_time(self.sandbox.timeout()),
                 repeat: Repeat::Harmful,
             })
             .await?;
@@ -257,22 +290,33 @@ impl Commands<'_> {
 
     async fn run_on_sandboxd(&self, command: Command) -> Result<ExecutionResult, CallError> {
         let operation = self.operation(&command.line);
+        let timeout = command.call_time(self.sandbox.timeout());
+        let config = process_config(&command.line, command.env, command.cwd, operation)?;
         let request = sandboxd::ExecuteRequest {
-            config: Some(ProcessConfig {
-                command: command.line.as_argv(),
-                env_vars: command.env,
-                cwd: command.cwd,
-            }),
+            config: Some(config),
         };
-        let timeout = command.timeout.unwrap_or_else(|| self.sandbox.timeout());
         let call = GrpcCall {
             operation,
             path: sandboxd::method::EXECUTE,
             message: &request,
             timeout,
+            server_time: command.time_limit,
             answer: PhantomData::<fn() -> sandboxd::ExecuteResponse>,
         };
-        let answer = self.sandbox.attempt(call.plan(), call).await?;
+        let answer = match (
+            self.sandbox.attempt(call.plan(), call).await,
+            command.time_limit,
+        ) {
+            (Ok(answer), _) => answer,
+            (
+                Err(CallError::Timeout {
+                    delivered: Delivered::Yes,
+                    ..
+                }),
+                Some(limit),
+            ) => return Ok(ended_after(limit)),
+            (Err(error), _) => return Err(error),
+        };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(ExecutionResult {
             stdout: text(&answer.stdout),
@@ -288,5 +332,51 @@ impl Commands<'_> {
             subject: line.subject(),
             sandbox: self.sandbox.name(),
         }
+    }
+}
+
+/// The result of a command that sandboxd ended because of its limit. What it wrote is lost.
+fn ended_after(limit: Duration) -> ExecutionResult {
+    ExecutionResult {
+        stderr: format!("the command was ended after {}", HumanDuration(limit)),
+        exit_code: TIMED_OUT,
+        timed_out: true,
+        ..ExecutionResult::default()
+    }
+}
+
+/// The process that sandboxd is to start, checked.
+pub(super) fn process_config(
+    line: &CommandLine,
+    env: BTreeMap<String, String>,
+    cwd: Option<String>,
+    operation: Operation<'_>,
+) -> Result<ProcessConfig, CallError> {
+    let command = line.as_argv();
+    if command.first().is_none_or(String::is_empty) {
+        return Err(invalid(operation, "", "there is no program"));
+    }
+    let nul = "it has a NUL character, which no argument can have";
+    let texts = command.iter().chain(env.values()).chain(&cwd);
+    if let Some(text) = texts.into_iter().find(|text| text.contains('\0')) {
+        return Err(invalid(operation, text, nul));
+    }
+    let unusable = |name: &&String| name.is_empty() || name.contains(['=', '\0']);
+    if let Some(name) = env.keys().find(unusable) {
+        let problem = "the name of a variable is not empty and has no `=` and no NUL";
+        return Err(invalid(operation, name, problem));
+    }
+    Ok(ProcessConfig {
+        command,
+        env_vars: env,
+        cwd,
+    })
+}
+
+fn invalid(operation: Operation<'_>, value: &str, problem: &'static str) -> CallError {
+    CallError::Invalid {
+        operation: operation.to_string(),
+        value: value.to_owned(),
+        problem,
     }
 }

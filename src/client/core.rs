@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 use super::builder::ClientBuilder;
 use super::claim::{Claim, ClaimOrigin, ClaimTimings, CreateRequest, ReadyClaim};
 use super::cluster::{Api, Collection, Resource};
-use super::connect::{ConnectionMode, GatewayCache};
+use super::connect::{ConnectionMode, Endpoint, GatewayCache};
 use super::data::Pools;
 use super::delete::{Deleted, Leftovers};
 use super::error::{
@@ -181,14 +181,18 @@ impl Client {
         claim: &ReadyClaim,
         mode: &ConnectionMode,
     ) -> Result<Sandbox, ConnectError> {
-        let endpoint = mode.connect(self, claim).await?;
-        let limit = self.0.request_timeout;
-        timeout(limit, endpoint.prove())
-            .await
-            .map_err(|_| ConnectError::Timeout {
-                target: endpoint.pool().route().describe(),
-                after: limit,
-            })??;
+        let mut endpoint = mode.connect(self, claim).await?;
+        if let Err(error) = self.prove(&endpoint).await {
+            if !self.has_moved(mode, &endpoint) {
+                return Err(error);
+            }
+            let again = mode.connect(self, claim).await?;
+            if again.host() == endpoint.host() {
+                return Err(error);
+            }
+            self.prove(&again).await?;
+            endpoint = again;
+        }
         Ok(Sandbox::new(self, claim, mode.clone(), endpoint))
     }
 
@@ -284,6 +288,27 @@ impl Client {
 }
 
 impl Client {
+    /// Makes sure that an endpoint has its connections.
+    async fn prove(&self, endpoint: &Endpoint) -> Result<(), ConnectError> {
+        let limit = self.0.request_timeout;
+        let proven = timeout(limit, endpoint.prove()).await;
+        proven.unwrap_or_else(|_| {
+            Err(ConnectError::Timeout {
+                target: endpoint.pool().route().describe(),
+                after: limit,
+            })
+        })
+    }
+
+    /// After no connection could be made: whether it is worth while to look where the endpoint is
+    /// now.
+    pub(super) fn has_moved(&self, mode: &ConnectionMode, endpoint: &Endpoint) -> bool {
+        match mode {
+            ConnectionMode::Gateway(mode) => self.gateways().forget(mode, endpoint.host()),
+            _ => false,
+        }
+    }
+
     pub(super) fn api(&self) -> &Api {
         &self.0.api
     }

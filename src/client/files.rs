@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method};
 use rand::RngExt;
 
-use super::data::{Answer, Call, Operation, Repeat, RequestBody, decode};
+use super::data::{Call, Operation, Repeat, RequestBody, decode};
 use super::encode;
 use super::error::{CallError, Delivered};
 use super::runtime::Runtime;
@@ -85,10 +85,9 @@ impl Files<'_> {
     /// If dropped, the file may or may not have been written.
     pub async fn write(&self, path: &str, content: impl Into<Bytes>) -> Result<(), CallError> {
         let content = content.into();
-        match self.sandbox.runtime() {
-            Runtime::Legacy => self.upload(path, content).await,
-            Runtime::Sandboxd(_) => self.put(path, content, None).await,
-        }
+        within_limit(&content, self.operation("write", path))?;
+        let call = self.writing(path, |head, tail| RequestBody::new([head, content, tail]))?;
+        self.sandbox.call(call).await.map(drop)
     }
 
     /// Writes a file with these permissions; otherwise as [`write`](Self::write). Only sandboxd.
@@ -105,31 +104,50 @@ impl Files<'_> {
         mode: FileMode,
     ) -> Result<(), CallError> {
         self.only_sandboxd("write", path, "takes no permissions with a file")?;
-        self.put(path, content.into(), Some(mode)).await
-    }
-
-    async fn put(
-        &self,
-        path: &str,
-        content: Bytes,
-        mode: Option<FileMode>,
-    ) -> Result<(), CallError> {
         let operation = self.operation("write", path);
-        within_limit(&content, operation)?;
-        let mut target = sandboxd_path(path, operation)?;
-        if let Some(FileMode(mode)) = mode {
-            target = format!("{target}?mode=0{mode:03o}");
+        let FileMode(mode) = mode;
+        if mode > 0o777 {
+            return Err(CallError::Invalid {
+                operation: operation.to_string(),
+                value: format!("{mode:#o}"),
+                problem: "the highest permission bits are 0o777",
+            });
         }
-        let mut call = self.get(operation, target, LIST_LIMIT);
-        call.method = Method::PUT;
-        call.content_type = Some(HeaderValue::from_static(BYTES));
-        call.body = RequestBody::from(content);
+        let content = content.into();
+        within_limit(&content, operation)?;
+        let mut call = self.put(path, RequestBody::from(content))?;
+        call.path = format!("{}?mode=0{mode:03o}", call.path);
         self.sandbox.call(call).await.map(drop)
     }
 
-    async fn upload(&self, path: &str, content: Bytes) -> Result<(), CallError> {
+    /// The call that writes a file. What stands before and after the content is the runtime's.
+    pub(super) fn writing<'a>(
+        &'a self,
+        path: &'a str,
+        body: impl FnOnce(Bytes, Bytes) -> RequestBody,
+    ) -> Result<Call<'a>, CallError> {
+        match self.sandbox.runtime() {
+            Runtime::Legacy => self.post(path, body),
+            Runtime::Sandboxd(_) => self.put(path, body(Bytes::new(), Bytes::new())),
+        }
+    }
+
+    fn put<'a>(&'a self, path: &'a str, body: RequestBody) -> Result<Call<'a>, CallError> {
         let operation = self.operation("write", path);
-        within_limit(&content, operation)?;
+        let target = sandboxd_path(path, operation)?;
+        let mut call = self.get(operation, target, LIST_LIMIT);
+        call.method = Method::PUT;
+        call.content_type = Some(HeaderValue::from_static(BYTES));
+        call.body = body;
+        Ok(call)
+    }
+
+    fn post<'a>(
+        &'a self,
+        path: &'a str,
+        body: impl FnOnce(Bytes, Bytes) -> RequestBody,
+    ) -> Result<Call<'a>, CallError> {
+        let operation = self.operation("write", path);
         let name = encode::multipart_name(&relative(path, operation)?);
         let boundary = format!("{:032x}", rand::rng().random::<u128>());
         let head = format!(
@@ -140,8 +158,8 @@ impl Files<'_> {
         let mut call = self.get(operation, "/upload".to_owned(), LIST_LIMIT);
         call.method = Method::POST;
         call.content_type = HeaderValue::from_str(&kind).ok();
-        call.body = RequestBody::new([head.into(), content, tail.into()]);
-        self.sandbox.call(call).await.map(drop)
+        call.body = body(head.into(), tail.into());
+        Ok(call)
     }
 
     /// Reads a file of at most 256 MiB.
@@ -153,27 +171,40 @@ impl Files<'_> {
     /// # Cancel safety
     /// Nothing is left behind.
     pub async fn read(&self, path: &str) -> Result<Bytes, CallError> {
-        let operation = self.operation("read", path);
-        if let Runtime::Sandboxd(_) = self.sandbox.runtime() {
-            let target = sandboxd_path(path, operation)?;
-            let call = self.get(operation, target, FILE_LIMIT);
-            let answer = self.sandbox.fetch(call).await?;
-            // Files are bytes, directories are JSON.
-            return match kind_of(&answer) {
-                FileType::File => Ok(answer.body),
-                FileType::Directory => Err(operation.not_a(FileType::File)),
-            };
+        let call = self.reading(path)?;
+        let operation = call.operation;
+        let answer = self.sandbox.fetch(call).await?;
+        let is_sandboxd = matches!(self.sandbox.runtime(), Runtime::Sandboxd(_));
+        if is_sandboxd && kind_of(answer.content_type.as_ref()) == FileType::Directory {
+            return Err(operation.not_a(FileType::File));
         }
-        let target = format!(
-            "/download/{}",
-            encode::file_path(&relative(path, operation)?)
-        );
-        self.sandbox
-            .call(self.get(operation, target, FILE_LIMIT))
-            .await
+        Ok(answer.body)
+    }
+
+    /// The call that reads a file.
+    pub(super) fn reading<'a>(&'a self, path: &'a str) -> Result<Call<'a>, CallError> {
+        let operation = self.operation("read", path);
+        let target = match self.sandbox.runtime() {
+            Runtime::Sandboxd(_) => sandboxd_path(path, operation)?,
+            Runtime::Legacy => {
+                let relative = relative(path, operation)?;
+                format!("/download/{}", encode::file_path(&relative))
+            }
+        };
+        Ok(self.get(operation, target, FILE_LIMIT))
     }
 
     /// Lists a directory; an empty path is the runtime's directory.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// for entry in sandbox.files().list("data").await? {
+    ///     println!("{} {}", entry.name, entry.size);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CallError`]; status 404 if there is none, for a file [`CallError::WrongKind`] (sandboxd)
@@ -264,23 +295,28 @@ impl Files<'_> {
         let target = sandboxd_path(path, operation)?;
         let call = self.get(operation, target, LIST_LIMIT);
         let answer = self.sandbox.fetch(call).await?;
-        if kind_of(&answer) == FileType::File {
+        if kind_of(answer.content_type.as_ref()) == FileType::File {
             return Err(operation.not_a(FileType::Directory));
         }
         let listing: Listing = decode(&answer.body, operation)?;
-        let entries = listing.entries.into_iter().map(|entry| FileEntry {
-            name: entry.name,
-            size: entry.size,
-            kind: match entry.kind {
-                EntryType::File => FileType::File,
-                EntryType::Directory => FileType::Directory,
-            },
-            modified: entry
-                .modified_at
-                .parse()
-                .map_or(0.0, |at: jiff::Timestamp| at.as_second() as f64),
+        let entries = listing.entries.into_iter().map(|entry| {
+            let modified: Result<jiff::Timestamp, _> = entry.modified_at.parse();
+            let modified = modified.map_err(|error| CallError::Decode {
+                operation: operation.to_string(),
+                body: entry.modified_at.into(),
+                source: serde::de::Error::custom(error),
+            })?;
+            Ok(FileEntry {
+                name: entry.name,
+                size: entry.size,
+                kind: match entry.kind {
+                    EntryType::File => FileType::File,
+                    EntryType::Directory => FileType::Directory,
+                },
+                modified: modified.as_second() as f64,
+            })
         });
-        Ok(entries.collect())
+        entries.collect()
     }
 
     fn only_sandboxd(
@@ -320,10 +356,10 @@ impl Files<'_> {
     }
 }
 
-/// What a sandboxd answer holds: it sends a directory as JSON.
-fn kind_of(answer: &Answer) -> FileType {
+/// What a sandboxd answer holds: it sends a file as bytes, a directory as JSON.
+pub(super) fn kind_of(content_type: Option<&HeaderValue>) -> FileType {
     let json = |value: &HeaderValue| value.as_bytes().starts_with(b"application/json");
-    if answer.content_type.as_ref().is_some_and(json) {
+    if content_type.is_some_and(json) {
         FileType::Directory
     } else {
         FileType::File

@@ -24,6 +24,8 @@ pub(super) struct GrpcCall<'a, Q, A> {
     pub(super) message: &'a Q,
     /// For the whole call.
     pub(super) timeout: Duration,
+    /// What the server is told, if that is less: it ends the call then, and says so.
+    pub(super) server_time: Option<Duration>,
     pub(super) answer: PhantomData<fn() -> A>,
 }
 
@@ -55,7 +57,7 @@ where
         let sending = Sending {
             path: self.path,
             limit: MESSAGE_LIMIT,
-            timeout: Some(limit),
+            timeout: Some(self.server_time.map_or(limit, |time| time.min(limit))),
             id,
         };
         match timeout(limit, channel.unary(self.message, sending)).await {
@@ -157,6 +159,11 @@ pub(super) fn call_error(operation: Operation<'_>, failure: GrpcFailure) -> Call
         },
         GrpcFailure::Unsent(source) => transport(Delivered::No, source),
         GrpcFailure::Broken(source) => transport(Delivered::Unknown, source),
+        GrpcFailure::TooLarge => CallError::TooLarge {
+            operation: operation_text,
+            limit: MESSAGE_LIMIT,
+            delivered: Delivered::Yes,
+        },
         GrpcFailure::Status(code, message) => CallError::Grpc {
             operation: operation_text,
             code: code_name(code),

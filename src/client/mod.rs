@@ -46,6 +46,7 @@ mod error;
 mod files;
 mod gone;
 mod grpc;
+mod health;
 mod hub;
 mod inventory;
 mod known;
@@ -56,6 +57,7 @@ mod process_control;
 mod processes;
 mod ready;
 mod refresh;
+mod restore;
 mod retry;
 mod runtime;
 mod sandbox;
@@ -65,6 +67,7 @@ mod status;
 mod suspend;
 mod tasks;
 mod templates;
+mod transfer;
 mod validate;
 mod volumes;
 mod warm_pools;
@@ -86,6 +89,7 @@ pub use error::{
     ReconnectError, RestoreError, SuspendError, Verb, WaitError,
 };
 pub use files::{FileEntry, FileMode, Files, Recursive};
+pub use health::Health;
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
 pub use options::CallOptions;
 pub use preflight::Needs;
@@ -93,13 +97,15 @@ pub use process_control::{ProcessControl, Signal};
 pub use processes::{
     Process, ProcessEvent, ProcessOutput, ProcessRequest, Processes, TerminalSize,
 };
+pub use restore::Resumed;
 pub use retry::RetryPolicy;
 pub use runtime::{Runtime, SandboxdPorts};
-pub use sandbox::Sandbox;
+pub use sandbox::{Drained, Sandbox};
 pub use scope::SandboxScope;
-pub use snapshots::Snapshot;
+pub use snapshots::{Snapshot, SnapshotFilter, SnapshotReadiness};
 pub use status::{SandboxDetails, SandboxState};
 pub use templates::{Service, Template, TemplateRequest};
+pub use transfer::Download;
 pub use warm_pools::{WarmPool, WarmPoolRequest};
 
 pub use crate::api::ApiVersion;

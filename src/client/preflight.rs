@@ -14,6 +14,21 @@ use crate::api::metadata::Metadata;
 use crate::api::{GATEWAY_GROUP, plural};
 
 /// What is going to be used.
+///
+/// ```no_run
+/// # async fn example(client: sandbench::client::Client) {
+/// use sandbench::client::connect::Tunnel;
+/// use sandbench::client::{ClaimSource, ConnectionMode, Needs};
+///
+/// let needs = Needs {
+///     source: Some(ClaimSource::WarmPool("python".to_owned())),
+///     mode: ConnectionMode::Tunnel(Tunnel::default()),
+/// };
+/// for problem in client.preflight(&needs).await {
+///     eprintln!("{problem}: {}", problem.help().unwrap_or_default());
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Needs {
     /// Where sandboxes come from, if that is known beforehand.

@@ -127,6 +127,7 @@ impl ProcessControl {
             path,
             message,
             timeout: self.sandbox.timeout(),
+            server_time: None,
             answer: PhantomData::<fn() -> Done>,
         };
         self.sandbox.attempt(call.plan(), call).await

@@ -12,13 +12,13 @@ use futures::{Stream, StreamExt};
 use tokio::time::{Instant, timeout_at};
 use tonic::Streaming;
 
-use super::commands::CommandLine;
+use super::commands::{CommandLine, process_config};
 use super::data::{Operation, failure};
 use super::error::{CallError, Delivered};
 use super::grpc::{GrpcCall, GrpcStream, call_error};
 use super::process_control::ProcessControl;
 use super::sandbox::Sandbox;
-use crate::api::sandboxd::{self, ProcessConfig, Pty, StartRequest, StartResponse};
+use crate::api::sandboxd::{self, Pty, StartRequest, StartResponse};
 use crate::units::ByteSize;
 
 /// Most output that [`Process::output`] collects of either stream.
@@ -157,11 +157,12 @@ impl Processes<'_> {
             rows: size.rows,
         });
         let message = StartRequest {
-            config: Some(ProcessConfig {
-                command: request.line.as_argv(),
-                env_vars: request.env,
-                cwd: request.cwd,
-            }),
+            config: Some(process_config(
+                &request.line,
+                request.env,
+                request.cwd,
+                operation,
+            )?),
             pty,
         };
         let call = GrpcCall {
@@ -169,6 +170,7 @@ impl Processes<'_> {
             path: sandboxd::method::START,
             message: &message,
             timeout: limit,
+            server_time: None,
             answer: PhantomData::<fn() -> StartResponse>,
         };
         let stream = GrpcStream(call);

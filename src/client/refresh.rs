@@ -1,4 +1,5 @@
-//! Finding a sandbox again whose Pod was replaced: it has another address then.
+//! Finding a sandbox again whose Pod was replaced, or whose Gateway has moved: it has another address
+//! then.
 //!
 //! After a call that failed in a way that a new Pod would explain, the next attempt first asks
 //! the API server where the sandbox is now. Source of the rule: Python SDK 1.0.8 drops the pod's
@@ -11,7 +12,7 @@ use tokio::time::timeout;
 use super::claim::ReadyClaim;
 use super::connect::{ConnectionMode, Routing};
 use super::core::Client;
-use super::error::{CallError, ConnectError, ReadyError, ReconnectError};
+use super::error::{CallError, ConnectError, Delivered, ReadyError, ReconnectError};
 use super::sandbox::Sandbox;
 use super::status::SandboxState;
 use crate::api::header::SANDBOX_POD_IP;
@@ -95,9 +96,26 @@ impl Sandbox {
             CallError::Status { status, .. } => *status == 502,
             _ => false,
         };
-        if explains && self.names_a_pod() {
+        let moved = self.has_lost_its_gateway(error);
+        if moved || explains && self.names_a_pod() {
             self.set_stale();
         }
+    }
+
+    /// Whether the Gateway does not answer where it was found. If so, it is looked up again.
+    fn has_lost_its_gateway(&self, error: &CallError) -> bool {
+        let unreachable = match error {
+            CallError::Connect { source, .. } => matches!(**source, ConnectError::Dial { .. }),
+            CallError::Timeout { delivered, .. } => *delivered == Delivered::No,
+            _ => false,
+        };
+        let gateway = matches!(self.mode(), ConnectionMode::Gateway(_));
+        let client = self.client().filter(|_| unreachable && gateway);
+        client.is_some_and(|client| {
+            client.has_moved(self.mode(), &self.endpoint());
+            // Another handle may have looked already.
+            true
+        })
     }
 
     /// Whether requests go to, or name, the address of a Pod.

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use super::claim::ReadyClaim;
 use super::commands::Commands;
 use super::connect::{ConnectionMode, Endpoint};
@@ -13,6 +16,15 @@ use super::options::CallOptions;
 use super::processes::Processes;
 use super::retry::Retrier;
 use super::runtime::Runtime;
+
+/// How the calls ended that were under way when a handle was drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Drained {
+    /// All by themselves.
+    Fully,
+    /// Some were cut off when the time was up.
+    CutOff,
+}
 
 /// A handle to one sandbox. Cheap to clone; all handles share the client's connections.
 #[derive(Debug, Clone)]
@@ -27,6 +39,8 @@ struct Inner {
     /// Whether the last call failed as if the Pod had been replaced.
     stale: AtomicBool,
     closed: AtomicBool,
+    /// The calls under way.
+    calls: TaskTracker,
     timeout: Duration,
     retrier: Arc<Retrier>,
     /// The handle does not keep the client open.
@@ -46,6 +60,7 @@ impl Sandbox {
             endpoint: RwLock::new(Arc::new(endpoint)),
             stale: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            calls: TaskTracker::new(),
             timeout: client.request_timeout(),
             retrier: Arc::clone(client.retrier()),
             client: client.downgrade(),
@@ -124,6 +139,29 @@ impl Sandbox {
     pub async fn disconnect(&self) {
         self.0.closed.store(true, Ordering::Relaxed);
         self.endpoint().disconnect().await;
+    }
+
+    /// Waits until the calls under way are over, at most for this time, and then gives up the
+    /// connection as [`disconnect`](Self::disconnect) does. Later calls fail at once. Tells whether
+    /// all calls came to their end.
+    ///
+    /// # Cancel safety
+    /// The handle counts as disconnected from the first poll on; its connection may stay until the
+    /// client is closed.
+    pub async fn drain(&self, limit: Duration) -> Drained {
+        self.0.closed.store(true, Ordering::Relaxed);
+        self.0.calls.close();
+        let ended = tokio::time::timeout(limit, self.0.calls.wait()).await;
+        self.endpoint().disconnect().await;
+        match ended {
+            Ok(()) => Drained::Fully,
+            Err(_) => Drained::CutOff,
+        }
+    }
+
+    /// Counts a call as under way for as long as this lives.
+    pub(super) fn under_way(&self) -> TaskTrackerToken {
+        self.0.calls.token()
     }
 
     /// How long a call may take if it does not say.

@@ -1,14 +1,15 @@
-//! Snapshots of a sandbox's Pod on GKE: taken, listed, deleted, and restored from.
+//! Snapshots of a sandbox's Pod on GKE: taken, listed and deleted.
 //!
-//! They need the kind `PodSnapshot` (GKE with gVisor). Restoring writes the snapshot's name into
-//! the claim, waits until the controller has copied it into the Sandbox, and resumes it. Source:
-//! Python SDK 1.0.8.
+//! They need the kind `PodSnapshot` (GKE with gVisor). One is asked for by a trigger, which is
+//! removed once it was answered. Source: Python SDK 1.0.8.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rand::RngExt;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
@@ -16,14 +17,10 @@ use super::claim::ReadyClaim;
 use super::cluster::{Change, Collection, Follower, Resource, Selector, Start};
 use super::core::Client;
 use super::delete::Deleted;
-use super::error::{ManageError, RestoreError};
+use super::error::ManageError;
 use super::manage::{Kind, NewObject};
-use super::status::SandboxState;
 use crate::api::condition::{Condition, READY, find};
-use crate::api::snapshot::{
-    GROUP, POD_RESTORED, PodSnapshot, RESTORE_FROM, RestoredPod, RestoredSandbox, SNAPSHOTS,
-    TRIGGERED, TRIGGERS, Trigger, VERSION,
-};
+use crate::api::snapshot::{GROUP, PodSnapshot, SNAPSHOTS, TRIGGERED, TRIGGERS, Trigger, VERSION};
 use crate::api::{label, name_hash};
 
 const SNAPSHOT: &str = "PodSnapshot";
@@ -53,9 +50,49 @@ impl From<PodSnapshot> for Snapshot {
     }
 }
 
+/// Which of a sandbox's snapshots are meant. Default: all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SnapshotFilter {
+    /// Whether those count that cannot be restored from. Default: they do.
+    pub readiness: SnapshotReadiness,
+    /// Only those made then or later. Default: no limit.
+    pub created_after: Option<Timestamp>,
+    /// Only those made then or earlier. Default: no limit.
+    pub created_before: Option<Timestamp>,
+}
+
+/// Whether snapshots count that cannot be restored from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SnapshotReadiness {
+    /// They do.
+    #[default]
+    Any,
+    /// They do not.
+    Ready,
+}
+
+impl SnapshotFilter {
+    /// Whether a snapshot is meant. One whose time is not known is not, if there is a limit.
+    fn admits(&self, snapshot: &Snapshot) -> bool {
+        let ready = snapshot.is_ready || self.readiness == SnapshotReadiness::Any;
+        let made: Option<Timestamp> = snapshot.created_at.parse().ok();
+        let late = |limit| made.is_some_and(|made| made >= limit);
+        let early = |limit| made.is_some_and(|made| made <= limit);
+        ready && self.created_after.is_none_or(late) && self.created_before.is_none_or(early)
+    }
+}
+
+/// How far a wish for a snapshot has come.
+struct Progress {
+    /// Whether there is a trigger.
+    asked: bool,
+    /// The last condition of it.
+    last: String,
+}
+
 impl Client {
     /// Takes a snapshot of a claim's sandbox and waits until it is taken. `purpose` becomes part
-    /// of the name of the request for it.
+    /// of the name of the request for it, which is removed at the end, whatever that is.
     ///
     /// ```no_run
     /// # async fn example(client: sandbench::client::Client, ready: sandbench::client::ReadyClaim)
@@ -75,7 +112,7 @@ impl Client {
     /// [`ManageError`]; `NotInstalled` on clusters without snapshots.
     ///
     /// # Cancel safety
-    /// If dropped, the snapshot may still be taken.
+    /// If dropped, the snapshot may still be taken, and the request for it stays.
     pub async fn take_snapshot(
         &self,
         claim: &ReadyClaim,
@@ -83,10 +120,18 @@ impl Client {
         timeout: Duration,
     ) -> Result<Snapshot, ManageError> {
         let name = trigger_name(purpose);
-        let mut last = "nothing".to_owned();
-        let taken = take(self, claim, &name, &mut last);
+        let mut progress = Progress {
+            asked: false,
+            last: "nothing".to_owned(),
+        };
+        let taken = take(self, claim, &name, &mut progress);
         let waited = timeout_at(Instant::now() + timeout, taken).await;
-        waited.unwrap_or_else(|_| Err(late(TRIGGER, &name, timeout, last)))
+        if progress.asked
+            && let Err(error) = self.trigger_kind().delete(self, &name).await
+        {
+            tracing::debug!(%error, "a trigger stays");
+        }
+        waited.unwrap_or_else(|_| Err(late(TRIGGER, &name, timeout, progress.last)))
     }
 
     /// Lists the snapshots of a claim's sandbox, newest first, those included that are not ready.
@@ -97,12 +142,56 @@ impl Client {
     /// # Cancel safety
     /// Nothing is left behind.
     pub async fn list_snapshots(&self, claim: &ReadyClaim) -> Result<Vec<Snapshot>, ManageError> {
+        self.find_snapshots(claim, &SnapshotFilter::default()).await
+    }
+
+    /// Lists those snapshots of a claim's sandbox that a filter admits, newest first; of two made
+    /// in the same second, the one written last.
+    ///
+    /// # Errors
+    /// As for [`list_snapshots`](Self::list_snapshots).
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
+    pub async fn find_snapshots(
+        &self,
+        claim: &ReadyClaim,
+        filter: &SnapshotFilter,
+    ) -> Result<Vec<Snapshot>, ManageError> {
         let hash = name_hash(&claim.sandbox_name);
         let labels = format!("{}={hash}", label::SANDBOX_NAME_HASH);
-        let found: Vec<PodSnapshot> = self.snapshot_kind().list(self, Some(&labels)).await?;
-        let mut found: Vec<Snapshot> = found.into_iter().map(Snapshot::from).collect();
-        found.sort_by(|a, b| b.created_at.cmp(&a.created_at));
-        Ok(found)
+        let mut found: Vec<PodSnapshot> = self.snapshot_kind().list(self, Some(&labels)).await?;
+        found.sort_by_cached_key(|snapshot| {
+            let metadata = &snapshot.metadata;
+            let written: u64 = metadata.resource_version.parse().unwrap_or(0);
+            Reverse((metadata.creation_timestamp.clone(), written))
+        });
+        let found = found.into_iter().map(Snapshot::from);
+        Ok(found.filter(|found| filter.admits(found)).collect())
+    }
+
+    /// Deletes those snapshots of a claim's sandbox that a filter admits, one after the other, and
+    /// waits until each is gone. Returns the names of those that were deleted; one that was gone
+    /// already is not among them. `timeout` is for each of them.
+    ///
+    /// # Errors
+    /// [`ManageError`] of the first that failed; those before it are deleted.
+    ///
+    /// # Cancel safety
+    /// If dropped, some may be deleted and others not; call it again.
+    pub async fn delete_snapshots(
+        &self,
+        claim: &ReadyClaim,
+        filter: &SnapshotFilter,
+        timeout: Duration,
+    ) -> Result<Vec<String>, ManageError> {
+        let mut gone = Vec::new();
+        for Snapshot { name, .. } in self.find_snapshots(claim, filter).await? {
+            if self.delete_snapshot(&name, timeout).await? == Deleted::Accepted {
+                gone.push(name);
+            }
+        }
+        Ok(gone)
     }
 
     /// Deletes a snapshot and waits until it is gone.
@@ -138,56 +227,18 @@ impl Client {
         waited.unwrap_or_else(|_| Err(late(SNAPSHOT, name, timeout, "still there".to_owned())))
     }
 
-    /// Resumes a suspended sandbox from a snapshot, and waits until its Pod says that it was
-    /// started from it. `timeout` is for each of three steps: telling the sandbox, resuming it,
-    /// and the Pod's word.
-    ///
-    /// # Errors
-    /// [`RestoreError`]: the sandbox is running, there is no such snapshot, or a step failed.
-    ///
-    /// # Cancel safety
-    /// If dropped, the sandbox may or may not be resumed; call it again.
-    pub async fn restore(
-        &self,
-        claim: &ReadyClaim,
-        snapshot: &str,
-        timeout: Duration,
-    ) -> Result<ReadyClaim, RestoreError> {
-        let _: PodSnapshot = self.snapshot_kind().get(self, snapshot).await?;
-        let state = self.status(claim).await?;
-        if !state.details().is_some_and(|details| details.is_suspended) {
-            return Err(RestoreError::Running {
-                sandbox: claim.sandbox_name.clone(),
-            });
-        }
-        let kind = Kind {
-            word: "SandboxClaim",
-            of: self.claims(),
-        };
-        let patch = json!({"spec": {"additionalPodMetadata": {
-            "annotations": {RESTORE_FROM: snapshot}}}});
-        let _: serde::de::IgnoredAny = kind.change(self, &claim.claim_name, &patch).await?;
-        let told = told(self, &claim.sandbox_name, snapshot);
-        let waited = timeout_at(Instant::now() + timeout, told).await;
-        let name = &claim.sandbox_name;
-        waited.unwrap_or_else(|_| {
-            let last = "the snapshot is not in its pod template".to_owned();
-            Err(late("Sandbox", name, timeout, last))
-        })?;
-        let ready = self.resume(claim, timeout).await?;
-        let state = self.status(&ready).await?;
-        let pod = pod_name(&state, &ready);
-        let mut last = "no condition PodRestored".to_owned();
-        let restored = restored(self, pod, snapshot, &mut last);
-        let waited = timeout_at(Instant::now() + timeout, restored).await;
-        waited.unwrap_or_else(|_| Err(late("Pod", pod, timeout, last)))?;
-        Ok(ready)
-    }
-
-    fn snapshot_kind(&self) -> Kind {
+    /// The kind of snapshots.
+    pub(super) fn snapshot_kind(&self) -> Kind {
         Kind {
             word: SNAPSHOT,
             of: self.snapshot_collection(SNAPSHOTS),
+        }
+    }
+
+    fn trigger_kind(&self) -> Kind {
+        Kind {
+            word: TRIGGER,
+            of: self.snapshot_collection(TRIGGERS),
         }
     }
 
@@ -200,7 +251,8 @@ impl Client {
         resource.of(self.namespace())
     }
 
-    fn follow<T: serde::de::DeserializeOwned>(&self, of: Collection, name: &str) -> Follower<T> {
+    /// Follows one object.
+    pub(super) fn follow<T: DeserializeOwned>(&self, of: Collection, name: &str) -> Follower<T> {
         let selector = Some(Selector::Name(name.to_owned()));
         Follower::new(self.api().clone(), of, selector, Start::Get)
     }
@@ -211,12 +263,9 @@ async fn take(
     client: &Client,
     claim: &ReadyClaim,
     name: &str,
-    last: &mut String,
+    progress: &mut Progress,
 ) -> Result<Snapshot, ManageError> {
-    let kind = Kind {
-        word: TRIGGER,
-        of: client.snapshot_collection(TRIGGERS),
-    };
+    let kind = client.trigger_kind();
     let sandbox = Kind {
         word: "Sandbox",
         of: client.sandboxes(),
@@ -228,6 +277,7 @@ async fn take(
         spec: json!({"targetPod": found.pod_name()}),
     };
     let _: Trigger = kind.create(client, new).await?;
+    progress.asked = true;
     let mut follower: Follower<Trigger> = client.follow(kind.of.clone(), name);
     loop {
         let change = follower.next().await;
@@ -250,7 +300,7 @@ async fn take(
         let Some(triggered) = find(&status.conditions, TRIGGERED) else {
             continue;
         };
-        *last = triggered.to_string();
+        progress.last = triggered.to_string();
         if triggered.is_true() && triggered.reason == "Complete" {
             return Ok(Snapshot {
                 name: status.snapshot_created.name,
@@ -269,68 +319,8 @@ async fn take(
     }
 }
 
-/// Waits until the Sandbox's pod template names the snapshot.
-async fn told(client: &Client, name: &str, snapshot: &str) -> Result<(), ManageError> {
-    let kind = Kind {
-        word: "Sandbox",
-        of: client.sandboxes(),
-    };
-    let mut follower: Follower<RestoredSandbox> = client.follow(kind.of.clone(), name);
-    loop {
-        let change = follower.next().await;
-        let seen = match change.map_err(|error| kind.failed(name, error))? {
-            Change::All(mut all) => all.pop(),
-            Change::Present(seen) => Some(seen),
-            Change::Reading | Change::Gone(_) => None,
-        };
-        let Some(seen) = seen.filter(|seen| seen.metadata.name == name) else {
-            continue;
-        };
-        let annotations = &seen.spec.pod_template.metadata.annotations;
-        if annotations.get(RESTORE_FROM).map(String::as_str) == Some(snapshot) {
-            return Ok(());
-        }
-    }
-}
-
-/// Waits until the Pod says that it was started from the snapshot.
-async fn restored(
-    client: &Client,
-    name: &str,
-    snapshot: &str,
-    last: &mut String,
-) -> Result<(), ManageError> {
-    let kind = Kind {
-        word: "Pod",
-        of: client.pods(),
-    };
-    let mut follower: Follower<RestoredPod> = client.follow(kind.of.clone(), name);
-    loop {
-        let change = follower.next().await;
-        let seen = match change.map_err(|error| kind.failed(name, error))? {
-            Change::All(mut all) => all.pop(),
-            Change::Present(seen) => Some(seen),
-            Change::Reading | Change::Gone(_) => None,
-        };
-        let Some(seen) = seen.filter(|seen| seen.metadata.name == name) else {
-            continue;
-        };
-        if let Some(condition) = find(&seen.status.conditions, POD_RESTORED) {
-            *last = condition.to_string();
-            if condition.is_true() && condition.message.contains(snapshot) {
-                return Ok(());
-            }
-        }
-    }
-}
-
-fn pod_name<'a>(state: &'a SandboxState, claim: &'a ReadyClaim) -> &'a str {
-    state
-        .details()
-        .map_or(&claim.sandbox_name, |details| &details.pod_name)
-}
-
-fn late(kind: &'static str, name: &str, after: Duration, last: String) -> ManageError {
+/// The failure of waiting too long.
+pub(super) fn late(kind: &'static str, name: &str, after: Duration, last: String) -> ManageError {
     ManageError::Timeout {
         kind,
         name: name.to_owned(),
@@ -359,6 +349,43 @@ fn trigger_name(purpose: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_has_both_ends_in_it_and_leaves_out_what_has_no_time() {
+        let snapshot = |created_at: &str, is_ready| Snapshot {
+            name: "a".to_owned(),
+            created_at: created_at.to_owned(),
+            is_ready,
+        };
+        let noon: Timestamp = "2026-01-01T12:00:00Z".parse().expect("a time");
+        let after = SnapshotFilter {
+            created_after: Some(noon),
+            ..SnapshotFilter::default()
+        };
+        let before = SnapshotFilter {
+            created_before: Some(noon),
+            ..SnapshotFilter::default()
+        };
+        for (time, is_after, is_before) in [
+            ("2026-01-01T11:59:59Z", false, true),
+            ("2026-01-01T12:00:00Z", true, true),
+            ("2026-01-01T12:00:01Z", true, false),
+            ("", false, false),
+        ] {
+            let seen = snapshot(time, true);
+            assert_eq!(
+                (after.admits(&seen), before.admits(&seen)),
+                (is_after, is_before),
+                "{time}"
+            );
+        }
+        let ready = SnapshotFilter {
+            readiness: SnapshotReadiness::Ready,
+            ..SnapshotFilter::default()
+        };
+        assert!(SnapshotFilter::default().admits(&snapshot("", false)));
+        assert!(ready.admits(&snapshot("", true)) && !ready.admits(&snapshot("", false)));
+    }
 
     #[test]
     fn a_trigger_is_named_after_its_purpose_and_fits_in_a_label() {

@@ -13,6 +13,7 @@ use super::address::{AddressPlan, PodAddresses};
 use super::api_server::Watches;
 use super::certificate::Identity;
 use super::config::{ClusterConfig, DelaySource};
+use super::controller::ClaimSettings;
 use super::dns::NameServer;
 use super::error::LoopbackError;
 use super::fault::{Fault, Faults};
@@ -21,6 +22,7 @@ use super::kubelet::{Kubelet, KubeletSettings};
 use super::leftovers::Leftovers;
 use super::pod_runtime::Ports;
 use super::router::Router;
+use super::snapshots::{self, Archive};
 use super::store::{Store, kind};
 use super::token::{RouterAuth, Token};
 use super::{api_server, controller, gateway, runtime, services};
@@ -43,6 +45,7 @@ pub struct Cluster {
     watches: Watches,
     name_server: Option<NameServer>,
     directory: Option<TempDir>,
+    archive: Archive,
     addresses: Addresses,
     token: Token,
     authority: String,
@@ -71,7 +74,7 @@ impl Cluster {
             router: (plan.router(), config.router_port).into(),
             dns: (plan.dns(), config.dns_port).into(),
         };
-        let directory = pod_directory()?;
+        let (directory, archive) = pod_directory()?;
         let identity = Identity::new(addresses.api_server)?;
         let (store, orphans) = Store::new();
         controller::publish(&store, addresses.router, &config.namespaces, config.served)?;
@@ -87,19 +90,23 @@ impl Cluster {
         .await?;
         let name_server = start_name_server(addresses.dns, &store, &lifetime).await?;
         let delay = |delay, stream| DelaySource::new(delay, config.seed, stream);
-        let adoption = delay(config.delays.adoption, ADOPTION_STREAM);
-        let claims = (adoption, config.served);
+        let claims = ClaimSettings {
+            adoption_delay: delay(config.delays.adoption, ADOPTION_STREAM),
+            served: config.served,
+            faults: faults.clone(),
+        };
         controller::start(&store, claims, orphans, addresses.router, &lifetime);
         let settings = KubeletSettings {
             store: store.clone(),
             addresses: PodAddresses::new(plan),
             ports,
             sandboxd_program: config.sandboxd_program.clone(),
-            directory: directory.path().to_owned(),
+            archive: archive.clone(),
             start_delay: delay(config.delays.pod_start, POD_START_STREAM),
             faults: faults.clone(),
         };
         let kubelet = Kubelet::start(settings, &lifetime);
+        snapshots::start(&store, &archive, &lifetime);
         gateway::start(store.clone(), plan, addresses.router, &lifetime);
         let token = token();
         let watches = api_server::start(
@@ -120,6 +127,7 @@ impl Cluster {
             watches,
             name_server: Some(name_server),
             directory: Some(directory),
+            archive,
             addresses,
             token,
             authority: identity.authority,
@@ -194,6 +202,12 @@ impl Cluster {
         &self.store
     }
 
+    /// Where the pods' files are, for tests of snapshots.
+    #[cfg(test)]
+    pub(super) fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
     /// How many watches clients have open at the API server.
     pub fn open_watches(&self) -> usize {
         self.watches.count()
@@ -202,15 +216,13 @@ impl Cluster {
     /// What lives in the cluster now.
     pub fn leftovers(&self) -> Leftovers {
         let (pods, processes) = self.kubelet.counts();
-        let directories = self.directory.as_ref().map_or(0, |directory| {
-            std::fs::read_dir(directory.path()).map_or(0, Iterator::count)
-        });
         Leftovers {
             claims: self.store.count(kind("SandboxClaim")),
             sandboxes: self.store.count(kind("Sandbox")),
             pods,
             processes,
-            directories,
+            snapshots: self.store.count(kind("PodSnapshot")),
+            directories: self.archive.directories(),
         }
     }
 
@@ -253,11 +265,13 @@ impl Drop for Cluster {
     }
 }
 
-fn pod_directory() -> Result<TempDir, LoopbackError> {
-    tempfile::Builder::new()
-        .prefix("sandbench-pods-")
-        .tempdir()
-        .map_err(|source| LoopbackError::Directory { source })
+fn pod_directory() -> Result<(TempDir, Archive), LoopbackError> {
+    let made = tempfile::Builder::new().prefix("sandbench-pods-").tempdir();
+    let both = made.and_then(|directory| {
+        let archive = Archive::new(directory.path())?;
+        Ok((directory, archive))
+    });
+    both.map_err(|source| LoopbackError::Directory { source })
 }
 
 async fn start_router(

@@ -135,7 +135,7 @@ async fn calls_in_flight_fail_when_the_router_stops_and_work_when_it_is_back() {
     let router = world.cluster.router();
     let directory = |name: &str| {
         let uid = world.get("Pod", name).unwrap().uid().to_owned();
-        world.cluster.directory.as_ref().unwrap().path().join(uid)
+        world.cluster.archive.pod(&uid)
     };
     let started = directory("c1").join("started");
     let in_flight = call(

@@ -42,7 +42,7 @@ pub struct ClusterConfig {
     pub router_port: u16,
     /// UDP port of the name server. Default: 5353.
     pub dns_port: u16,
-    /// TCP port of the legacy runtime in each pod that runs it. Default: 8888.
+    /// TCP port of the legacy runtime in each pod that opens 8888 or names no port. Default: 8888.
     pub runtime_port: u16,
     /// TCP port of sandboxd's REST API in each pod that runs it. Default: 8080.
     pub sandboxd_rest_port: u16,

@@ -18,6 +18,7 @@ use super::fault::Faults;
 use super::http::Lifetime;
 use super::pod_runtime::{PodRuntime, PodSettings, Ports};
 use super::pod_status::{self, Phase};
+use super::snapshots::{self, Archive};
 use super::store::{Event, EventKind, Object, Part, Store, StoreError, kind};
 
 /// On a pod: `never` keeps it from becoming ready.
@@ -37,8 +38,8 @@ pub(super) struct KubeletSettings {
     pub(super) ports: Ports,
     /// Upstream's sandboxd, to be run in place of ours.
     pub(super) sandboxd_program: Option<PathBuf>,
-    /// Where the pods' directories are made.
-    pub(super) directory: PathBuf,
+    /// Where the pods' directories are made, and what they are made from.
+    pub(super) archive: Archive,
     /// From the binding of a pod until its runtime starts.
     pub(super) start_delay: DelaySource,
     /// What goes wrong in the runtimes.
@@ -231,6 +232,7 @@ impl Inner {
         if let Some(phase) = ends {
             return self.write(pod, phase).map(|()| None);
         }
+        self.restore(pod).await?;
         let launched = match self.launch(pod).await {
             Ok(launched) => launched,
             Err(reason) => return self.write(pod, Phase::Failed(&reason)).map(|()| None),
@@ -257,7 +259,7 @@ impl Inner {
         let settings = PodSettings {
             ip: address.ip().into(),
             ports: self.settings.ports,
-            directory: self.settings.directory.join(pod.uid()),
+            directory: self.settings.archive.pod(pod.uid()),
             sandboxd_program: self.settings.sandboxd_program.clone(),
             faults: self.settings.faults.clone(),
         };
@@ -267,8 +269,29 @@ impl Inner {
                 runtime: Arc::new(runtime),
                 address,
             }),
-            Err(error) => Err(format!("start the runtime on {ip}: {error}")),
+            Err(error) => {
+                self.settings.archive.clear(pod).await;
+                Err(format!("start the runtime on {ip}: {error}"))
+            }
         }
+    }
+
+    /// Makes the pod's directories from its snapshot, if it has one, and has the pod say so.
+    async fn restore(&self, pod: &Object) -> Result<(), StoreError> {
+        let KubeletSettings { store, archive, .. } = &self.settings;
+        let restored = snapshots::restore(store, archive, pod, &self.lifetime.stop).await;
+        let Some(condition) = restored else {
+            return Ok(());
+        };
+        let said = store.update(kind("Pod"), place(pod), Part::Status, |value| {
+            same(value, pod)?;
+            pod_status::add(value, condition);
+            Ok(())
+        });
+        if said.is_err() {
+            archive.clear(pod).await;
+        }
+        said.map(|_| ())
     }
 
     /// Writes the status of a pod that still is the same one.

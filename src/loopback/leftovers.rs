@@ -15,7 +15,9 @@ pub struct Leftovers {
     pub pods: usize,
     /// Process groups of commands that still have members.
     pub processes: usize,
-    /// Directories of pods.
+    /// `PodSnapshot` objects.
+    pub snapshots: usize,
+    /// Directories of pods and of snapshots.
     pub directories: usize,
 }
 
@@ -33,6 +35,7 @@ impl fmt::Display for Leftovers {
             (self.sandboxes, "sandboxes"),
             (self.pods, "pods"),
             (self.processes, "process groups"),
+            (self.snapshots, "snapshots"),
             (self.directories, "directories"),
         ];
         let shown: Vec<String> = counts

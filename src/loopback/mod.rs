@@ -32,6 +32,7 @@ mod runtime;
 mod sandboxd;
 mod served;
 mod services;
+mod snapshots;
 mod store;
 #[cfg(test)]
 mod testing;

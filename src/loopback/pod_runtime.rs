@@ -2,7 +2,8 @@
 //!
 //! A container that opens sandboxd's gRPC port, or whose image is named after it, runs sandboxd. A
 //! pod without such a container runs the legacy runtime, and so does one in which another container
-//! opens that runtime's port; as containers, the two share an address but no directory.
+//! opens that runtime's port; as containers, the two share an address but no directory. The legacy
+//! runtime listens on 8888, or on the first port that the containers open if 8888 is not among them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,7 +21,7 @@ use super::store::Object;
 use crate::api::{RUNTIME_PORT, SANDBOXD_GRPC_PORT};
 
 /// What the name of sandboxd's root has after that of the pod's directory.
-const SANDBOXD_DIRECTORY: &str = "-sandboxd";
+pub(super) const SANDBOXD_DIRECTORY: &str = "-sandboxd";
 
 /// TCP ports of the runtimes in every pod.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +50,7 @@ pub(super) struct PodSettings {
     /// Address of the pod.
     pub(super) ip: IpAddr,
     pub(super) ports: Ports,
-    /// Path of the pod's directories; made at the start, removed at the end. The parent must exist.
+    /// Path of the pod's directories; made at the start unless they are there, removed at the end.
     pub(super) directory: PathBuf,
     /// Upstream's sandboxd, to be run in place of ours.
     pub(super) sandboxd_program: Option<PathBuf>,
@@ -80,10 +81,10 @@ impl PodRuntime {
             sandboxd: None,
             program: None,
         };
-        if runs_legacy(spec) {
+        if let Some(port) = legacy_port(spec, settings.ports.legacy) {
             let settings = LegacySettings {
                 name: pod.name().to_owned(),
-                address: SocketAddr::new(settings.ip, settings.ports.legacy),
+                address: SocketAddr::new(settings.ip, port),
                 directory: settings.directory.clone(),
                 faults: settings.faults.clone(),
             };
@@ -162,11 +163,26 @@ impl PodRuntime {
     }
 }
 
-/// Whether a pod runs the legacy runtime.
-fn runs_legacy(spec: &Value) -> bool {
+/// What the names of a pod's directories have after its UID.
+pub(super) fn directory_suffixes(pod: &Object) -> Vec<&'static str> {
+    let spec = &pod.value["spec"];
+    let legacy = legacy_port(spec, RUNTIME_PORT).map(|_| "");
+    let sandboxd = sandboxd_container(spec).map(|_| SANDBOXD_DIRECTORY);
+    legacy.into_iter().chain(sandboxd).collect()
+}
+
+/// Port of the legacy runtime, if the pod runs it; `usual` stands for 8888.
+fn legacy_port(spec: &Value, usual: u16) -> Option<u16> {
     let containers = spec["containers"].as_array().into_iter().flatten();
-    let mut others = containers.filter(|container| !is_sandboxd(container));
-    sandboxd_container(spec).is_none() || others.any(|other| opens(other, RUNTIME_PORT))
+    let others = containers.filter(|container| !is_sandboxd(container));
+    let open: Vec<u16> = others.flat_map(ports).collect();
+    if open.contains(&RUNTIME_PORT) {
+        return Some(usual);
+    }
+    if sandboxd_container(spec).is_some() {
+        return None;
+    }
+    Some(open.first().copied().unwrap_or(usual))
 }
 
 /// The container of a pod that runs sandboxd.
@@ -177,12 +193,13 @@ fn sandboxd_container(spec: &Value) -> Option<&Value> {
 
 fn is_sandboxd(container: &Value) -> bool {
     let image = container["image"].as_str().unwrap_or_default();
-    opens(container, SANDBOXD_GRPC_PORT) || image.contains("sandboxd")
+    ports(container).any(|port| port == SANDBOXD_GRPC_PORT) || image.contains("sandboxd")
 }
 
-fn opens(container: &Value, number: u16) -> bool {
-    let mut ports = container["ports"].as_array().into_iter().flatten();
-    ports.any(|port| port["containerPort"] == number)
+/// The ports that a container opens.
+fn ports(container: &Value) -> impl Iterator<Item = u16> {
+    let ports = container["ports"].as_array().into_iter().flatten();
+    ports.filter_map(|port| u16::try_from(port["containerPort"].as_u64()?).ok())
 }
 
 /// Variables of a container that are written out in it.
@@ -207,16 +224,20 @@ mod tests {
         let by_port = json!({ "image": "x", "ports": [{ "containerPort": 9090 }] });
         let by_image = json!({ "image": "registry.example/agent-sandbox/sandboxd:v1" });
         for (containers, wanted) in [
-            (json!([legacy]), (true, false)),
-            (json!([sidecar]), (true, false)),
-            (json!(null), (true, false)),
-            (json!([by_port]), (false, true)),
-            (json!([by_image]), (false, true)),
-            (json!([sidecar, by_image]), (false, true)),
-            (json!([legacy, by_port]), (true, true)),
+            (json!([legacy]), (Some(18888), false)),
+            (json!([sidecar, legacy]), (Some(18888), false)),
+            (json!([sidecar]), (Some(8080), false)),
+            (json!(null), (Some(18888), false)),
+            (json!([by_port]), (None, true)),
+            (json!([by_image]), (None, true)),
+            (json!([sidecar, by_image]), (None, true)),
+            (json!([legacy, by_port]), (Some(18888), true)),
         ] {
             let spec = json!({ "containers": containers });
-            let runs = (runs_legacy(&spec), sandboxd_container(&spec).is_some());
+            let runs = (
+                legacy_port(&spec, 18888),
+                sandboxd_container(&spec).is_some(),
+            );
             assert_eq!(runs, wanted, "{spec}");
         }
     }

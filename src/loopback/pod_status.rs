@@ -42,7 +42,20 @@ pub(super) fn bind(pod: &mut Value) {
     spec["nodeName"] = json!(NODE);
 }
 
-/// Writes the status of a phase. Conditions keep their time of transition while they hold.
+/// Adds a condition that is none of a phase.
+pub(super) fn add(pod: &mut Value, condition: Value) {
+    let conditions = &mut pod["status"]["conditions"];
+    match conditions.as_array_mut() {
+        Some(known) => {
+            known.retain(|known| known["type"] != condition["type"]);
+            known.push(condition);
+        }
+        None => *conditions = json!([condition]),
+    }
+}
+
+/// Writes the status of a phase. Conditions keep their time of transition while they hold; those
+/// that are none of a phase stay.
 pub(super) fn set(pod: &mut Value, phase: Phase<'_>) {
     let now = now_seconds();
     let (name, ready) = match phase {
@@ -76,16 +89,23 @@ pub(super) fn set(pod: &mut Value, phase: Phase<'_>) {
         }
         Value::Object(condition)
     };
-    let conditions = json!([
+    let mut conditions = vec![
         condition("PodScheduled", true),
         condition("Initialized", true),
         condition("ContainersReady", ready),
         condition("Ready", ready),
-    ]);
+    ];
+    let is_of_phase = |known: &Value| conditions.iter().any(|new| new["type"] == known["type"]);
+    let others: Vec<Value> = old
+        .iter()
+        .filter(|old| !is_of_phase(old))
+        .cloned()
+        .collect();
+    conditions.extend(others);
     let containers = containers(pod, phase, &now);
     let status = &mut pod["status"];
     status["phase"] = json!(name);
-    status["conditions"] = conditions;
+    status["conditions"] = json!(conditions);
     status["hostIP"] = json!("127.0.0.1");
     status["hostIPs"] = json!([{ "ip": "127.0.0.1" }]);
     if status["startTime"].is_null() {

@@ -29,6 +29,7 @@ import venv
 HERE = pathlib.Path(__file__).resolve().parent
 SYNC_CHECKS = [f"T{n}" for n in range(1, 21)]
 GO_CHECKS = [f"G{n}" for n in range(1, 7)]
+SNAPSHOT_CHECKS = [f"P{n}" for n in range(1, 11)]
 KUBERNETES_CHECKS = [f"K{n}" for n in range(1, 9)]
 OUR_MODES = ["gateway", "tunnel", "in-cluster", "in-cluster-pod-ip", "direct"]
 # Of these, the ways that lead to sandboxd.
@@ -206,6 +207,18 @@ def kubernetes_rows(options, work):
             yield Row("Python kubernetes", version, KUBERNETES_CHECKS, verdicts, details)
 
 
+def snapshot_rows(options, work):
+    for version, served in PYTHON_SDKS.items():
+        name = f"Python SDK {version}, snapshots"
+        if not wanted(options, name, served):
+            continue
+        python = install_python(version, work)
+        with contextlib.closing(Ending(Cluster(options, work, served))) as ending:
+            command = [python, HERE / "python" / "snapshots.py", ending.cluster.router]
+            verdicts, details = reported(command, ending.cluster.environment(), SNAPSHOT_CHECKS)
+            yield Row(name, "direct", SNAPSHOT_CHECKS, verdicts, details)
+
+
 def checks_for_sandboxd(cluster):
     """The same checks, asked of sandboxes that run sandboxd."""
     text = (HERE / "checks.yaml").read_text()
@@ -358,7 +371,7 @@ def wanted(options, name, served):
 
 
 def table(rows):
-    for checks in (SYNC_CHECKS, GO_CHECKS, KUBERNETES_CHECKS):
+    for checks in (SYNC_CHECKS, GO_CHECKS, SNAPSHOT_CHECKS, KUBERNETES_CHECKS):
         chosen = [row for row in rows if row.checks == checks]
         if not chosen:
             continue
@@ -378,7 +391,7 @@ def main():
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     rows = []
-    for suite in (our_rows, our_sandboxd_rows, python_rows, go_rows, kubernetes_rows, router_rows):
+    for suite in (our_rows, our_sandboxd_rows, python_rows, snapshot_rows, go_rows, kubernetes_rows, router_rows):
         for row in suite(options, options.work):
             print(f"{'FAIL' if row.failed() else 'ok  '} {row.client}, {row.mode}", flush=True)
             for detail in row.details:

@@ -82,6 +82,10 @@ async fn the_whole_lifecycle_works_over_every_way() {
     let world = World::start().await;
     for mode in modes() {
         let sandbox = world.sandbox(mode).await;
+        let health = sandbox.health().await.unwrap();
+        assert!(health.status == "ok" && health.uptime.is_some());
+        let metadata = sandbox.metadata().await.unwrap();
+        assert!(metadata.keys().all(|name| name.starts_with("SANDBOX_")));
         let commands = sandbox.commands();
         let run = commands.run("echo $((1 + 2)) && exit 3").await.unwrap();
         assert_eq!((&*run.stdout, run.exit_code), ("3\n", 3), "a shell");
@@ -233,6 +237,9 @@ async fn a_dropped_process_ends_and_large_output_comes_whole() {
     let large = "head -c 6000000 /dev/zero | tr '\\0' x";
     let large = sandbox.commands().run_shell(large).await.unwrap();
     assert_eq!(large.stdout.len(), 6_000_000);
+    let larger = "head -c 68000000 /dev/zero";
+    let larger = sandbox.commands().run_shell(larger).await.unwrap_err();
+    assert!(matches!(larger, CallError::TooLarge { .. }), "{larger}");
     world.end().await;
 }
 
@@ -286,7 +293,9 @@ async fn what_the_legacy_runtime_cannot_do_is_said_before_anything_is_sent() {
     let mode = ConnectionMode::InClusterPodIp(InClusterPodIp::default());
     let sandbox = client.connect(&ready, &mode).await.unwrap();
     let commands = sandbox.commands();
+    assert_eq!(sandbox.health().await.unwrap().status, "ok");
     let errors = [
+        sandbox.metadata().await.unwrap_err(),
         sandbox
             .processes()
             .start(ProcessRequest::argv(["true"]))

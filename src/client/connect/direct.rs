@@ -20,6 +20,17 @@ use crate::client::data::{Host, Route, Sharing};
 use crate::client::error::ConnectError;
 
 /// Settings of the mode `direct`.
+///
+/// ```
+/// use sandbench::client::ConnectionMode;
+/// use sandbench::client::connect::Direct;
+///
+/// let mode = ConnectionMode::Direct(Direct {
+///     url: "https://sandbox.example.com/router".to_owned(),
+///     ..Direct::default()
+/// });
+/// assert_eq!(mode.word(), "direct");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Direct {
     /// `http://` or `https://` URL, with an optional path that is put before every request's.

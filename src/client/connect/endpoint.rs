@@ -94,6 +94,11 @@ impl Endpoint {
         &self.pool
     }
 
+    /// The same, to be kept.
+    pub(in crate::client) fn shared_pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
     /// Value of the header `Host`.
     pub(in crate::client) fn host(&self) -> &HeaderValue {
         &self.host

@@ -1,14 +1,15 @@
 //! `gateway`: through a Gateway to the router.
 //!
 //! The Gateway is read and watched until it has a usable address and is not `Programmed=False`;
-//! port and protocol are those of its first HTTP or HTTPS listener. What was found is kept for
-//! the life of the client.
+//! port and protocol are those of its first HTTP or HTTPS listener. What was found is kept until no
+//! connection can be made to it: then the Gateway may have another address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
@@ -32,6 +33,18 @@ pub enum Scheme {
 }
 
 /// Settings of the mode `gateway`.
+///
+/// ```
+/// use sandbench::client::ConnectionMode;
+/// use sandbench::client::connect::Gateway;
+///
+/// let mode = ConnectionMode::Gateway(Gateway {
+///     name: "external-http-gateway".to_owned(),
+///     namespace: "ingress".to_owned(),
+///     ..Gateway::default()
+/// });
+/// assert_eq!(mode.word(), "gateway");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Gateway {
     /// Name of the Gateway. Required.
@@ -72,6 +85,12 @@ struct Found {
     scheme: Scheme,
 }
 
+impl Found {
+    fn authority(&self) -> String {
+        self.host.with_port(self.port)
+    }
+}
+
 /// What was found so far, one search per Gateway.
 #[derive(Debug, Default)]
 pub(in crate::client) struct GatewayCache(Mutex<HashMap<Gateway, Arc<OnceCell<Found>>>>);
@@ -80,6 +99,18 @@ impl GatewayCache {
     fn cell(&self, gateway: &Gateway) -> Arc<OnceCell<Found>> {
         let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(cells.entry(gateway.clone()).or_default())
+    }
+
+    /// Lets a Gateway be looked up again that was found at `place`, where it does not answer any
+    /// more. Whether it was kept as being there.
+    pub(in crate::client) fn forget(&self, gateway: &Gateway, place: &HeaderValue) -> bool {
+        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = cells.get(gateway).and_then(|cell| cell.get());
+        let there = kept.is_some_and(|found| found.authority().as_bytes() == place.as_bytes());
+        if there {
+            cells.remove(gateway);
+        }
+        there
     }
 }
 
@@ -105,8 +136,9 @@ impl Gateway {
                 problem: "the mode `gateway` needs one".to_owned(),
             });
         }
-        let Found { host, port, scheme } = self.found(client).await?;
-        let authority = host.with_port(port);
+        let found = self.found(client).await?;
+        let authority = found.authority();
+        let Found { host, port, scheme } = found;
         let route = Route::Tcp { host, port, scheme };
         let pool = client.pools().get(route, Sharing::Shared);
         let routing = router::headers(client, claim, self.server_port, self.pod_ip_header).await?;

@@ -15,6 +15,17 @@ use crate::client::runtime::Runtime;
 use super::Scheme;
 
 /// Settings of the mode `in-cluster`.
+///
+/// ```
+/// use sandbench::client::ConnectionMode;
+/// use sandbench::client::connect::InCluster;
+///
+/// let mode = ConnectionMode::InCluster(InCluster {
+///     cluster_domain: "cluster.local".to_owned(),
+///     ..InCluster::default()
+/// });
+/// assert_eq!(mode.word(), "in-cluster");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InCluster {
     /// What answers in the sandbox. Default: the legacy runtime.

@@ -13,6 +13,17 @@ use crate::client::error::ConnectError;
 use crate::client::runtime::Runtime;
 
 /// Settings of the mode `in-cluster-pod-ip`.
+///
+/// ```
+/// use sandbench::client::ConnectionMode;
+/// use sandbench::client::connect::InClusterPodIp;
+///
+/// let mode = ConnectionMode::InClusterPodIp(InClusterPodIp {
+///     server_port: 8888,
+///     ..InClusterPodIp::default()
+/// });
+/// assert_eq!(mode.word(), "in-cluster-pod-ip");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InClusterPodIp {
     /// What answers in the sandbox. Default: the legacy runtime.

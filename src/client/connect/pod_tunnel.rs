@@ -18,6 +18,14 @@ use crate::client::error::ConnectError;
 use crate::client::runtime::SandboxdPorts;
 
 /// Settings of the mode `pod-tunnel`.
+///
+/// ```
+/// use sandbench::client::connect::PodTunnel;
+/// use sandbench::client::{ConnectionMode, Runtime};
+///
+/// let mode = ConnectionMode::PodTunnel(PodTunnel::default());
+/// assert!(matches!(mode.runtime(), Runtime::Sandboxd(ports) if ports.grpc == 9090));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PodTunnel {
     /// Ports of sandboxd in the Pod. Default: 8080 and 9090.

@@ -17,6 +17,17 @@ use crate::client::data::{Route, Router, Sharing};
 use crate::client::error::ConnectError;
 
 /// Settings of the mode `tunnel`.
+///
+/// ```
+/// use sandbench::client::ConnectionMode;
+/// use sandbench::client::connect::Tunnel;
+///
+/// let mode = ConnectionMode::Tunnel(Tunnel {
+///     server_port: 3000,
+///     ..Tunnel::default()
+/// });
+/// assert_eq!(mode.word(), "tunnel");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tunnel {
     /// Namespace of the router; if no router is there, the sandbox's namespace is tried.

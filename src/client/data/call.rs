@@ -1,5 +1,6 @@
 //! One attempt of a call: one request, one answer, one deadline, never repeated here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,6 +13,7 @@ use rand::RngExt;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
+use super::arrival::Arrival;
 use super::body::RequestBody;
 use super::dial::Sender;
 use super::operation::Operation;
@@ -76,19 +78,57 @@ pub(in crate::client) struct Answer {
     pub(in crate::client) body: Bytes,
 }
 
+/// Carries out a call up to the head of a successful answer; its body is read by the caller, within
+/// the call's time.
+pub(in crate::client) async fn open(
+    endpoint: &Endpoint,
+    call: Call<'_>,
+    attachments: Attachments<'_>,
+) -> Result<Arrival, CallError> {
+    let operation = call.operation;
+    let (limit, timeout) = (call.limit, call.timeout);
+    let (flight, sender, response) = depart(endpoint, call, attachments).await?;
+    if !response.status().is_success() {
+        // Always an error.
+        let refused = flight.receive(sender, response, limit).await;
+        return Err(refused
+            .err()
+            .unwrap_or_else(|| flight.too_late(Delivered::Yes)));
+    }
+    let pool = Arc::clone(endpoint.shared_pool());
+    let limits = (timeout, flight.deadline);
+    Ok(Arrival::new(
+        operation.to_string(),
+        response,
+        (pool, sender),
+        limits,
+    ))
+}
+
 /// Carries out a call; gives a successful answer.
 pub(in crate::client) async fn perform(
     endpoint: &Endpoint,
     call: Call<'_>,
     attachments: Attachments<'_>,
 ) -> Result<Answer, CallError> {
+    let limit = call.limit;
+    let (flight, sender, response) = depart(endpoint, call, attachments).await?;
+    flight.receive(sender, response, limit).await
+}
+
+/// Sends a call's request; gives the head of the answer.
+async fn depart<'a>(
+    endpoint: &'a Endpoint,
+    call: Call<'a>,
+    attachments: Attachments<'a>,
+) -> Result<(Flight<'a>, Sender, Response<Incoming>), CallError> {
     let Call {
         operation,
         method,
         path,
         content_type,
         body,
-        limit,
+        limit: _,
         timeout,
         repeat,
     } = call;
@@ -105,7 +145,7 @@ pub(in crate::client) async fn perform(
         Repeat::Harmful => Age::Young,
     };
     let (sender, response) = flight.send(request, age).await?;
-    flight.receive(sender, response, limit).await
+    Ok((flight, sender, response))
 }
 
 impl Flight<'_> {

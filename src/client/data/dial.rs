@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::client::conn::http2;
 use hyper::rt::{Read, Write};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
@@ -19,6 +20,10 @@ use crate::client::connect::{Scheme, TlsSettings};
 use crate::client::dns::{LookupError, Resolver};
 use crate::client::error::{BoxError, ConnectError};
 use crate::client::tasks::{Counted, Gauge, Tasks};
+
+/// How often sandboxd must show on a connection with calls that it is there; it has 20 s to do so
+/// (hyper's default).
+const PING: Duration = Duration::from_secs(20);
 
 /// A host of a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -293,6 +298,8 @@ where
 {
     let (sender, connection) = http2::Builder::new(tasks.clone())
         .adaptive_window(true)
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
         .handshake(io)
         .await
         .map_err(|error| ConnectError::Dial {

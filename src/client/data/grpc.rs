@@ -36,9 +36,25 @@ pub(in crate::client) enum GrpcFailure {
     Unsent(BoxError),
     /// The connection ended, or the answer is not gRPC.
     Broken(BoxError),
+    /// The answer is larger than allowed.
+    TooLarge,
     /// The server says so.
     Status(Code, String),
 }
+
+impl GrpcFailure {
+    /// Whether the next call should have another connection.
+    fn spoils_connection(&self) -> bool {
+        match self {
+            Self::Unsent(_) | Self::Broken(_) => true,
+            Self::Status(code, _) => *code == Code::Unavailable,
+            Self::Connect(_) | Self::TooLarge => false,
+        }
+    }
+}
+
+/// What tonic says of an answer above the limit.
+const TOO_LARGE: &str = "decoded message length too large";
 
 /// A request that was given back: nothing of it was written.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +81,16 @@ pub(in crate::client) struct Channel {
     origin: Uri,
     network: Arc<Network>,
     tasks: Tasks,
-    current: Mutex<Option<Sender>>,
+    current: Mutex<Current>,
+    /// Held while a connection is made, so that only one is.
+    dialling: tokio::sync::Mutex<()>,
+}
+
+/// The open connection. Each has a number, so that a late failure cannot end a newer one.
+#[derive(Debug, Default)]
+struct Current {
+    number: u64,
+    sender: Option<Sender>,
 }
 
 impl Channel {
@@ -75,7 +100,8 @@ impl Channel {
             origin,
             network,
             tasks,
-            current: Mutex::new(None),
+            current: Mutex::default(),
+            dialling: tokio::sync::Mutex::default(),
         }
     }
 
@@ -87,7 +113,7 @@ impl Channel {
     /// Ends the connection and waits for its end.
     pub(in crate::client) async fn close(&self) {
         self.tasks.end();
-        self.forget();
+        self.current().sender = None;
         self.tasks.close().await;
     }
 
@@ -123,7 +149,7 @@ impl Channel {
     {
         let mut repeated = false;
         loop {
-            let sender = self.sender().await.map_err(GrpcFailure::Connect)?;
+            let (number, sender) = self.sender().await.map_err(GrpcFailure::Connect)?;
             let mut grpc = self.grpc(sender, sending.limit);
             grpc.ready()
                 .await
@@ -132,12 +158,16 @@ impl Channel {
             let request = request(message.clone(), sending);
             let codec = ProstCodec::<Q, A>::default();
             let answer = grpc.server_streaming(request, path, codec).await;
-            match answer.map_err(failure) {
+            let error = match answer.map_err(failure) {
                 Ok(answer) => return Ok(answer.into_inner()),
-                Err(GrpcFailure::Unsent(_)) if !std::mem::replace(&mut repeated, true) => {
-                    self.forget();
-                }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            if error.spoils_connection() {
+                self.forget(number);
+            }
+            let unsent = matches!(error, GrpcFailure::Unsent(_));
+            if !unsent || std::mem::replace(&mut repeated, true) {
+                return Err(error);
             }
         }
     }
@@ -166,26 +196,45 @@ impl Channel {
     }
 
     /// The open connection, or a new one.
-    async fn sender(&self) -> Result<Sender, ConnectError> {
+    async fn sender(&self) -> Result<(u64, Sender), ConnectError> {
+        if let Some(open) = self.open() {
+            return Ok(open);
+        }
+        let _dialling = self.dialling.lock().await;
+        if let Some(open) = self.open() {
+            return Ok(open);
+        }
         if self.tasks.is_ended() {
             return Err(ConnectError::Closed {
                 target: self.route.describe(),
             });
         }
-        let open = self.current().clone();
-        if let Some(sender) = open.filter(|sender| !sender.is_closed()) {
-            return Ok(sender);
-        }
         let sender = self.network.dial_grpc(&self.route, &self.tasks).await?;
-        *self.current() = Some(sender.clone());
-        Ok(sender)
+        let mut current = self.current();
+        current.number += 1;
+        current.sender = Some(sender.clone());
+        Ok((current.number, sender))
     }
 
-    fn forget(&self) {
-        *self.current() = None;
+    fn open(&self) -> Option<(u64, Sender)> {
+        if self.tasks.is_ended() {
+            return None;
+        }
+        let current = self.current();
+        let open = current.sender.clone();
+        let open = open.filter(|sender| !sender.is_closed());
+        open.map(|sender| (current.number, sender))
     }
 
-    fn current(&self) -> std::sync::MutexGuard<'_, Option<Sender>> {
+    /// Lets the next call have a new connection; the calls on this one go on.
+    fn forget(&self, number: u64) {
+        let mut current = self.current();
+        if current.number == number {
+            current.sender = None;
+        }
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -227,6 +276,10 @@ fn request<Q>(message: Q, sending: Sending<'_>) -> Request<Q> {
 /// What a status means: tonic makes one also of every failure of the connection.
 pub(in crate::client) fn failure(status: Status) -> GrpcFailure {
     let mut cause: Option<&(dyn Error + 'static)> = status.source();
+    // tonic's own words: no server can send a message that is too large for us to know of.
+    if status.code() == Code::OutOfRange && status.message().contains(TOO_LARGE) {
+        return GrpcFailure::TooLarge;
+    }
     if cause.is_none() {
         return GrpcFailure::Status(status.code(), status.message().to_owned());
     }

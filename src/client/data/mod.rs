@@ -5,6 +5,7 @@
 //! ```
 //! One pool per target, shared by all handles to it; one deadline per call.
 
+mod arrival;
 mod body;
 mod call;
 mod dial;
@@ -13,8 +14,9 @@ mod operation;
 mod pool;
 mod tls;
 
+pub(super) use arrival::Arrival;
 pub(super) use body::RequestBody;
-pub(super) use call::{Answer, Attachments, Call, Repeat, decode, perform, request_id};
+pub(super) use call::{Answer, Attachments, Call, Repeat, decode, open, perform, request_id};
 pub(super) use dial::{Host, Network, Route, Router};
 pub(super) use grpc::{Channel, GrpcFailure, Sending, code_name, failure};
 pub(super) use operation::Operation;

@@ -50,7 +50,8 @@ pub enum CallError {
         operation: String,
         /// The call's time.
         after: Duration,
-        /// Whether the sandbox can have received the request. A command that was started keeps running.
+        /// Whether the sandbox can have received the request. On the legacy runtime a command that
+        /// was started keeps running, sandboxd ends it.
         delivered: Delivered,
     },
     /// The answer is a failure.
@@ -211,9 +212,11 @@ impl CallError {
         match self {
             Self::Connect { source, .. } => source.help(),
             Self::Exhausted { source, .. } => source.help(),
-            Self::Timeout { .. } => {
-                Some("give the call a longer timeout; a started command keeps running".to_owned())
-            }
+            Self::Timeout { .. } => Some(
+                "give the call a longer timeout; on the legacy runtime a started command keeps \
+                 running, sandboxd ends it"
+                    .to_owned(),
+            ),
             Self::Status { status: 502, .. } => Some(
                 "the router could not reach the sandbox; just after a start that can be transient"
                     .to_owned(),
@@ -224,8 +227,34 @@ impl CallError {
             Self::Redirect { .. } => {
                 Some("check the address: a sandbox or router never redirects".to_owned())
             }
+            Self::Grpc { code, .. } => grpc_help(code).map(str::to_owned),
+            Self::Unsupported {
+                runtime: "legacy", ..
+            } => Some("connect with `runtime: sandboxd` to a sandbox that runs it".to_owned()),
+            Self::WrongKind { expected, .. } => Some(match expected {
+                FileType::File => "list the directory instead of reading it".to_owned(),
+                FileType::Directory => "read the file instead of listing it".to_owned(),
+            }),
+            Self::TooLarge { .. } => {
+                Some("move it in pieces: split it with a command in the sandbox".to_owned())
+            }
             _ => None,
         }
+    }
+}
+
+/// What can be done about a failure that sandboxd tells.
+fn grpc_help(code: &str) -> Option<&'static str> {
+    match code {
+        "NOT_FOUND" => Some(
+            "there is no such program, directory or process; a process that ended is forgotten",
+        ),
+        "PERMISSION_DENIED" => {
+            Some("the program may not be executed, or the directory is outside of the root")
+        }
+        "UNAVAILABLE" => Some("sandboxd is shutting down, or its Pod is being replaced"),
+        "UNIMPLEMENTED" => Some("what answers on this port is not sandboxd, or an older one"),
+        _ => None,
     }
 }
 

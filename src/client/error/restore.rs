@@ -1,8 +1,8 @@
-//! Why a sandbox was not restored from a snapshot.
+//! Why a sandbox was not suspended with a snapshot, or not resumed from one.
 
 use super::{ManageError, ReadyError, SuspendError};
 
-/// Why a sandbox was not restored from a snapshot.
+/// Why a sandbox was not suspended with a snapshot, or not resumed from one.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// It is running; only a suspended one can be restored.
@@ -17,7 +17,7 @@ pub enum RestoreError {
     /// The snapshot does not exist, the sandbox was not told of it, or its Pod does not confirm it.
     #[error(transparent)]
     Snapshot(#[from] ManageError),
-    /// It was not resumed.
+    /// It was not suspended or not resumed.
     #[error(transparent)]
     Resume(#[from] SuspendError),
 }

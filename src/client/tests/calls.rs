@@ -290,6 +290,26 @@ async fn an_answer_that_is_not_understood_is_shown() {
     assert!(error.to_string().contains("<html>"), "{error}");
 }
 
+#[tokio::test]
+async fn an_empty_answer_to_a_command_is_a_result_without_exit_code() {
+    // T14 of the Python SDK's checks.
+    let fake = Fake::start(|_| ok(&json!({}))).await;
+    let target = direct(&fake, "").await;
+    let result = target.sandbox.commands().run("true").await.expect("ran");
+    assert_eq!((result.stdout.as_str(), result.exit_code), ("", -1));
+}
+
+#[tokio::test]
+async fn an_entry_that_is_neither_file_nor_directory_is_not_understood() {
+    // T15 of the Python SDK's checks.
+    let entry = json!([{"name": "a", "size": 0, "type": "socket", "mod_time": 0.0}]);
+    let fake = Fake::start(move |_| ok(&entry)).await;
+    let target = direct(&fake, "").await;
+    let error = target.sandbox.files().list("").await.expect_err("odd");
+    assert!(matches!(error, CallError::Decode { .. }), "{error}");
+    assert!(error.to_string().contains("socket"), "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_deadline_bounds_the_whole_call() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_vec();

@@ -12,6 +12,7 @@ mod inventory;
 mod manage;
 mod requests;
 mod retries;
+mod sandboxd;
 mod scope;
 mod snapshots;
 mod suspend;

@@ -56,6 +56,11 @@ async fn a_snapshot_is_asked_for_by_a_trigger_and_waited_for() {
     assert_eq!(body["spec"], json!({"targetPod": "pod-1"}));
     let name = body["metadata"]["name"].as_str().expect("a name");
     assert!(name.starts_with("mine-2"), "{name}");
+    let last = requests.last().expect("sent");
+    assert_eq!(
+        (&*last.method, &*last.target),
+        ("DELETE", &*format!("{}/{name}", post.target))
+    );
 }
 
 #[tokio::test]
@@ -69,6 +74,8 @@ async fn a_snapshot_that_fails_is_an_error_with_the_controllers_words() {
         matches!(&error, Err(ManageError::Failed { message, .. }) if message == "no room"),
         "{error:?}"
     );
+    let last = fake.requests().pop().expect("sent");
+    assert_eq!(last.method, "DELETE", "the trigger is removed");
 }
 
 #[tokio::test]
@@ -131,7 +138,7 @@ async fn a_snapshot_is_deleted_when_it_is_gone() {
 }
 
 /// A cluster in which everything that a restoration asks for has happened already.
-async fn restorable(suspended: &'static str) -> Fake {
+async fn restorable(suspended: &'static str, message: &'static str) -> Fake {
     Fake::start(move |request| {
         if let Some(found) = discovery(request) {
             return found;
@@ -140,7 +147,7 @@ async fn restorable(suspended: &'static str) -> Fake {
         if request.target.contains("/pods/") {
             return ok(
                 &json!({"metadata": {"name": "warm-1"}, "status": {"conditions": [
-                {"type": "PodRestored", "status": "True", "message": "restored from snap-1"}]}}),
+                {"type": "PodRestored", "status": "True", "message": message}]}}),
             );
         }
         if request.target.contains("/sandboxes/") {
@@ -165,7 +172,7 @@ async fn restorable(suspended: &'static str) -> Fake {
 
 #[tokio::test]
 async fn restoring_names_the_snapshot_in_the_claim_and_resumes_the_sandbox() {
-    let fake = restorable("True").await;
+    let fake = restorable("True", "restored from snap-1").await;
     let client = client(fake.address).await;
     let ready = client.restore(&ready_claim(), "snap-1", LIMIT).await;
     assert_eq!(ready.expect("restored").pod_ips.len(), 1);
@@ -186,8 +193,20 @@ async fn restoring_names_the_snapshot_in_the_claim_and_resumes_the_sandbox() {
 }
 
 #[tokio::test]
+async fn a_pod_that_was_started_from_another_snapshot_is_an_error_at_once() {
+    let fake = restorable("True", "restored from snap-0").await;
+    let client = client(fake.address).await;
+    let error = client.restore(&ready_claim(), "snap-1", LIMIT).await;
+    assert!(
+        matches!(&error, Err(RestoreError::Snapshot(ManageError::Failed { message, .. }))
+            if message == "restored from snap-0"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_running_sandbox_is_not_restored() {
-    let fake = restorable("False").await;
+    let fake = restorable("False", "").await;
     let client = client(fake.address).await;
     let error = client.restore(&ready_claim(), "snap-1", LIMIT).await;
     assert!(matches!(error, Err(RestoreError::Running { .. })));

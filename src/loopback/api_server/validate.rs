@@ -225,6 +225,9 @@ fn rules(kind: &'static Kind, value: &mut Value, query: &Query) -> Result<(), Re
                 "Unsupported value: use \"Running\" or \"Suspended\"",
             )
         }
+        "PodSnapshotManualTrigger" if spec["targetPod"].as_str().is_none_or(str::is_empty) => {
+            invalid("spec.targetPod", "Required value")
+        }
         "Pod" if spec["containers"].as_array().is_none_or(Vec::is_empty) => {
             invalid("spec.containers", "Required value")
         }

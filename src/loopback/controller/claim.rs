@@ -10,10 +10,12 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::super::config::DelaySource;
+use super::super::fault::Faults;
 use super::super::served::ServedVersions;
 use super::super::store::{Event, EventKind, Key, Object, Part, Store, StoreError};
 use super::adoption::{Candidate, Pool, WarmQueue, adopt, mark, pod_metadata};
 use super::claim_expiry::{expire, expires_in};
+use super::claim_metadata::propagate;
 use super::claim_rules::{Refusal, add_env, check_metadata, merge_volumes, needs_own};
 use super::claim_source::{Source, source_of};
 use super::claim_status::{annotate, mirror, refuse};
@@ -35,9 +37,19 @@ const NAME_TAKEN_PAUSE: Duration = Duration::from_millis(200);
 /// Until the next look at a claim whose pool or template is missing, if no event comes before.
 const MISSING_PAUSE: Duration = Duration::from_secs(60);
 
+/// How claims are served.
+pub(in crate::loopback) struct ClaimSettings {
+    /// Time to adopt a warm Sandbox.
+    pub(in crate::loopback) adoption_delay: DelaySource,
+    pub(in crate::loopback) served: ServedVersions,
+    /// What goes wrong.
+    pub(in crate::loopback) faults: Faults,
+}
+
 pub(super) struct ClaimController {
     store: Store,
     served: ServedVersions,
+    faults: Faults,
     warm: WarmQueue,
     adoption_delay: DelaySource,
     /// What is known of each claim that has no Sandbox yet, by UID.
@@ -65,7 +77,7 @@ enum Bound {
 }
 
 /// Why a look ended early.
-enum Failure {
+pub(super) enum Failure {
     Refused(Refusal),
     Store(StoreError),
 }
@@ -83,12 +95,13 @@ impl From<Refusal> for Failure {
 }
 
 impl ClaimController {
-    pub(super) fn new(store: Store, adoption_delay: DelaySource, served: ServedVersions) -> Self {
+    pub(super) fn new(store: Store, settings: ClaimSettings) -> Self {
         Self {
             store,
-            served,
+            served: settings.served,
+            faults: settings.faults,
             warm: WarmQueue::default(),
-            adoption_delay,
+            adoption_delay: settings.adoption_delay,
             young: HashMap::new(),
             missing: BTreeSet::new(),
             waiting: HashMap::new(),
@@ -109,8 +122,20 @@ impl ClaimController {
             }
             agenda.after(left, &key);
         }
+        if let Some(reason) = self.faults.refusal_of_claim() {
+            agenda.after(CONFLICT_PAUSE, &key);
+            let refusal = Refusal::new(reason, "the loopback cluster plays a fault");
+            return refuse(&self.store, claim, &refusal);
+        }
         let name = (key.namespace.clone(), key.name.clone());
-        match self.resolve(claim, agenda) {
+        let bound = self.resolve(claim, agenda).and_then(|bound| {
+            if let Bound::To(sandbox) = &bound {
+                let source = source_of(&self.store, claim, self.served);
+                propagate(&self.store, claim, sandbox, source)?;
+            }
+            Ok(bound)
+        });
+        match bound {
             Ok(Bound::To(sandbox)) => {
                 self.missing.remove(&name);
                 self.young.remove(claim.uid());

@@ -2,6 +2,8 @@
 //!
 //! Each rule either changes the spec of the cold Sandbox or refuses the claim with upstream's reason.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::super::store::Object;
@@ -16,14 +18,14 @@ const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 /// Why a claim is not served: reason and message of its `Ready` condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
-    pub(super) reason: &'static str,
+    pub(super) reason: Cow<'static, str>,
     pub(super) message: String,
 }
 
 impl Refusal {
-    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
-            reason,
+            reason: reason.into(),
             message: message.into(),
         }
     }

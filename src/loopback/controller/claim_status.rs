@@ -56,7 +56,7 @@ pub(super) fn refuse(store: &Store, claim: &Object, refusal: &Refusal) -> Result
             .as_array()
             .cloned()
             .unwrap_or_default();
-        let text = Condition("Ready", "False", refusal.reason, &refusal.message);
+        let text = Condition("Ready", "False", &refusal.reason, &refusal.message);
         set_condition(&mut conditions, &text, generation(claim));
         value["status"]["conditions"] = json!(conditions);
         Ok(())

@@ -9,7 +9,7 @@ use super::super::served::ServedVersions;
 use super::super::store::{Event, EventKind, Key, Part, Store, StoreError, kind, now_seconds};
 use super::{Agenda, Reconciler, key_of};
 use crate::api::{
-    EXTENSIONS_GROUP, GATEWAY_GROUP, GROUP, ROUTER_NAMESPACE, ROUTER_SERVICE, plural,
+    EXTENSIONS_GROUP, GATEWAY_GROUP, GROUP, ROUTER_NAMESPACE, ROUTER_SERVICE, plural, snapshot,
 };
 
 /// The one node.
@@ -83,7 +83,7 @@ fn publish_node(store: &Store) -> Result<(), StoreError> {
 }
 
 /// Custom resources: group, kind, plural, version.
-const DEFINED: [(&str, &str, &str, &str); 5] = [
+const DEFINED: [(&str, &str, &str, &str); 7] = [
     (GROUP, "Sandbox", plural::SANDBOXES, "v1beta1"),
     (EXTENSIONS_GROUP, "SandboxClaim", plural::CLAIMS, "v1beta1"),
     (
@@ -99,6 +99,13 @@ const DEFINED: [(&str, &str, &str, &str); 5] = [
         "v1beta1",
     ),
     (GATEWAY_GROUP, "Gateway", plural::GATEWAYS, "v1"),
+    (snapshot::GROUP, "PodSnapshot", snapshot::SNAPSHOTS, "v1"),
+    (
+        snapshot::GROUP,
+        "PodSnapshotManualTrigger",
+        snapshot::TRIGGERS,
+        "v1",
+    ),
 ];
 
 fn define(

@@ -8,6 +8,7 @@ mod adoption;
 mod agenda;
 mod claim;
 mod claim_expiry;
+mod claim_metadata;
 mod claim_rules;
 mod claim_source;
 mod claim_status;
@@ -28,11 +29,10 @@ use futures::future::select_all;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::config::DelaySource;
 use super::http::Lifetime;
-use super::served::ServedVersions;
 use super::store::{Event, Key, Kind, Object, Orphaned, Store, kind, now_micros, now_seconds};
 
+pub(super) use claim::ClaimSettings;
 pub(super) use fixed::{NODE, STATIC, publish};
 
 use agenda::Agenda;
@@ -52,7 +52,7 @@ trait Reconciler: Send + 'static {
 /// Starts every controller.
 pub(super) fn start(
     store: &Store,
-    (adoption_delay, served): (DelaySource, ServedVersions),
+    settings: ClaimSettings,
     orphans: mpsc::UnboundedReceiver<Orphaned>,
     router: SocketAddr,
     lifetime: &Lifetime,
@@ -60,7 +60,8 @@ pub(super) fn start(
     let own = || store.clone();
     run(store, sandbox::SandboxController::new(own()), lifetime);
     run(store, warm_pool::WarmPoolController::new(own()), lifetime);
-    let claims = claim::ClaimController::new(own(), adoption_delay, served);
+    let served = settings.served;
+    let claims = claim::ClaimController::new(own(), settings);
     run(store, claims, lifetime);
     run(
         store,

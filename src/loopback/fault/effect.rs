@@ -62,6 +62,8 @@ where
         }
         Effect::Stale(wait) => troubled(handler(request).await, Trouble::Late { by: wait }),
         Effect::Split => troubled(handler(request).await, Trouble::Pieces),
+        // No server is asked for it.
+        Effect::Reason(_) => handler(request).await,
     }
 }
 
@@ -82,7 +84,7 @@ fn refusal(server: Server, code: u16, wait: Option<Duration>) -> Response<Body> 
     let body = match server {
         Server::Api => status(code, reason(code), text),
         Server::Router => json!({ "detail": text }),
-        Server::Runtime => json!({ "message": text }),
+        Server::Runtime | Server::Controller => json!({ "message": text }),
     };
     let mut response = answer(status_code, &body);
     if let Some(wait) = wait {

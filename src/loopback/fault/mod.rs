@@ -22,6 +22,7 @@ use rand::{RngExt, SeedableRng};
 use super::http::Body;
 pub(super) use effect::Abort;
 pub(super) use place::Server;
+use spec::Effect;
 pub use spec::{Fault, ParseFaultError};
 
 /// The faults of one cluster. Cheap to clone; all clones are one.
@@ -99,12 +100,25 @@ impl Faults {
 
     /// The first fault that fits and whose turn it is.
     fn choose(&self, server: Server, request: &Request<Incoming>) -> Option<Fault> {
+        self.take(server, || place::words(server, request))
+    }
+
+    /// The reason for which a claim is not served now, if a fault gives one.
+    pub(super) fn refusal_of_claim(&self) -> Option<String> {
+        let chosen = self.take(Server::Controller, || vec!["claim".to_owned()])?;
+        match chosen.effect {
+            Effect::Reason(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    fn take(&self, server: Server, words: impl FnOnce() -> Vec<String>) -> Option<Fault> {
         let mut state = self.state();
         let State { rng, armed } = &mut *state;
         if armed.is_empty() {
             return None;
         }
-        let words = place::words(server, request);
+        let words = words();
         let chosen = armed
             .iter_mut()
             .filter(|armed| armed.fault.fits(server, &words))

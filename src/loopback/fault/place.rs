@@ -4,7 +4,7 @@ use http::{Method, Request};
 
 use crate::api::sandboxd::SERVICE;
 
-/// A server of the cluster.
+/// A server of the cluster, or what acts in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::loopback) enum Server {
     /// The API server; filters are verb and resource, as they stand in a Role.
@@ -14,16 +14,19 @@ pub(in crate::loopback) enum Server {
     /// The runtime of every pod; the filter is the first word of the path, for sandboxd the one
     /// after `/v1` or the gRPC method: `files`, `health`, `execute`, `start`.
     Runtime,
+    /// The controllers, which serve objects and not requests; the filter is `claim`.
+    Controller,
 }
 
 impl Server {
-    pub(super) const ALL: [Self; 3] = [Self::Api, Self::Router, Self::Runtime];
+    pub(super) const ALL: [Self; 4] = [Self::Api, Self::Router, Self::Runtime, Self::Controller];
 
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Api => "api",
             Self::Router => "router",
             Self::Runtime => "runtime",
+            Self::Controller => "controller",
         }
     }
 
@@ -31,7 +34,7 @@ impl Server {
     pub(super) fn filters(self) -> usize {
         match self {
             Self::Api => 2,
-            Self::Router | Self::Runtime => 1,
+            Self::Router | Self::Runtime | Self::Controller => 1,
         }
     }
 }
@@ -46,7 +49,7 @@ pub(super) fn words<B>(server: Server, request: &Request<B>) -> Vec<String> {
         Server::Runtime if matches!(first, "v1" | SERVICE) => {
             vec![parts.next().unwrap_or_default().to_lowercase()]
         }
-        Server::Router | Server::Runtime => vec![first.to_owned()],
+        Server::Router | Server::Runtime | Server::Controller => vec![first.to_owned()],
     }
 }
 

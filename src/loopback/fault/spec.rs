@@ -21,7 +21,7 @@ pub struct Fault {
 }
 
 /// What happens to a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Effect {
     /// `429(1s)`: refused with this status, and with `Retry-After` if a duration stands there.
     Status(u16, Option<Duration>),
@@ -45,6 +45,8 @@ pub(super) enum Effect {
     Stale(Duration),
     /// `split`: events come in pieces of 97 bytes.
     Split,
+    /// `reason(AdoptionConflict)`: a claim is not served for this reason; only of `controller`.
+    Reason(String),
     /// `gone`: the watch answers that the resource version is too old.
     Gone,
 }
@@ -105,18 +107,25 @@ fn read(text: &str) -> Result<Fault, String> {
     let server = Server::ALL
         .into_iter()
         .find(|server| server.word() == name)
-        .ok_or_else(|| format!("`{name}` is no place; there are `api`, `router` and `runtime`"))?;
+        .ok_or_else(|| {
+            format!("`{name}` is no place; there are `api`, `router`, `runtime` and `controller`")
+        })?;
     let filters: Vec<String> = words.map(str::to_owned).collect();
     if filters.len() > server.filters() || filters.iter().any(String::is_empty) {
         return Err(format!(
-            "`{name}` takes up to {} filters: `api.VERB.RESOURCE`, `router.PATH`, `runtime.PATH`",
+            "`{name}` takes up to {} filters: `api.VERB.RESOURCE`, `router.PATH`, `runtime.PATH`, \
+             `controller.claim`",
             server.filters()
         ));
+    }
+    let effect = read_effect(effect.trim())?;
+    if matches!(effect, Effect::Reason(_)) != (server == Server::Controller) {
+        return Err("`reason(…)` is the effect of `controller.claim`, and the only one".to_owned());
     }
     Ok(Fault {
         server,
         filters,
-        effect: read_effect(effect.trim())?,
+        effect,
         share,
         times,
     })
@@ -139,6 +148,7 @@ fn read_effect(text: &str) -> Result<Effect, String> {
         count.ok_or_else(|| format!("`{word}` needs a number of events: `{word}(3)`"))
     };
     Ok(match (word, value) {
+        ("reason", Some(reason)) if is_reason(reason) => Effect::Reason(reason.to_owned()),
         ("delay", _) => Effect::Delay(duration()?),
         ("stale", _) => Effect::Stale(duration()?),
         ("drop", _) => Effect::Drop(count()?),
@@ -156,12 +166,18 @@ fn read_effect(text: &str) -> Result<Effect, String> {
                 format!(
                     "`{text}` is no effect; there are a status of 400 to 599, `delay(D)`, `reset`, \
                      `lost`, `stall`, `truncated`, `garbage`, `drop(N)`, `half-open(N)`, \
-                     `stale(D)`, `split` and `gone`"
+                     `stale(D)`, `split`, `gone` and `reason(REASON)`"
                 )
             })?;
             Effect::Status(code, value.map(|_| duration()).transpose()?)
         }
     })
+}
+
+/// Whether this can be the reason of a condition.
+fn is_reason(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 impl fmt::Display for Effect {
@@ -179,6 +195,7 @@ impl fmt::Display for Effect {
             Self::HalfOpen(count) => write!(f, "half-open({count})"),
             Self::Stale(wait) => write!(f, "stale({})", HumanDuration(*wait)),
             Self::Split => f.write_str("split"),
+            Self::Reason(reason) => write!(f, "reason({reason})"),
             Self::Gone => f.write_str("gone"),
         }
     }
@@ -223,6 +240,7 @@ mod tests {
             "api.watch=split",
             "api.watch=gone*1",
             "router=reset",
+            "controller.claim=reason(AdoptionConflict)*2",
         ] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }
@@ -236,6 +254,9 @@ mod tests {
             ("api.a.b.c=500", "takes up to 2 filters"),
             ("router..=500", "takes up to 1 filters"),
             ("api=200", "is no effect"),
+            ("api=reason(Full)", "the effect of `controller.claim`"),
+            ("controller=500", "the effect of `controller.claim`"),
+            ("controller.claim=reason(full)", "is no effect"),
             ("api=explode", "is no effect"),
             ("api=delay", "needs a duration"),
             ("api=drop", "needs a number of events"),

@@ -29,7 +29,7 @@ pub(crate) struct LegacySettings {
     pub(crate) name: String,
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// Its directory; made at the start, removed at the end. The parent must exist.
+    /// Its directory; made at the start unless it is there, removed at the end.
     pub(crate) directory: PathBuf,
     /// What goes wrong in it.
     pub(crate) faults: Faults,
@@ -50,7 +50,7 @@ impl LegacyRuntime {
     /// The system's error if the directory or the listener cannot be made; nothing is left then.
     pub(crate) async fn start(settings: LegacySettings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.address).await?;
-        tokio::fs::create_dir(&settings.directory).await?;
+        tokio::fs::create_dir_all(&settings.directory).await?;
         let directory: Arc<Path> = tokio::fs::canonicalize(&settings.directory).await?.into();
         let runtime = Self {
             directory: Arc::clone(&directory),

@@ -68,7 +68,7 @@ impl Sandboxd {
     pub(in crate::loopback) async fn start(settings: SandboxdSettings) -> io::Result<Self> {
         let at = |port| TcpListener::bind(SocketAddr::new(settings.ip, port));
         let (rest, grpc) = (at(settings.rest_port).await?, at(settings.grpc_port).await?);
-        tokio::fs::create_dir(&settings.directory).await?;
+        tokio::fs::create_dir_all(&settings.directory).await?;
         let root = tokio::fs::canonicalize(&settings.directory).await?;
         let shared = Arc::new(Shared {
             environment: environment(&root, &settings),

@@ -48,7 +48,7 @@ impl SandboxdProgram {
         for port in [settings.rest_port, settings.grpc_port] {
             listeners.push(TcpListener::bind(SocketAddr::new(settings.ip, port)).await?);
         }
-        tokio::fs::create_dir(&settings.directory).await?;
+        tokio::fs::create_dir_all(&settings.directory).await?;
         let running = Self {
             child: Mutex::new(None),
             root: tokio::fs::canonicalize(&settings.directory).await?,

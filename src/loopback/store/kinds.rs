@@ -1,6 +1,6 @@
 //! The kinds that the loopback cluster serves: the only list.
 
-use crate::api::{EXTENSIONS_GROUP, GATEWAY_GROUP, GROUP};
+use crate::api::{EXTENSIONS_GROUP, GATEWAY_GROUP, GROUP, snapshot};
 
 /// Whether objects of a kind live in a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +75,9 @@ impl Kind {
         }
     }
 
-    /// Whether it is one of the Agent Sandbox kinds.
+    /// Whether it is defined by a custom resource definition.
     pub(crate) fn is_custom(&self) -> bool {
-        self.group == GROUP || self.group == EXTENSIONS_GROUP || self.group == GATEWAY_GROUP
+        [GROUP, EXTENSIONS_GROUP, GATEWAY_GROUP, snapshot::GROUP].contains(&self.group)
     }
 }
 
@@ -129,6 +129,11 @@ kinds! {
         Namespaced, No, &[AGE];
     EXTENSIONS_GROUP, "v1beta1", "SandboxWarmPool", "sandboxwarmpools", &["swp"], Namespaced, Yes,
         &[column("Ready", "/status/readyReplicas"), column("Desired", "/spec/replicas"), AGE];
+    snapshot::GROUP, "v1", "PodSnapshot", "podsnapshots", &[], Namespaced, Yes,
+        &[column("Ready", "Ready:status"), AGE];
+    snapshot::GROUP, "v1", "PodSnapshotManualTrigger", "podsnapshotmanualtriggers", &[],
+        Namespaced, Yes, &[column("Pod", "/spec/targetPod"),
+          column("Snapshot", "/status/snapshotCreated/name"), AGE];
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions",
         &["crd", "crds"], Cluster, Yes, &[column("Created At", "/metadata/creationTimestamp")];
 }
