@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::exit_code::Exit;
 use super::failure::Failure;
+use crate::plan::check_data;
 use crate::scenario::{ScenarioFile, parse};
 use crate::source::{Colour, Problems, SourceFile, render_all};
 
@@ -21,6 +22,13 @@ pub(super) fn load(
     })?;
     let (document, problems) = parse(&file);
     report(&file, &problems, colour);
+    if let Some(document) = &document {
+        let wrong = check_data(document, &file);
+        report(&file, &wrong, colour);
+        if wrong.has_errors() {
+            return Ok(None);
+        }
+    }
     Ok(document.map(|document| (Arc::new(file), document)))
 }
 

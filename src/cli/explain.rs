@@ -13,7 +13,18 @@ use crate::metrics::Metric;
 use crate::source::{Colour, list_of, suggest};
 use crate::step::Action;
 
-const TOPICS: [&str; 4] = ["steps", "metrics", "contexts", "exit-codes"];
+const TOPICS: [&str; 5] = ["steps", "metrics", "contexts", "data", "exit-codes"];
+
+const DATA: &str = "\
+data: tasks.csv          one row per iteration of the scenario: ${{ data.COLUMN }}
+data:
+  file: tasks.csv        relative to the scenario file; CSV (the first line names the columns,
+                         every value is text), JSON (a list of objects) or JSON Lines
+  format: csv            csv, json or jsonl, where the ending of the file does not say it
+  order: sequential      all iterations of a cell draw from the same rows, by their number;
+                         shuffle: in an order drawn once; random: any row, drawn anew
+  onEnd: recycle         begin again; stop: no further iteration begins
+";
 
 /// Prints the scenarios of every file, with what they are for.
 pub(super) fn list(files: &[PathBuf], colour: Colour) -> Result<Exit, Failure> {
@@ -48,6 +59,7 @@ pub(super) fn explain(topic: Option<&str>) -> Result<Exit, Failure> {
         Some("steps") => Action::KINDS.iter().map(|kind| action(kind)).collect(),
         Some("metrics") => Metric::ALL.iter().map(|found| metric(*found)).collect(),
         Some("contexts") => contexts(),
+        Some("data") => DATA.to_owned(),
         Some("exit-codes") => exit_codes(),
         Some(name) => named(name)?,
     };

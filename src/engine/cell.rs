@@ -21,7 +21,7 @@ use crate::metrics::{
     CellCounts, CellSummary, Figures, Metric, Observed, Recorder, SharedAggregate, StepIndex,
     Threshold, Verdict,
 };
-use crate::plan::{Cell, Plan};
+use crate::plan::{Cell, Feed, Plan};
 
 /// What the iterations of a cell share.
 #[derive(Debug)]
@@ -134,6 +134,18 @@ impl CellRun {
         self.not_applicable.get()
     }
 
+    /// Whether no further iteration begins, whatever the load model says: the data is used up, or
+    /// the cell is not applicable.
+    pub(super) fn is_over(&self) -> bool {
+        self.why_not_applicable().is_some() || self.has_no_data(self.begun())
+    }
+
+    /// Whether the data ends before this iteration.
+    pub(super) fn has_no_data(&self, iteration: u64) -> bool {
+        let length = self.cell.data.as_ref().and_then(Feed::length);
+        length.is_some_and(|length| iteration >= length)
+    }
+
     /// How many iterations have begun.
     pub(super) fn begun(&self) -> u64 {
         self.next.load(Ordering::Relaxed)
@@ -202,6 +214,16 @@ impl CellRun {
         }
     }
 
+    /// How many iterations are asked for, as far as that is known before.
+    fn planned(&self) -> Option<u64> {
+        let rows = self.cell.data.as_ref().and_then(Feed::length);
+        match (self.cell.load.planned(), rows) {
+            (Some(load), Some(rows)) => Some(load.min(rows)),
+            // A load without a number may end before its data does.
+            (load, _) => load,
+        }
+    }
+
     fn summary(&self) -> CellSummary {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let aggregate = self.aggregate.lock();
@@ -213,7 +235,7 @@ impl CellRun {
             not_applicable: None,
             load: self.cell.load.model.to_string(),
             vus: self.most.load(Ordering::Relaxed),
-            iterations_planned: self.cell.load.planned(),
+            iterations_planned: self.planned(),
             iterations_passed: 0,
             iterations_failed: 0,
             iterations_interrupted: 0,

@@ -28,7 +28,7 @@ pub(super) async fn drive(
     let mut active = vec![false; closed.most() as usize];
     loop {
         let elapsed = run.started.elapsed();
-        let over = !closed.admits(run.begun(), elapsed) || run.why_not_applicable().is_some();
+        let over = !closed.admits(run.begun(), elapsed) || run.is_over();
         if over && matches!(closed.end(), End::At(_)) {
             stop.drain();
         }
@@ -71,10 +71,7 @@ async fn user(run: Arc<CellRun>, vu: u32, cancel: Cancel, abort: CancellationTok
     let mut recorder = Recorder::new(run.aggregate());
     // In a closed model an iteration is due as soon as its VU is free.
     let mut planned = Instant::now();
-    while cancel.phase() == Phase::Running
-        && !abort.is_cancelled()
-        && run.why_not_applicable().is_none()
-    {
+    while cancel.phase() == Phase::Running && !abort.is_cancelled() && !run.is_over() {
         let Some(curve) = run
             .curve()
             .filter(|curve| vu < curve.vus(run.started.elapsed()))
@@ -82,7 +79,7 @@ async fn user(run: Arc<CellRun>, vu: u32, cancel: Cancel, abort: CancellationTok
             break;
         };
         let iteration = run.begin();
-        if !curve.admits(iteration, run.started.elapsed()) {
+        if !curve.admits(iteration, run.started.elapsed()) || run.has_no_data(iteration) {
             break;
         }
         run.iterate((iteration, vu), planned, &mut recorder, &abort)

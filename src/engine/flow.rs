@@ -38,9 +38,10 @@ impl Steps<'_> {
         let Some(turns) = &step.flow.turns else {
             return self.tries(step, index).await;
         };
-        let items = turns
-            .items(&self.context.bindings)
-            .map_err(|error| self.refused(step, turns.span(), &error))?;
+        let items = turns.items(&self.context.bindings).map_err(|error| {
+            let place = error.place().unwrap_or_else(|| turns.span());
+            self.refused(step, (place, error.label()), &error)
+        })?;
         let outer: Vec<(&str, Option<Value>)> = ["item", "index"]
             .map(|name| (name, self.context.bindings.get(&["each", name]).cloned()))
             .into();
@@ -64,9 +65,10 @@ impl Steps<'_> {
             Ok(Value::Bool(wanted)) => Ok(wanted),
             Ok(value) => {
                 let error = NotBoolean { value };
-                Err(self.refused(step, condition.span(), &error))
+                let place = (condition.span(), "neither true nor false".to_owned());
+                Err(self.refused(step, place, &error))
             }
-            Err(error) => Err(self.refused(step, condition.span(), &error)),
+            Err(error) => Err(self.refused(step, (error.span(), error.label()), &error)),
         }
     }
 
@@ -166,12 +168,17 @@ impl Steps<'_> {
         Box::new(self.group_timed_out(step, limit))
     }
 
-    fn refused(&self, step: &Step, span: Span, error: &dyn Error) -> Box<Failure> {
+    fn refused(
+        &self,
+        step: &Step,
+        (span, label): (Span, String),
+        error: &dyn Error,
+    ) -> Box<Failure> {
         Box::new(Failure {
             step: step.label(),
             cause: "Expression".to_owned(),
             span,
-            label: error.to_string(),
+            label,
             message: error.to_string(),
             help: None,
             sandbox: self.sandbox(),

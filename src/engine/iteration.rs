@@ -118,6 +118,12 @@ fn context(cell: &CellRun, number: Number, registrar: &Arc<Registrar>) -> StepCo
     bindings.set("iteration", "number", count(number.iteration + 1));
     bindings.set("iteration", "failed", false);
     let seed = cell.plan.seed.stream(&cell.cell.name, number.iteration);
+    let data = cell.cell.data.as_ref();
+    // Another number than that of the context, whose steps draw from it.
+    let row = data.and_then(|feed| feed.row(number.iteration, seed.rotate_left(32)));
+    for (name, value) in row.into_iter().flatten() {
+        bindings.set("data", Arc::clone(name), value.clone());
+    }
     StepContext::new(
         cell.client.clone(),
         Arc::clone(&cell.cell.target),

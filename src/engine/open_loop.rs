@@ -79,16 +79,20 @@ pub(super) async fn drive(
             }
             Some(joined) = flight.tasks.join_next() => {
                 failed = flight.ended(joined).err();
-                if run.why_not_applicable().is_some() {
-                    pacer.stop();
-                    over = true;
-                }
             }
             () = pacer.woken(), if !over => {
                 // In this order: what is due before the end is then seen.
                 let ended = pacer.is_over();
                 let due = pacer.due();
-                while begun < due && let Some(offset) = arrivals.next() {
+                if run.is_over() {
+                    pacer.stop();
+                    over = true;
+                    continue;
+                }
+                while begun < due
+                    && !run.is_over()
+                    && let Some(offset) = arrivals.next()
+                {
                     begun += 1;
                     failed = flight.arrive(run.started + offset).err();
                     if failed.is_some() {

@@ -167,6 +167,7 @@ impl Expression {
         EvalError::NoValue {
             expression: Arc::clone(&self.source),
             name: path.join("."),
+            span: self.span,
         }
     }
 
@@ -178,21 +179,28 @@ impl Expression {
         from_cel(&result).ok_or_else(|| EvalError::Failed {
             expression: Arc::clone(&self.source),
             reason: format!("a result of type {} cannot be used", result.type_of()),
+            span: self.span,
         })
     }
 
     fn failed(&self, error: &ExecutionError) -> EvalError {
         let expression = Arc::clone(&self.source);
+        let span = self.span;
         match error {
             ExecutionError::NoSuchKey(name) | ExecutionError::UndeclaredReference(name) => {
+                let mut used = self.references.iter();
+                let written =
+                    used.find(|used| used.path.last().is_some_and(|last| **last == **name));
                 EvalError::NoValue {
                     expression,
                     name: name.to_string(),
+                    span: written.map_or(span, |used| used.span),
                 }
             }
             other => EvalError::Failed {
                 expression,
                 reason: other.to_string(),
+                span,
             },
         }
     }

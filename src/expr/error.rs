@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::source::Span;
+
 /// Why an expression or template could not be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvalError {
@@ -12,6 +14,8 @@ pub enum EvalError {
         expression: Arc<str>,
         /// The name that has none.
         name: String,
+        /// Where it is written.
+        span: Span,
     },
     /// A function or operator refused its arguments.
     #[error("evaluate `{expression}`: {reason}")]
@@ -20,6 +24,8 @@ pub enum EvalError {
         expression: Arc<str>,
         /// What was refused.
         reason: String,
+        /// Where the expression is written.
+        span: Span,
     },
     /// The value cannot stand inside text.
     #[error("write `{expression}` as text: it is {found}")]
@@ -28,10 +34,30 @@ pub enum EvalError {
         expression: Arc<str>,
         /// What the value is.
         found: &'static str,
+        /// Where the expression is written.
+        span: Span,
     },
 }
 
 impl EvalError {
+    /// Where in the scenario file the expression, or the name without a value, is written.
+    pub fn span(&self) -> Span {
+        match self {
+            Self::NoValue { span, .. } | Self::Failed { span, .. } | Self::NotText { span, .. } => {
+                *span
+            }
+        }
+    }
+
+    /// What is wrong, in a few words beside its place.
+    pub fn label(&self) -> String {
+        match self {
+            Self::NoValue { .. } => "no value".to_owned(),
+            Self::Failed { reason, .. } => reason.clone(),
+            Self::NotText { found, .. } => format!("{found} cannot stand in text"),
+        }
+    }
+
     /// What the user can do about it.
     pub fn help(&self) -> Option<String> {
         match self {

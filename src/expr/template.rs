@@ -152,6 +152,7 @@ impl Template {
                     let text = value.to_text().ok_or_else(|| EvalError::NotText {
                         expression: expression.source().into(),
                         found: value.type_name(),
+                        span: expression.span(),
                     })?;
                     out.push_str(&text);
                 }

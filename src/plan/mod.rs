@@ -3,16 +3,22 @@
 //! Sources in the order in which they win: flag, environment (`SANDBENCH_VAR_…`), file, default.
 //! Every default stands in [`defaults`] with its reason.
 
+mod csv;
+mod data;
 pub mod defaults;
+mod feed;
 mod resolve;
 mod seed;
 mod select;
 mod target;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use data::check_data;
+pub use feed::{Feed, Row};
 pub use resolve::{Overrides, resolve};
 pub use seed::Seed;
 
@@ -78,6 +84,8 @@ pub struct Cell {
     pub start_time: Option<Duration>,
     /// The longest that one iteration may take, clean-up not counted.
     pub timeout: Duration,
+    /// The rows of data of its iterations.
+    pub data: Option<Feed>,
     /// What names mean in it.
     pub bindings: Arc<Bindings>,
 }

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::data::{directory, read};
+use super::feed::Feed;
 use super::seed::Seed;
 use super::target::Layers;
-use super::{Cell, Exclusive, Plan, defaults, select};
-use crate::expr::{Bindings, Value};
+use super::variables::variables;
+use super::{Cell, Exclusive, Plan, Row, defaults, select};
+use crate::expr::{Bindings, EvalError, Value};
 use crate::load::Load;
 use crate::metrics::{Series, Threshold};
 use crate::scenario::{Scenario, ScenarioFile, series};
@@ -57,11 +59,13 @@ pub fn resolve(
     let bindings = Arc::new(bindings);
     let mut cells = Vec::new();
     for scenario in &document.scenarios {
+        let data = scenario.data.as_ref();
+        let rows = data.and_then(|data| read(data, file, &mut problems));
         for matrix in scenario.matrix.combinations() {
             cells.extend(cell(
                 (document, file),
                 scenario,
-                (&matrix, &bindings),
+                (&matrix, &bindings, rows.as_ref()),
                 overrides,
                 &mut problems,
             ));
@@ -91,78 +95,15 @@ fn sha256(text: &str) -> String {
     digits
 }
 
-fn variables(
-    document: &ScenarioFile,
-    overrides: &Overrides,
-    bindings: &mut Bindings,
-    problems: &mut Problems,
-) -> BTreeMap<String, String> {
-    let names: Vec<&str> = document.vars.iter().map(|(name, _)| &*name.value).collect();
-    for unknown in overrides
-        .vars
-        .keys()
-        .filter(|name| !names.contains(&name.as_str()))
-    {
-        let near = crate::source::suggest(unknown, &names);
-        let label = near.map_or_else(String::new, |near| format!("did you mean `{near}`?"));
-        problems.push(
-            Diagnostic::error(
-                Code::UnknownReference,
-                document.name.span,
-                format!("`--var {unknown}=…`: the file has no variable `{unknown}`"),
-            )
-            .label(label)
-            .help("a variable is declared under `vars`"),
-        );
-    }
-    let mut shown = BTreeMap::new();
-    for (name, operand) in &document.vars {
-        let variable = format!("SANDBENCH_VAR_{}", name.value);
-        let given = overrides
-            .vars
-            .get(&*name.value)
-            .or_else(|| overrides.environment.get(&variable));
-        let value = match given {
-            Some(text) => Ok(typed(text)),
-            None => operand.evaluate(bindings),
-        };
-        match value {
-            Ok(value) => {
-                let text = value
-                    .to_text()
-                    .unwrap_or_else(|| Arc::from(value.type_name()));
-                shown.insert(name.value.to_string(), text.to_string());
-                bindings.set("vars", Arc::clone(&name.value), value);
-            }
-            Err(error) => {
-                problems.push(Diagnostic::error(
-                    Code::Expression,
-                    name.span,
-                    error.to_string(),
-                ));
-            }
-        }
-    }
-    shown
-}
-
-/// A value from the command line, read as YAML reads a plain scalar.
-fn typed(text: &str) -> Value {
-    match (text, text.parse::<i64>(), text.parse::<f64>()) {
-        ("true", ..) => Value::Bool(true),
-        ("false", ..) => Value::Bool(false),
-        (_, Ok(number), _) if number.to_string() == text => Value::Int(number),
-        (_, _, Ok(number)) if number.is_finite() && text.contains('.') => Value::Float(number),
-        _ => Value::text(text),
-    }
-}
-
 type Combination = Vec<(Arc<str>, Value)>;
+
+/// What differs from cell to cell, what names mean around them, and the rows of data.
+type Varying<'a> = (&'a Combination, &'a Arc<Bindings>, Option<&'a Arc<[Row]>>);
 
 fn cell(
     (document, file): (&ScenarioFile, &SourceFile),
     scenario: &Scenario,
-    (combination, bindings): (&Combination, &Arc<Bindings>),
+    (combination, bindings, rows): Varying<'_>,
     overrides: &Overrides,
     problems: &mut Problems,
 ) -> Option<Cell> {
@@ -206,6 +147,13 @@ fn cell(
     let mut target = layers.step_target(place, timeout, &bindings, problems)?;
     target.directory = directory(file);
     let thresholds = thresholds(document, scenario, &matrix);
+    let data = rows.zip(scenario.data.as_ref()).map(|(rows, data)| {
+        Feed::new(
+            rows,
+            (data.order, data.on_end),
+            (Seed(overrides.seed), &name),
+        )
+    });
     Some(Cell {
         thresholds,
         namespace: layers.namespace(&bindings, problems),
@@ -231,16 +179,9 @@ fn cell(
         load: scenario.load.clone().unwrap_or_else(Load::once),
         start_time: scenario.start_time,
         timeout,
+        data,
         bindings: Arc::new(bindings),
     })
-}
-
-/// Where a scenario file is; paths in it are relative to this.
-fn directory(file: &SourceFile) -> PathBuf {
-    match Path::new(file.path()).parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        Some(_) | None => PathBuf::from("."),
-    }
 }
 
 /// The thresholds of the file and of the scenario that are about a cell.
@@ -266,21 +207,30 @@ fn thresholds(
     .collect()
 }
 
+/// An expression that has no value, at its place.
+pub(super) fn not_evaluated(error: &EvalError) -> Diagnostic {
+    let problem = Diagnostic::error(Code::Expression, error.span(), error.to_string());
+    let problem = problem.label(error.label());
+    match error.help() {
+        Some(help) => problem.help(help),
+        None => problem,
+    }
+}
+
 /// What the scenario's `if` says about a cell.
 fn is_wanted(scenario: &Scenario, bindings: &Bindings, problems: &mut Problems) -> bool {
     let Some(condition) = &scenario.condition else {
         return true;
     };
-    let message = match condition.evaluate(bindings) {
+    problems.push(match condition.evaluate(bindings) {
         Ok(Value::Bool(wanted)) => return wanted,
-        Ok(value) => format!("`if` is {value}, not true or false"),
-        Err(error) => error.to_string(),
-    };
-    problems.push(Diagnostic::error(
-        Code::Expression,
-        condition.span(),
-        message,
-    ));
+        Ok(value) => {
+            let message = format!("`if` is {value}, not true or false");
+            Diagnostic::error(Code::Expression, condition.span(), message)
+                .label("neither true nor false")
+        }
+        Err(error) => not_evaluated(&error),
+    });
     false
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::defaults;
+use super::resolve::not_evaluated;
 use crate::client::connect::{
     Direct, Gateway, InCluster, InClusterPodIp, Scheme, Tunnel, UnknownMode,
 };
@@ -203,11 +204,7 @@ fn render(template: &Template, bindings: &Bindings, problems: &mut Problems) -> 
     match template.render(bindings) {
         Ok(text) => Some(text.to_string()),
         Err(error) => {
-            let problem = Diagnostic::error(Code::Expression, template.span(), error.to_string());
-            problems.push(match error.help() {
-                Some(help) => problem.help(help),
-                None => problem,
-            });
+            problems.push(not_evaluated(&error));
             None
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::data::Data;
 use super::matrix::Matrix;
 use super::target::Target;
 use super::threshold::DeclaredThreshold;
@@ -42,6 +43,8 @@ pub struct Scenario {
     pub matrix: Matrix,
     /// The steps of one iteration; at least one.
     pub steps: Vec<Step>,
+    /// A row of data per iteration.
+    pub data: Option<Data>,
     /// The load; without it one VU does one iteration.
     pub load: Option<Load>,
     /// The longest that one iteration may take, clean-up not counted.

@@ -21,12 +21,14 @@
 //! everything that is declared is used. All problems of a file are found in one pass.
 
 mod check;
+mod data;
 mod document;
 mod matrix;
 mod parse;
 mod target;
 mod threshold;
 
+pub use data::{Data, DataEnd, DataFormat, DataOrder};
 pub use document::{Scenario, ScenarioFile};
 pub use matrix::{Axis, Matrix, Pick};
 pub use parse::parse;

@@ -1,6 +1,7 @@
 //! Text to a [`ScenarioFile`]: known fields, types, and then the checks of `check`.
 
 use super::check;
+use super::data::Data;
 use super::document::{Scenario, ScenarioFile};
 use super::matrix;
 use super::target::Target;
@@ -46,8 +47,9 @@ const SCENARIO: Shape = Shape {
         "tags",
         "if",
         "thresholds",
+        "data",
     ],
-    later: &["compare", "data"],
+    later: &["compare"],
     help: None,
 };
 
@@ -61,8 +63,8 @@ pub fn parse(file: &SourceFile) -> (Option<ScenarioFile>, Problems) {
         problems.sort();
         return (None, problems);
     };
-    let document = decode(&root, &mut problems);
-    if let Some(document) = &document {
+    let mut document = decode(&root, &mut problems);
+    if let Some(document) = &mut document {
         check::check(&root, document, &mut problems);
     }
     problems.sort();
@@ -161,6 +163,9 @@ fn scenario(id: &Key, node: &Node, problems: &mut Problems) -> Option<Scenario> 
             .map(|node| matrix::decode(node, problems))
             .unwrap_or_default(),
         steps: list.map(|node| steps(node, problems)).unwrap_or_default(),
+        data: fields
+            .node("data")
+            .and_then(|node| Data::decode(node, problems)),
         load: fields
             .node("load")
             .and_then(|node| Load::decode(node, problems)),

@@ -61,6 +61,8 @@ pub enum Code {
     DuplicateName,
     /// E205: a name is not well formed.
     BadName,
+    /// E207: a data file cannot be used.
+    Data,
     /// E206: an operator or a value does not fit the type of the output.
     TypeMismatch,
 }
@@ -86,6 +88,7 @@ impl Code {
             Self::DuplicateName => "E204",
             Self::BadName => "E205",
             Self::TypeMismatch => "E206",
+            Self::Data => "E207",
         }
     }
 }
@@ -111,6 +114,8 @@ pub struct Diagnostic {
     pub span: Span,
     /// What to do: one `= help:` line each.
     pub help: Vec<String>,
+    /// A place in another file, drawn already ([`snippet`](super::snippet)).
+    pub excerpt: Option<String>,
 }
 
 impl Diagnostic {
@@ -123,6 +128,7 @@ impl Diagnostic {
             label: String::new(),
             span,
             help: Vec::new(),
+            excerpt: None,
         }
     }
 
@@ -130,6 +136,13 @@ impl Diagnostic {
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
+        self
+    }
+
+    /// The same with a place in another file.
+    #[must_use]
+    pub fn excerpt(mut self, excerpt: impl Into<String>) -> Self {
+        self.excerpt = Some(excerpt.into());
         self
     }
 

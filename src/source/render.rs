@@ -71,6 +71,9 @@ pub fn render(file: &SourceFile, diagnostic: &Diagnostic, colour: Colour) -> Str
         &diagnostic.label,
         (severity, colour),
     ));
+    if let Some(excerpt) = &diagnostic.excerpt {
+        out.push_str(excerpt);
+    }
     for help in &diagnostic.help {
         out.push_str(&note_line(file, diagnostic.span, "help:", help, colour));
     }

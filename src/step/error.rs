@@ -163,12 +163,23 @@ impl StepError {
     }
 
     /// The place in the scenario file that the failure is about, beyond the step itself: where
-    /// the limit that was exceeded is written.
+    /// the expression that failed or the limit that was exceeded is written.
     pub fn place(&self) -> Option<Span> {
+        if let Self::Expression(error) = self {
+            return Some(error.span());
+        }
         if let Self::Timeout { set_by, .. } = self {
-            set_by.span()
+            return set_by.span();
+        }
+        None
+    }
+
+    /// What is wrong, in a few words beside the place.
+    pub fn label(&self) -> String {
+        if let Self::Expression(error) = self {
+            error.label()
         } else {
-            None
+            self.code()
         }
     }
 

@@ -87,6 +87,25 @@ pub enum TurnsError {
     },
 }
 
+impl TurnsError {
+    /// What is wrong, in a few words beside the place.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Expression(error) => error.label(),
+            Self::Repeat { .. } => "not a number of turns".to_owned(),
+            Self::ForEach { .. } => "not a list".to_owned(),
+        }
+    }
+
+    /// The place of the expression, if that is what failed.
+    pub fn place(&self) -> Option<Span> {
+        match self {
+            Self::Expression(error) => Some(error.span()),
+            Self::Repeat { .. } | Self::ForEach { .. } => None,
+        }
+    }
+}
+
 impl Turns {
     /// Where they are written.
     pub fn span(&self) -> Span {

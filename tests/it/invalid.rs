@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sandbench::scenario;
 use sandbench::source::{Colour, SourceFile, render_all};
+use sandbench::{plan, scenario};
 
 /// The diagnosis of a file as `sandbench check` prints it, with paths below `directory`.
 fn diagnosis(directory: &Path, path: &Path) -> String {
@@ -19,9 +19,11 @@ fn diagnosis(directory: &Path, path: &Path) -> String {
             format!("error: failed to {error}\n{help}")
         }
         Ok(file) => {
-            let (scenario, problems) = scenario::parse(&file);
-            assert!(scenario.is_none(), "{} is accepted", path.display());
-            assert!(problems.has_errors());
+            let (scenario, mut problems) = scenario::parse(&file);
+            if let Some(scenario) = scenario {
+                problems = plan::check_data(&scenario, &file);
+            }
+            assert!(problems.has_errors(), "{} is accepted", path.display());
             render_all(&file, &problems, Colour::Plain)
         }
     };

@@ -19,6 +19,7 @@ mod honest;
 mod invalid;
 mod kubectl;
 mod moves;
+mod places;
 mod program;
 mod sandboxd;
 mod scale;

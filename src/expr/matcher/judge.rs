@@ -87,8 +87,19 @@ pub struct Mismatch {
     pub expected: String,
     /// What was found: `"41\n"`.
     pub actual: String,
-    /// Where the expectation is written.
+    /// Where the expectation is written, or what has no value in it.
     pub span: Span,
+    /// Whether there was something to compare with.
+    pub compared: Compared,
+}
+
+/// Whether a check had something to compare with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// It had.
+    Yes,
+    /// What is expected has no value itself: the check says nothing, and `not` does not turn it.
+    No,
 }
 
 impl fmt::Display for Mismatch {
@@ -154,8 +165,9 @@ impl Matcher {
             Test::Matches(Pattern::Template(template)) => {
                 let pattern = template
                     .render(bindings)
-                    .map_err(|error| self.no_value(&error.to_string()))?;
-                let regex = compile(&pattern).map_err(|error| self.no_value(&error.message))?;
+                    .map_err(|error| Self::no_value(&error.to_string(), error.span()))?;
+                let regex =
+                    compile(&pattern).map_err(|error| Self::no_value(&error.message, self.span))?;
                 self.matches(&regex, actual)
             }
             Test::Order(relation, operand) => {
@@ -177,6 +189,7 @@ impl Matcher {
                 Err(self.mismatch(format!("one of {}", Value::List(wanted)), actual))
             }
             Test::Not(inner) => match inner.check(actual, bindings) {
+                Err(unknown) if unknown.compared == Compared::No => Err(unknown),
                 Err(_) => Ok(()),
                 Ok(()) => Err(self.mismatch(format!("not {}", inner.describe()), actual)),
             },
@@ -199,18 +212,20 @@ impl Matcher {
     ) -> Result<Value, Mismatch> {
         let value = operand
             .evaluate(bindings)
-            .map_err(|error| self.no_value(&error.to_string()))?;
+            .map_err(|error| Self::no_value(&error.to_string(), error.span()))?;
         if operand.fixed().is_some() {
             return Ok(value);
         }
-        kind.coerce(value).map_err(|reason| self.no_value(&reason))
+        kind.coerce(value)
+            .map_err(|reason| Self::no_value(&reason, self.span))
     }
 
-    fn no_value(&self, reason: &str) -> Mismatch {
+    fn no_value(reason: &str, span: Span) -> Mismatch {
         Mismatch {
             expected: "a value to compare with".to_owned(),
             actual: format!("none: {reason}"),
-            span: self.span,
+            span,
+            compared: Compared::No,
         }
     }
 
@@ -226,6 +241,7 @@ impl Matcher {
             expected,
             actual: actual.to_string(),
             span: self.span,
+            compared: Compared::Yes,
         }
     }
 

@@ -2,14 +2,20 @@
 
 use super::tree::entries;
 use super::{names, references, sandbox, target, thresholds};
-use crate::scenario::document::ScenarioFile;
+use crate::scenario::document::{Scenario, ScenarioFile};
 use crate::source::Problems;
 use crate::source::yaml::Node;
 
 /// Reports everything that is wrong with the file as a whole.
-pub(in crate::scenario) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
+pub(in crate::scenario) fn check(root: &Node, file: &mut ScenarioFile, problems: &mut Problems) {
     names::check(root, problems);
-    references::check(root, problems);
+    for (scenario, used) in references::check(root, problems) {
+        let named = |found: &&mut Scenario| found.id.value == scenario;
+        let found = file.scenarios.iter_mut().find(named);
+        if let Some(data) = found.and_then(|scenario| scenario.data.as_mut()) {
+            data.used = used;
+        }
+    }
     target::check(root, file, problems);
     thresholds::check(file, problems);
     for (_, scenario) in entries(root.get("scenarios")) {

@@ -17,7 +17,9 @@ enum Text {
     Expression,
 }
 
-pub(super) fn check(root: &Node, problems: &mut Problems) {
+/// Gives the columns of data that each scenario uses.
+pub(super) fn check(root: &Node, problems: &mut Problems) -> Vec<(Arc<str>, Vec<Reference>)> {
+    let mut data = Vec::new();
     let mut walk = Walk {
         vars: BTreeSet::new(),
         captured: BTreeSet::new(),
@@ -29,6 +31,7 @@ pub(super) fn check(root: &Node, problems: &mut Problems) {
         place: Place::Vars,
         used: BTreeSet::new(),
         in_target: BTreeSet::new(),
+        data: None,
         problems,
     };
     for (name, value) in entries(root.get("vars")) {
@@ -44,8 +47,9 @@ pub(super) fn check(root: &Node, problems: &mut Problems) {
     }
     walk.in_target = std::mem::take(&mut walk.used);
     let mut used_vars = walk.in_target.clone();
-    for (_, scenario) in scenarios {
+    for (id, scenario) in scenarios {
         walk.scenario(scenario);
+        data.push((Arc::clone(&id.value), walk.data.take().unwrap_or_default()));
         used_vars.append(&mut walk.used);
     }
     for (name, _) in entries(root.get("vars")) {
@@ -53,6 +57,7 @@ pub(super) fn check(root: &Node, problems: &mut Problems) {
             walk.problems.push(unused("variable", name, "vars"));
         }
     }
+    data
 }
 
 /// Where in the file a text stands: that decides which names have a value.
@@ -61,6 +66,8 @@ pub(super) enum Place {
     Vars,
     Target,
     Step,
+    /// A step before or after all iterations.
+    Fixture,
 }
 
 impl Place {
@@ -68,10 +75,14 @@ impl Place {
         match self {
             Self::Vars => &["vars", "env", "run"],
             Self::Target => &["vars", "env", "run", "matrix", "scenario"],
+            Self::Fixture => &[
+                "vars", "env", "matrix", "run", "scenario", "sandbox", "steps", "each",
+            ],
             Self::Step => &[
                 "vars",
                 "env",
                 "matrix",
+                "data",
                 "run",
                 "scenario",
                 "vu",
@@ -88,6 +99,7 @@ impl Place {
             Self::Vars => "`vars`",
             Self::Target => "`target`",
             Self::Step => "a step",
+            Self::Fixture => "`setup` and `teardown`, which run once",
         }
     }
 }
@@ -130,6 +142,8 @@ pub(super) struct Walk<'n, 'p> {
     used: Used,
     /// The same for the target of the file, which every scenario uses.
     in_target: Used,
+    /// The columns of data that the scenario uses, if it has data.
+    pub(super) data: Option<Vec<Reference>>,
     pub(super) problems: &'p mut Problems,
 }
 
@@ -145,7 +159,7 @@ impl<'n> Walk<'n, '_> {
         if let Some(condition) = scenario.get("if") {
             self.texts(condition, Text::Expression);
         }
-        self.place = Place::Step;
+        self.data = scenario.get("data").map(|_| Vec::new());
         let lists = ["setup", "steps", "finally", "teardown"];
         let all = || lists.iter().flat_map(|list| items(scenario.get(list)));
         let mut of_setup = (self.captured.clone(), self.ids.clone());
@@ -158,6 +172,10 @@ impl<'n> Walk<'n, '_> {
             .map(|name| Arc::clone(&name.value))
             .collect();
         for list in lists {
+            self.place = match list {
+                "steps" | "finally" => Place::Step,
+                _ => Place::Fixture,
+            };
             if list == "teardown" {
                 // Many iterations ran in between: only what `setup` left is known here.
                 self.captured.clone_from(&of_setup.0);
@@ -176,6 +194,7 @@ impl<'n> Walk<'n, '_> {
                 self.problems.push(unused("axis", name, "matrix"));
             }
         }
+        self.unused_data(scenario);
         for name in captures {
             if !self.vars.contains(&name.value) && !self.is_used("vars", &name.value) {
                 self.problems.push(unused("capture", name, "vars"));
@@ -299,18 +318,6 @@ impl<'n> Walk<'n, '_> {
         if self.outputs.iter().any(|output| output.name == root) {
             return;
         }
-        if root == "data" {
-            self.problems.push(
-                Diagnostic::error(
-                    Code::NotSupported,
-                    reference.span,
-                    "`data` is not supported yet",
-                )
-                .label("not supported yet")
-                .help("use `vars` or `matrix`"),
-            );
-            return;
-        }
         let Some(root) = ROOTS.iter().copied().find(|known| *known == root) else {
             self.unknown_root(reference);
             return;
@@ -343,6 +350,10 @@ impl<'n> Walk<'n, '_> {
         }
         let name: Arc<str> = reference.path.get(1).cloned().unwrap_or_default();
         self.used.insert((root, Arc::clone(&name)));
+        if root == "data" {
+            self.column(reference);
+            return;
+        }
         if name.is_empty() {
             return;
         }

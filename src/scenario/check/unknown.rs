@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::references::{Place, Walk};
+use super::tree::entries;
 use crate::expr::{CONTEXTS, ROOTS, Reference};
+use crate::source::yaml::Node;
 use crate::source::{Code, Diagnostic, list_of, suggest};
 
 impl Walk<'_, '_> {
@@ -47,23 +49,24 @@ impl Walk<'_, '_> {
         if self.problems.is_full() {
             return self.unsaid(reference);
         }
-        let (message, label) = if self.place == Place::Step && self.later.contains(name) {
-            (
-                format!("`vars.{name}` is used before it is captured"),
-                "captured by a step after this one, or beside it".to_owned(),
-            )
-        } else {
-            let known: Vec<&str> = self
-                .vars
-                .iter()
-                .chain(&self.captured)
-                .map(|name| &**name)
-                .collect();
-            (
-                format!("unknown variable `{name}`"),
-                did_you_mean(name, &known),
-            )
-        };
+        let (message, label) =
+            if matches!(self.place, Place::Step | Place::Fixture) && self.later.contains(name) {
+                (
+                    format!("`vars.{name}` is used before it is captured"),
+                    "captured by a step after this one, or beside it".to_owned(),
+                )
+            } else {
+                let known: Vec<&str> = self
+                    .vars
+                    .iter()
+                    .chain(&self.captured)
+                    .map(|name| &**name)
+                    .collect();
+                (
+                    format!("unknown variable `{name}`"),
+                    did_you_mean(name, &known),
+                )
+            };
         let known: Vec<&Arc<str>> = self.vars.iter().chain(&self.captured).collect();
         let help = if known.is_empty() {
             format!("declare it: `vars: {{ {name}: … }}`")
@@ -71,6 +74,34 @@ impl Walk<'_, '_> {
             format!("the variables here are {}", list_of(&known))
         };
         self.unknown(reference, message, label, help);
+    }
+
+    /// A column of the data; whether there is one is known when the file is read.
+    pub(super) fn column(&mut self, reference: &Reference) {
+        if let Some(used) = &mut self.data {
+            used.push(reference.clone());
+            return;
+        }
+        self.unknown(
+            reference,
+            "the scenario has no `data`".to_owned(),
+            "no value here".to_owned(),
+            "declare it: `data: rows.csv`".to_owned(),
+        );
+    }
+
+    /// Data that no step uses.
+    pub(super) fn unused_data(&mut self, scenario: &Node) {
+        let unused = self.data.as_ref().is_some_and(Vec::is_empty);
+        let mut fields = entries(Some(scenario)).iter();
+        let written = fields.find(|(key, _)| &*key.value == "data");
+        if let (true, Some((key, _))) = (unused, written) {
+            self.problems.push(
+                Diagnostic::error(Code::Unused, key.span, "no step uses the data")
+                    .label("never used")
+                    .help("use a column of it as `${{ data.COLUMN }}`, or delete it"),
+            );
+        }
     }
 
     pub(super) fn axis(&mut self, reference: &Reference, name: &Arc<str>) {
