@@ -12,7 +12,7 @@ use crate::client::{ClaimSource, ConnectionMode, Runtime, SandboxdPorts};
 use crate::expr::{Bindings, Template};
 use crate::scenario::{RuntimeName, Scheme as WrittenScheme, Target};
 use crate::source::{Code, Diagnostic, Problems, Span};
-use crate::step::{Https, StepTarget};
+use crate::step::{HttpConnections, StepTarget};
 
 /// Two targets, the nearer first.
 pub(super) struct Layers<'a> {
@@ -59,7 +59,7 @@ impl<'a> Layers<'a> {
             time_to_live: iteration + defaults::TIME_TO_LIVE_MARGIN,
             ready_timeout: ready,
             directory: PathBuf::new(),
-            https: Https::default(),
+            http: HttpConnections::default(),
         })
     }
 

@@ -8,7 +8,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
-use super::exchange::Https;
+use super::exchange::HttpConnections;
 use super::{Registrar, StepError};
 use crate::client::{ClaimSource, Client, ConnectionMode, ReadyClaim, Sandbox};
 use crate::expr::{Bindings, Template};
@@ -26,8 +26,8 @@ pub struct StepTarget {
     pub ready_timeout: Duration,
     /// The directory of the scenario file: local programs run in it.
     pub directory: PathBuf,
-    /// Trust in the servers of `http` steps.
-    pub https: Https,
+    /// Connections of `http` steps.
+    pub http: HttpConnections,
 }
 
 /// A sandbox of the iteration.

@@ -1,22 +1,27 @@
-//! One HTTP request and its answer on a connection of its own, which ends with them.
+//! One HTTP request and its answer.
 //!
-//! The connection is driven beside the request, in the same task: nothing stays when the step is
-//! cancelled.
+//! A connection is driven beside its request, in the same task: when the step is cancelled it ends.
+//! Between two requests it rests among the connections of the cell.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use crate::client::BoxError;
@@ -24,6 +29,10 @@ use crate::units::ByteSize;
 
 /// The largest answer.
 const ANSWER_LIMIT: ByteSize = ByteSize(16 << 20);
+
+/// A connection that was idle for longer is not used again: some servers close theirs after 5 s, and
+/// a request could meet the closing half-way.
+const IDLE: Duration = Duration::from_secs(4);
 
 /// What an answer is.
 pub(super) struct Answer {
@@ -41,22 +50,94 @@ pub enum HttpStage {
     Exchange,
 }
 
-/// Trust in `https` servers: the roots that the system has, read when first needed.
+/// The connections of a cell to HTTP servers: each is used again, so that a request does not pay for
+/// connecting. An idle one is not driven by any task; it is looked at when it is taken.
 #[derive(Clone, Default)]
-pub struct Https(Arc<OnceCell<TlsConnector>>);
+pub struct HttpConnections(Arc<Shared>);
 
-impl fmt::Debug for Https {
+#[derive(Default)]
+struct Shared {
+    /// Trust in `https` servers: the roots that the system has, read when first needed.
+    tls: OnceCell<TlsConnector>,
+    /// The last used is used first.
+    idle: Mutex<HashMap<Place, Vec<Open>>>,
+}
+
+impl fmt::Debug for HttpConnections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Https").finish_non_exhaustive()
+        f.debug_struct("HttpConnections").finish_non_exhaustive()
     }
 }
 
-impl Https {
-    async fn connector(&self) -> Result<&TlsConnector, BoxError> {
+/// Where a connection leads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    secure: bool,
+    host: String,
+    port: u16,
+}
+
+/// An open connection, and the work on it that somebody has to do.
+struct Open {
+    sender: SendRequest<Full<Bytes>>,
+    connection: BoxFuture<'static, ()>,
+    used: Instant,
+}
+
+impl HttpConnections {
+    async fn tls(&self) -> Result<&TlsConnector, BoxError> {
         self.0
+            .tls
             .get_or_try_init(|| async { tokio::task::spawn_blocking(native).await? })
             .await
     }
+
+    fn take(&self, place: &Place) -> Option<Open> {
+        let mut idle = self.idle();
+        let idle = idle.get_mut(place)?;
+        let last = idle.pop()?;
+        if last.used.elapsed() < IDLE {
+            return Some(last);
+        }
+        // All others have been idle for longer.
+        idle.clear();
+        None
+    }
+
+    fn give(&self, place: Place, open: Open) {
+        let used = Instant::now();
+        let open = Open { used, ..open };
+        self.idle().entry(place).or_default().push(open);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, HashMap<Place, Vec<Open>>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn dial(&self, place: &Place) -> Result<Open, BoxError> {
+        let bare = place.host.trim_start_matches('[').trim_end_matches(']');
+        let stream = TcpStream::connect((bare, place.port)).await?;
+        stream.set_nodelay(true)?;
+        if !place.secure {
+            return handshake(stream).await;
+        }
+        let name = ServerName::try_from(bare.to_owned())?;
+        handshake(self.tls().await?.connect(name, stream).await?).await
+    }
+}
+
+async fn handshake<S>(stream: S) -> Result<Open, BoxError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Its error is that of the request.
+    let connection = connection.map(drop).boxed();
+    Ok(Open {
+        sender,
+        connection,
+        used: Instant::now(),
+    })
 }
 
 /// Reads some hundred files.
@@ -75,8 +156,11 @@ fn native() -> Result<TlsConnector, BoxError> {
 
 type Failed = (HttpStage, BoxError);
 
-fn connect_failed(error: impl Into<BoxError>) -> Failed {
-    (HttpStage::Connect, error.into())
+/// Why a request on an open connection came to nothing.
+enum Trouble {
+    /// The connection had ended before anything was sent; the request is whole.
+    Unsent(Box<Request<Full<Bytes>>>, BoxError),
+    Broken(BoxError),
 }
 
 fn exchange_failed(error: impl Into<BoxError>) -> Failed {
@@ -84,27 +168,41 @@ fn exchange_failed(error: impl Into<BoxError>) -> Failed {
 }
 
 /// Sends a request to where its URL says.
-pub(super) async fn exchange(mut request: Request<Bytes>, https: &Https) -> Result<Answer, Failed> {
+pub(super) async fn exchange(
+    mut request: Request<Bytes>,
+    connections: &HttpConnections,
+) -> Result<Answer, Failed> {
     let url = std::mem::take(request.uri_mut());
-    let host = url.host().unwrap_or_default();
     let secure = url.scheme() == Some(&Scheme::HTTPS);
-    let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let place = Place {
+        secure,
+        host: url.host().unwrap_or_default().to_owned(),
+        port: url.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+    };
     prepare(&mut request, &url).map_err(exchange_failed)?;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((bare, port))
-        .await
-        .map_err(connect_failed)?;
-    stream.set_nodelay(true).map_err(connect_failed)?;
-    if !secure {
-        return talk(request, stream).await;
+    let mut request = request.map(Full::new);
+    loop {
+        let idle = connections.take(&place);
+        let fresh = idle.is_none();
+        let mut open = if let Some(open) = idle {
+            open
+        } else {
+            let dialled = connections.dial(&place).await;
+            dialled.map_err(|error| (HttpStage::Connect, error))?
+        };
+        match talk(&mut open, request).await {
+            Ok((answer, Lasts::On)) => {
+                connections.give(place, open);
+                return Ok(answer);
+            }
+            Ok((answer, Lasts::Ended)) => return Ok(answer),
+            // It had ended while it was idle: that is no repetition.
+            Err(Trouble::Unsent(whole, _)) if !fresh => request = *whole,
+            Err(Trouble::Unsent(_, error) | Trouble::Broken(error)) => {
+                return Err((HttpStage::Exchange, error));
+            }
+        }
     }
-    let name = ServerName::try_from(bare.to_owned()).map_err(connect_failed)?;
-    let connector = https.connector().await.map_err(connect_failed)?;
-    let stream = connector
-        .connect(name, stream)
-        .await
-        .map_err(connect_failed)?;
-    talk(request, stream).await
 }
 
 /// The target as a server wants it, and who is asked.
@@ -120,28 +218,147 @@ fn prepare(request: &mut Request<Bytes>, url: &Uri) -> Result<(), BoxError> {
     Ok(())
 }
 
-async fn talk<S>(request: Request<Bytes>, stream: S) -> Result<Answer, Failed>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin,
-{
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(connect_failed)?;
-    let asking = async move {
-        let answer = sender
-            .send_request(request.map(Full::new))
-            .await
-            .map_err(exchange_failed)?;
+/// Whether a connection can be used again.
+enum Lasts {
+    On,
+    Ended,
+}
+
+/// One request and its answer.
+async fn talk(open: &mut Open, request: Request<Full<Bytes>>) -> Result<(Answer, Lasts), Trouble> {
+    let Open {
+        sender, connection, ..
+    } = open;
+    let asking = async {
+        let sent = match sender.ready().await {
+            Ok(()) => sender.try_send_request(request).await,
+            Err(error) => return Err(Trouble::Unsent(Box::new(request), error.into())),
+        };
+        let answer = sent.map_err(|mut failure| match failure.take_message() {
+            Some(whole) => Trouble::Unsent(Box::new(whole), failure.into_error().into()),
+            None => Trouble::Broken(failure.into_error().into()),
+        })?;
         let (parts, body) = answer.into_parts();
         let limit = usize::try_from(ANSWER_LIMIT.0).unwrap_or(usize::MAX);
         let body = Limited::new(body, limit).collect().await;
         Ok(Answer {
             status: parts.status,
             headers: parts.headers,
-            body: body.map_err(exchange_failed)?.to_bytes(),
+            body: body.map_err(Trouble::Broken)?.to_bytes(),
         })
     };
-    // The connection ends with its sender; its error is that of the request.
-    let (answer, _connection) = tokio::join!(asking, connection);
-    answer
+    tokio::pin!(asking);
+    // The connection first: so it is known in time that its peer has closed it.
+    tokio::select! {
+        biased;
+        () = connection => asking.await.map(|answer| (answer, Lasts::Ended)),
+        answer = &mut asking => answer.map(|answer| (answer, Lasts::On)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    struct Server {
+        url: String,
+        opened: Arc<AtomicUsize>,
+        closed: Arc<AtomicUsize>,
+        _tasks: JoinSet<()>,
+    }
+
+    impl Server {
+        /// Answers so many requests on each connection, with this header, and closes it.
+        async fn start(requests: usize, header: &'static str) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+            let url = format!("http://{}/", listener.local_addr().expect("bound"));
+            let (opened, closed) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+            let (opening, closing) = (Arc::clone(&opened), Arc::clone(&closed));
+            let mut tasks = JoinSet::new();
+            tasks.spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    opening.fetch_add(1, Ordering::Relaxed);
+                    answer(stream, requests, header).await;
+                    closing.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            Self {
+                url,
+                opened,
+                closed,
+                _tasks: tasks,
+            }
+        }
+
+        fn opened(&self) -> usize {
+            self.opened.load(Ordering::Relaxed)
+        }
+
+        async fn has_closed(&self, number: usize) {
+            while self.closed.load(Ordering::Relaxed) < number {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    async fn answer(mut stream: TcpStream, requests: usize, header: &str) {
+        let mut buffer = [0; 4096];
+        for _ in 0..requests {
+            if stream
+                .read(&mut buffer)
+                .await
+                .is_ok_and(|length| length == 0)
+            {
+                return;
+            }
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{header}\r\nok");
+            stream.write_all(answer.as_bytes()).await.expect("written");
+        }
+    }
+
+    async fn get(url: &str, connections: &HttpConnections) -> Bytes {
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = url.parse().expect("a URL");
+        let answer = exchange(request, connections).await;
+        answer.map_err(|(_, error)| error).expect("answered").body
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again() {
+        let server = Server::start(usize::MAX, "").await;
+        let connections = HttpConnections::default();
+        for _ in 0..5 {
+            assert_eq!(get(&server.url, &connections).await, "ok");
+        }
+        assert_eq!(server.opened(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_its_peer_has_closed_is_replaced_without_an_error() {
+        let server = Server::start(1, "").await;
+        let connections = HttpConnections::default();
+        for number in 1..=5 {
+            assert_eq!(get(&server.url, &connections).await, "ok");
+            server.has_closed(number).await;
+        }
+        assert_eq!(server.opened(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_announced_to_close_is_not_kept() {
+        let server = Server::start(1, "Connection: close\r\n").await;
+        let connections = HttpConnections::default();
+        for _ in 0..3 {
+            assert_eq!(get(&server.url, &connections).await, "ok");
+        }
+        assert_eq!(server.opened(), 3);
+        let idle = connections.idle().values().map(Vec::len).sum::<usize>();
+        assert_eq!(idle, 0);
+    }
 }

@@ -1,7 +1,8 @@
 //! `http`: one HTTP request from the machine of sandbench: to a server in the sandbox, or to
 //! anything around it. Redirects are not followed.
 //!
-//! Each request has a connection of its own, as one of curl: the time is with connecting.
+//! Connections are used again by later requests of the cell; the time is with connecting where a new
+//! one was needed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -114,7 +115,7 @@ impl Http {
         Output {
             name: "duration",
             kind: ValueKind::Duration,
-            what: "from connecting to the end of the answer",
+            what: "from the request, or from connecting where that was needed, to the end of the answer",
         },
     ];
 
@@ -205,7 +206,7 @@ impl Http {
             })?;
         let request = self.request(context, &url)?;
         let started = Instant::now();
-        let answering = exchange(request, &context.target.https);
+        let answering = exchange(request, &context.target.http);
         let answer = tokio::time::timeout_at(limit.deadline(), answering).await;
         let took = started.elapsed();
         let answer = answer.map_err(|_| limit.exceeded("http"))?;

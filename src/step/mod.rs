@@ -47,7 +47,7 @@ pub use delete::Delete;
 pub use delete_file::DeleteFile;
 pub use disconnect::Disconnect;
 pub use error::StepError;
-pub use exchange::{HttpStage, Https};
+pub use exchange::{HttpConnections, HttpStage};
 pub use exec::Exec;
 pub use exists::Exists;
 pub use expectation::{Capture, ErrorVerdict, Expectations, StepMismatch};
