@@ -7,6 +7,7 @@ pub mod claim;
 pub mod condition;
 pub mod gateway;
 pub mod metadata;
+pub mod pod;
 pub mod runtime;
 pub mod sandbox;
 #[cfg(any(feature = "client", feature = "loopback"))]

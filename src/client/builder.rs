@@ -211,6 +211,7 @@ impl ClientBuilder {
             ready_timeout,
             request_timeout,
             hub: OnceLock::new(),
+            pods: OnceLock::new(),
             known: KnownClaims::default(),
             retrier,
             cleanups: Cleanups::default(),

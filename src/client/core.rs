@@ -16,6 +16,7 @@ use super::error::{
 };
 use super::hub::{Hub, Subscription};
 use super::known::KnownClaims;
+use super::pods::Pods;
 use super::preflight::Needs;
 use super::retry::Retrier;
 use super::sandbox::Sandbox;
@@ -54,6 +55,7 @@ pub(super) struct Inner {
     pub(super) ready_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) hub: OnceLock<Hub>,
+    pub(super) pods: OnceLock<Pods>,
     pub(super) known: KnownClaims,
     pub(super) retrier: Arc<Retrier>,
     pub(super) cleanups: Cleanups,

@@ -52,6 +52,7 @@ mod inventory;
 mod known;
 mod manage;
 mod options;
+mod pods;
 mod preflight;
 mod process_control;
 mod processes;
@@ -92,6 +93,7 @@ pub use files::{FileEntry, FileMode, Files, Recursive};
 pub use health::Health;
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
 pub use options::CallOptions;
+pub use pods::{Phases, PodMoment, PodTimes, ServerTimes, WatchPodsError};
 pub use preflight::Needs;
 pub use process_control::{ProcessControl, Signal};
 pub use processes::{

@@ -259,10 +259,7 @@ impl CellRun {
     /// The figures of a threshold's series so far.
     pub(super) fn observed(&self, threshold: &Threshold, steps: Option<&[StepIndex]>) -> Observed {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (histogram, sum) = self
-            .aggregate
-            .lock()
-            .chosen(threshold.selector.metric, steps);
+        let (histogram, sum) = self.aggregate.lock().chosen(&threshold.selector, steps);
         Observed {
             histogram,
             sum,

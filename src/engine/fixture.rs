@@ -98,6 +98,7 @@ async fn part(
         next,
         flaky: false,
         tries: Tries::Last,
+        later: Vec::new(),
     };
     // `teardown` puts back what `setup` did, also when the run is stopped.
     let stopped = async {

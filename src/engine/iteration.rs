@@ -58,6 +58,7 @@ async fn once(
         next: 0,
         flaky,
         tries,
+        later: Vec::new(),
     };
     let started = Instant::now();
     let delay = started.saturating_duration_since(number.planned);
@@ -90,6 +91,7 @@ async fn once(
         );
     }
     let end = steps.finally(end).await;
+    steps.settle();
     if tries == Tries::Last || end != IterationEnd::Failed {
         steps.count(end);
     }

@@ -4,18 +4,21 @@
 //! not depend on who was faster. A step that fails does not stop the others: they run to their end,
 //! and the first failure in the order of the file is told.
 
+use std::sync::Arc;
+
 use futures::future::join_all;
 
 use super::failure::{Bearing, Failure};
 use super::steps::Steps;
 use crate::metrics::{Recorder, StepIndex};
-use crate::step::{Parallel, StepContext};
+use crate::step::{Later, Parallel, StepContext};
 
 /// What one of the steps has for itself.
 struct Branch {
     context: StepContext,
     recorder: Recorder,
     flaky: bool,
+    later: Vec<(StepIndex, Arc<Later>)>,
 }
 
 impl Steps<'_> {
@@ -32,6 +35,7 @@ impl Steps<'_> {
                 context: self.context.fork(),
                 recorder: self.recorder.fork(),
                 flaky: false,
+                later: Vec::new(),
             });
         }
         let mut index = first.0;
@@ -51,9 +55,11 @@ impl Steps<'_> {
                         next: at.0,
                         flaky: false,
                         tries,
+                        later: Vec::new(),
                     };
                     let result = steps.turns(step, at).await;
                     branch.flaky = steps.flaky;
+                    branch.later = steps.later;
                     result
                 }
             });
@@ -62,6 +68,7 @@ impl Steps<'_> {
         for branch in branches {
             self.context.join(branch.context, before);
             self.flaky |= branch.flaky;
+            self.later.extend(branch.later);
         }
         results
             .into_iter()

@@ -1,6 +1,7 @@
 //! A whole run: cells, then the search for what was left behind.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,7 @@ pub async fn run(
     events: &Events,
 ) -> Result<Summary, EngineError> {
     let started = Instant::now();
+    let mut notes = watch_pods(plan, &facts.clients).await;
     let health = OwnHealth::start();
     let failures = Arc::new(Failures::default());
     let mut aggregates = Vec::new();
@@ -103,6 +105,7 @@ pub async fn run(
     let mut info = facts.info;
     info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut warnings = warnings(&cells, &aggregates);
+    warnings.append(&mut notes);
     warnings.extend(load_warnings(plan, &cells, &aggregates));
     warnings.extend(generator.warnings());
     if together > 1 {
@@ -135,6 +138,27 @@ pub async fn run(
         generator,
         warnings,
     })
+}
+
+/// Starts to watch the pods of sandboxes, where the plan creates some; why it is not possible, if so.
+async fn watch_pods(plan: &Plan, clients: &BTreeMap<String, Client>) -> Vec<Warning> {
+    let mut notes = Vec::new();
+    for (namespace, client) in clients {
+        let creates = |cell: &Cell| cell.namespace == *namespace && cell.creates();
+        if !plan.cells.iter().any(creates) {
+            continue;
+        }
+        if let Err(error) = client.watch_pods().await {
+            let reason = error
+                .source()
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            notes.push(Warning::PodsUnseen {
+                namespace: namespace.clone(),
+                reason,
+            });
+        }
+    }
+    notes
 }
 
 /// Cells that run one after the other.

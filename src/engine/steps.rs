@@ -9,10 +9,13 @@ use tokio::time::Instant;
 use super::cell::CellRun;
 use super::event::IterationEnd;
 use super::failure::{Bearing, Failure};
-use crate::metrics::{Metric, Recorder, StepIndex};
+use crate::client;
+use crate::metrics::{Label, LaunchType, Metric, Recorder, StepIndex};
 use crate::plan::defaults;
 use crate::source::Span;
-use crate::step::{ErrorVerdict, Measure, Measured, Step, StepContext, StepMismatch, StepOutcome};
+use crate::step::{
+    ErrorVerdict, Later, Measure, Measured, Step, StepContext, StepMismatch, StepOutcome,
+};
 use crate::units::HumanDuration;
 
 /// The steps of one iteration, or of one set-up, and what they share.
@@ -26,6 +29,8 @@ pub(super) struct Steps<'a> {
     pub(super) flaky: bool,
     /// Whether the iteration is tried again if it fails.
     pub(super) tries: Tries,
+    /// What steps that have ended will know at the end of the iteration.
+    pub(super) later: Vec<(StepIndex, Arc<Later>)>,
 }
 
 /// Whether an iteration that fails is tried again.
@@ -51,7 +56,7 @@ impl Steps<'_> {
         self.recorder
             .time(Metric::StepDuration, Some(index), started.elapsed());
         self.recorder.count(Metric::Attempts, Some(index), 1);
-        let outcome = match result {
+        let mut outcome = match result {
             Ok(outcome) => outcome,
             Err(error) => {
                 return match step.judge_error(&error, &self.context.bindings) {
@@ -75,6 +80,8 @@ impl Steps<'_> {
             }
         };
         self.record(&outcome, index);
+        self.later
+            .extend(outcome.later.take().map(|later| (index, later)));
         let mismatches = step.judge(&outcome, &self.context.bindings);
         if !mismatches.is_empty() {
             return Err(self.mismatch(step, &mismatches));
@@ -97,10 +104,20 @@ impl Steps<'_> {
     fn record(&mut self, outcome: &StepOutcome, index: StepIndex) {
         for measurement in &outcome.measurements {
             let metric = metric_of(measurement.measure);
+            let is_labelled = metric.tag() == Some(Label::LAUNCH_TYPE);
+            let launched = outcome.launched.filter(|_| is_labelled).map(launched);
+            let series = (Some(index), launched);
             match measurement.value {
-                Measured::Time(duration) => self.recorder.time(metric, Some(index), duration),
-                Measured::Count(count) => self.recorder.count(metric, Some(index), count),
+                Measured::Time(duration) => self.recorder.time_of(metric, series, duration),
+                Measured::Count(count) => self.recorder.count_of(metric, series, count),
             }
+        }
+    }
+
+    /// Records what steps know only now, at the end of the iteration.
+    pub(super) fn settle(&mut self) {
+        for (index, later) in std::mem::take(&mut self.later) {
+            self.record(&later.measure(), index);
         }
     }
 
@@ -260,11 +277,25 @@ fn chain(error: &dyn std::error::Error) -> String {
     lines.join("\n")
 }
 
+fn launched(launched: client::LaunchType) -> Label {
+    Label::LaunchType(match launched {
+        client::LaunchType::Warm => LaunchType::Warm,
+        client::LaunchType::Cold => LaunchType::Cold,
+    })
+}
+
 fn metric_of(measure: Measure) -> Metric {
     match measure {
         Measure::CreateAck => Metric::SandboxCreateAckDuration,
         Measure::Bound => Metric::SandboxBoundDuration,
+        Measure::Scheduled => Metric::SandboxScheduledDuration,
+        Measure::Running => Metric::SandboxRunningDuration,
         Measure::Ready => Metric::SandboxReadyDuration,
+        Measure::ControllerReady => Metric::ControllerReadyDuration,
+        Measure::KubeletStarted => Metric::KubeletStartedDuration,
+        Measure::KubeletReady => Metric::KubeletReadyDuration,
+        Measure::ScheduledBefore => Metric::ScheduledBeforeClaim,
+        Measure::RunningBefore => Metric::RunningBeforeClaim,
         Measure::FirstExec => Metric::TimeToFirstExec,
         Measure::Connect => Metric::ConnectDuration,
         Measure::Exec => Metric::ExecDuration,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::label::Label;
+
 /// What a metric's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,6 +24,43 @@ pub enum Unit {
     Count,
     /// Bytes.
     Bytes,
+}
+
+/// A clock of the cluster. Its figures are differences of two times that one program wrote, and are
+/// never in one histogram with the generator's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum ServerClock {
+    /// That of the controller of Agent Sandbox.
+    Controller {
+        /// How fine its times are.
+        grain: Grain,
+    },
+    /// That of the node of the pod.
+    Kubelet {
+        /// How fine its times are.
+        grain: Grain,
+    },
+}
+
+impl ServerClock {
+    /// How fine its times are.
+    pub fn grain(self) -> Grain {
+        match self {
+            Self::Controller { grain } | Self::Kubelet { grain } => grain,
+        }
+    }
+}
+
+/// How fine times are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Grain {
+    /// Nanoseconds.
+    #[serde(rename = "1ns")]
+    Nanosecond,
+    /// Whole seconds: a difference may be almost a second more or less than it says.
+    #[serde(rename = "1s")]
+    Second,
 }
 
 macro_rules! metrics {
@@ -64,10 +103,21 @@ metrics! {
     SandboxCreateAckDuration = ("sandbox_create_ack_duration", Trend, Nanoseconds);
     /// From sending a claim to seeing its sandbox's name.
     SandboxBoundDuration = ("sandbox_bound_duration", Trend, Nanoseconds);
+    /// From sending a claim to seeing its pod scheduled; not of pods that were so before the claim.
+    SandboxScheduledDuration = ("sandbox_scheduled_duration", Trend, Nanoseconds);
+    /// From sending a claim to seeing its pod running; not of pods that were so before the claim.
+    SandboxRunningDuration = ("sandbox_running_duration", Trend, Nanoseconds);
     /// From sending a claim to seeing it Ready.
     SandboxReadyDuration = ("sandbox_ready_duration", Trend, Nanoseconds);
     /// From sending a claim to the end of the first command that succeeded.
     TimeToFirstExec = ("time_to_first_exec", Trend, Nanoseconds);
+    /// From the controller's first sight of a claim to its first being ready, by the controller's clock.
+    ControllerReadyDuration = ("controller_ready_duration", Trend, Nanoseconds);
+    /// From the node's taking on of a cold sandbox's pod to the start of its last container, by the
+    /// node's clock, which tells whole seconds.
+    KubeletStartedDuration = ("kubelet_started_duration", Trend, Nanoseconds);
+    /// The same to the pod's condition Ready.
+    KubeletReadyDuration = ("kubelet_ready_duration", Trend, Nanoseconds);
     /// Until a connection to a sandbox could be used.
     ConnectDuration = ("connect_duration", Trend, Nanoseconds);
     /// One command, request to answer.
@@ -120,6 +170,10 @@ metrics! {
     WarmHits = ("warm_hits", Counter, Count);
     /// Sandboxes that were started for their claim.
     ColdStarts = ("cold_starts", Counter, Count);
+    /// Sandboxes whose pod had been scheduled before their claim was sent.
+    ScheduledBeforeClaim = ("scheduled_before_claim", Counter, Count);
+    /// Sandboxes whose pod had been running before their claim was sent.
+    RunningBeforeClaim = ("running_before_claim", Counter, Count);
     /// File content sent.
     BytesWritten = ("bytes_written", Counter, Bytes);
     /// File content received.
@@ -128,6 +182,42 @@ metrics! {
     FlakyIterations = ("flaky_iterations", Counter, Count);
     /// Cells whose `setup` failed; their iterations were not run.
     SetupFailures = ("setup_failures", Counter, Count);
+}
+
+impl Metric {
+    /// The tag that tells its series apart, beside their step. Series with different values of it
+    /// are never pooled.
+    pub fn tag(self) -> Option<&'static str> {
+        match self {
+            Self::SandboxCreateAckDuration
+            | Self::SandboxBoundDuration
+            | Self::SandboxScheduledDuration
+            | Self::SandboxRunningDuration
+            | Self::SandboxReadyDuration
+            | Self::TimeToFirstExec
+            | Self::ControllerReadyDuration
+            | Self::KubeletStartedDuration
+            | Self::KubeletReadyDuration
+            | Self::ScheduledBeforeClaim
+            | Self::RunningBeforeClaim => Some(Label::LAUNCH_TYPE),
+            _ => None,
+        }
+    }
+
+    /// Whose clock measures it, where it is not the generator's own monotonic one.
+    pub fn clock(self) -> Option<ServerClock> {
+        match self {
+            Self::ControllerReadyDuration => Some(ServerClock::Controller {
+                grain: Grain::Nanosecond,
+            }),
+            Self::KubeletStartedDuration | Self::KubeletReadyDuration => {
+                Some(ServerClock::Kubelet {
+                    grain: Grain::Second,
+                })
+            }
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 mod aggregate;
 mod doubt;
 mod histogram;
+mod label;
 mod metric;
 mod recorder;
 mod summary;
@@ -25,7 +26,8 @@ mod warning;
 pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
 pub use doubt::{Doubt, Generator, Reliability};
 pub use histogram::{Histogram, HistogramError};
-pub use metric::{Kind, Metric, Unit};
+pub use label::{Cause, Label, LaunchType};
+pub use metric::{Grain, Kind, Metric, ServerClock, Unit};
 pub use recorder::{Figures, Recorder, StepIndex};
 pub use summary::{
     CellSummary, FailureGroup, Leaks, MetricSummary, Place, RunInfo, Statistics, Summary, Verdict,

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::aggregate::SharedAggregate;
+use super::label::Label;
 use super::metric::Metric;
 
 /// The place of a step among the cell's steps, groups and their steps counted in order.
@@ -18,6 +19,7 @@ pub struct StepIndex(pub u16);
 pub(super) struct Sample {
     pub(super) metric: Metric,
     pub(super) step: Option<StepIndex>,
+    pub(super) label: Option<Label>,
     pub(super) value: Value,
 }
 
@@ -80,18 +82,40 @@ impl Recorder {
 
     /// Records a duration.
     pub fn time(&mut self, metric: Metric, step: Option<StepIndex>, duration: Duration) {
+        self.time_of(metric, (step, None), duration);
+    }
+
+    /// Records a duration of the series with this label.
+    pub fn time_of(
+        &mut self,
+        metric: Metric,
+        (step, label): (Option<StepIndex>, Option<Label>),
+        duration: Duration,
+    ) {
         self.push(Sample {
             metric,
             step,
+            label,
             value: Value::Time(duration),
         });
     }
 
     /// Adds to a counter.
     pub fn count(&mut self, metric: Metric, step: Option<StepIndex>, count: u64) {
+        self.count_of(metric, (step, None), count);
+    }
+
+    /// Adds to a counter of the series with this label.
+    pub fn count_of(
+        &mut self,
+        metric: Metric,
+        (step, label): (Option<StepIndex>, Option<Label>),
+        count: u64,
+    ) {
         self.push(Sample {
             metric,
             step,
+            label,
             value: Value::Count(count),
         });
     }

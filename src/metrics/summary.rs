@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::aggregate::CellCounts;
 use super::doubt::{Doubt, Generator};
 use super::histogram::Histogram;
-use super::metric::{Kind, Metric, Unit};
+use super::label::Label;
+use super::metric::{Kind, Metric, ServerClock, Unit};
 use super::threshold::ThresholdResult;
 use super::warning::Warning;
 
@@ -180,6 +181,13 @@ pub struct MetricSummary {
     /// The step that it is about; absent: all steps together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// What tells it apart from other series of the metric: `launchType`, `cause`, `attempts`. A
+    /// metric with labels has no series over all of them: warm and cold are never pooled.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Whose clock measured it, where it is not the generator's own monotonic one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ServerClock>,
     /// The sum of a counter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<u64>,
@@ -195,20 +203,34 @@ impl MetricSummary {
             kind: metric.kind(),
             unit: metric.unit(),
             step: None,
+            labels: BTreeMap::new(),
+            clock: metric.clock(),
             value: Some(value),
             statistics: None,
         }
     }
 
-    pub(super) fn trend(metric: Metric, step: Option<String>, statistics: &Statistics) -> Self {
+    pub(super) fn trend(metric: Metric, statistics: &Statistics) -> Self {
         Self {
-            metric: metric.name().to_owned(),
-            kind: metric.kind(),
-            unit: metric.unit(),
-            step,
             value: None,
             statistics: Some(statistics.clone()),
+            ..Self::counter(metric, 0)
         }
+    }
+
+    /// The same, of this step and with this label.
+    pub(super) fn of(mut self, step: Option<String>, label: Option<Label>) -> Self {
+        self.step = step;
+        self.labels = label
+            .map(|label| (label.tag().to_owned(), label.to_string()))
+            .into_iter()
+            .collect();
+        self
+    }
+
+    /// Its value for a tag: `warm` for `launchType`.
+    pub fn label(&self, tag: &str) -> Option<&str> {
+        self.labels.get(tag).map(String::as_str)
     }
 }
 

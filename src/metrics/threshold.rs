@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
+use super::label::{self, Label};
 use super::metric::{Kind, Metric, Unit};
 use super::summary::humanise;
 
@@ -180,6 +181,27 @@ pub(super) fn error<T>(message: impl Into<String>) -> Result<T, ThresholdError> 
         message: message.into(),
         words: Vec::new(),
     })
+}
+
+impl Selector {
+    /// Whether it takes the series with this label.
+    pub(super) fn takes(&self, label: Option<Label>) -> bool {
+        self.own_tags()
+            .all(|(_, value)| label.is_some_and(|label| label.to_string() == *value))
+    }
+
+    /// Whether a tag with this value is one of the metric's own labels, and a possible one.
+    pub fn is_label(&self, tag: &str, value: &str) -> bool {
+        self.metric.tag() == Some(tag) && label::is_possible(tag, value)
+    }
+
+    /// The tags that are labels of the metric, not of scenarios or steps.
+    pub(super) fn own_tags(&self) -> impl Iterator<Item = &(String, String)> {
+        let own = self.metric.tag();
+        self.tags
+            .iter()
+            .filter(move |(tag, _)| own == Some(tag.as_str()))
+    }
 }
 
 impl Threshold {

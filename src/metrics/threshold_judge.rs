@@ -29,6 +29,9 @@ impl Observed {
         };
         let wanted = cell.metrics.iter().filter(|found| {
             found.metric == selector.metric.name()
+                && selector
+                    .own_tags()
+                    .all(|(tag, value)| found.label(tag) == Some(value))
                 && match series {
                     Series::All => found.step.is_none(),
                     Series::Steps(steps) => {

@@ -69,6 +69,13 @@ pub enum Warning {
         /// The limit.
         limit: u64,
     },
+    /// Pods could not be watched, so that it is not known when they were scheduled and running.
+    PodsUnseen {
+        /// Where.
+        namespace: String,
+        /// Why.
+        reason: String,
+    },
     /// Progress events that nobody read in time; figures are not affected.
     EventsDropped {
         /// How many.
@@ -84,6 +91,7 @@ impl Warning {
         match self {
             Self::FewSamples { .. }
             | Self::RanTogether { .. }
+            | Self::PodsUnseen { .. }
             | Self::EventsDropped { .. }
             | Self::DebugBuild => Reliability::Ok,
             Self::GeneratorBusy {
@@ -150,6 +158,10 @@ impl fmt::Display for Warning {
             Self::FewDescriptors { open, limit } => write!(
                 f,
                 "{open} of {limit} descriptors were open; raise the limit (`ulimit -n`)"
+            ),
+            Self::PodsUnseen { namespace, reason } => write!(
+                f,
+                "when pods of the namespace {namespace} were scheduled and running is not known: {reason}"
             ),
             Self::EventsDropped { events } => {
                 write!(f, "{events} progress events were dropped; figures are not affected")

@@ -127,6 +127,15 @@ impl Cell {
         found
     }
 
+    /// Whether it creates sandboxes.
+    pub fn creates(&self) -> bool {
+        let mut found = false;
+        for step in self.all_steps() {
+            step.walk(&mut |step| found |= matches!(&step.action, Action::Create(_)));
+        }
+        found
+    }
+
     /// The names of all steps, groups and their steps counted in order.
     pub fn step_names(&self) -> Vec<String> {
         let mut names = Vec::new();

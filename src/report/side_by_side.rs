@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 
 use super::Colour;
-use super::text::{BOLD, ROWS, whole_cell};
-use crate::metrics::{CellSummary, humanise};
+use super::text::{BOLD, Row, name_width, rows, shown, whole_cell};
+use crate::metrics::CellSummary;
 
 /// The widest line; more cells than fit go into a table of their own below.
 const WIDEST: usize = 120;
-const NAME_WIDTH: usize = 22;
 const NARROWEST_COLUMN: usize = 9;
 
 /// Writes nothing where there is nothing to compare.
@@ -26,31 +25,39 @@ pub(super) fn write(out: &mut String, cells: &[CellSummary], colour: Colour) -> 
         .iter()
         .map(|label| label.chars().count())
         .fold(NARROWEST_COLUMN, usize::max);
-    let at_once = ((WIDEST - NAME_WIDTH - 2) / (width + 1)).max(1);
+    let rows = rows(&measured);
+    let first = name_width(&rows);
+    let at_once = (WIDEST.saturating_sub(first + 2) / (width + 1)).max(1);
     for (cells, labels) in measured.chunks(at_once).zip(labels.chunks(at_once)) {
-        let title = colour.paint(BOLD, &format!("{:<NAME_WIDTH$}", "p50, side by side"));
+        let title = colour.paint(BOLD, &format!("{:<first$}", "p50, side by side"));
         write!(out, "\n{title}  ")?;
         for label in labels {
             write!(out, " {label:>width$}")?;
         }
         writeln!(out)?;
-        rows(out, cells, width)?;
+        medians(out, (&rows, first), (cells, width))?;
     }
     Ok(())
 }
 
-fn rows(out: &mut String, cells: &[&CellSummary], width: usize) -> std::fmt::Result {
+fn medians(
+    out: &mut String,
+    (rows, first): (&[Row], usize),
+    (cells, width): (&[&CellSummary], usize),
+) -> std::fmt::Result {
     let figures: Vec<_> = cells.iter().map(|cell| whole_cell(cell)).collect();
-    for (metric, name) in ROWS {
-        if !figures.iter().any(|cell| cell.contains_key(metric)) {
+    for row in rows {
+        if !figures.iter().any(|cell| cell.contains_key(&row.key())) {
             continue;
         }
-        write!(out, "  {name:<NAME_WIDTH$}")?;
+        write!(out, "  {:<first$}", row.name)?;
         for cell in &figures {
-            let shown = cell
-                .get(metric)
-                .map_or_else(|| "-".to_owned(), |found| humanise(found.p50_ns));
-            write!(out, " {shown:>width$}")?;
+            let median = cell.get(&row.key()).and_then(|series| {
+                let figures = series.statistics.as_ref()?;
+                Some(shown(series, figures.p50_ns))
+            });
+            let median = median.unwrap_or_else(|| "-".to_owned());
+            write!(out, " {median:>width$}")?;
         }
         writeln!(out)?;
     }

@@ -162,7 +162,7 @@ pub(crate) fn series<'s>(
     let rest: Vec<&(String, String)> = selector
         .tags
         .iter()
-        .filter(|(tag, value)| !is_tagged(tag, value))
+        .filter(|(tag, value)| !is_tagged(tag, value) && !selector.is_label(tag, value))
         .collect();
     if rest.is_empty() {
         return Some(Series::All);

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::context::Held;
 use super::fields::limit;
+use super::later::Later;
 use super::limit::{Limit, LimitSource, READY};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::client::{
@@ -224,6 +225,7 @@ impl Create {
             .wait_ready(limit.remaining())
             .await
             .map_err(|error| limit.ready_error("create", error))?;
+        let phases = claim.phases(&ready);
         context.bind_sandbox(&ready);
         context.held.push(Held {
             id: id.cloned(),
@@ -251,7 +253,12 @@ impl Create {
             requested,
             connect: connecting..done,
         };
-        Ok(outcome(&ready, made))
+        let later = Later {
+            phases,
+            requested,
+            launched: ready.launch_type,
+        };
+        Ok(outcome(&ready, made).and_later(later))
     }
 }
 
@@ -308,6 +315,7 @@ fn outcome(ready: &ReadyClaim, made: Made) -> StepOutcome {
         connect.end.saturating_duration_since(connect.start),
     )
     .count(launched, 1)
+    .launched(ready.launch_type)
 }
 
 #[cfg(test)]

@@ -122,13 +122,11 @@ impl Exec {
         let held = context.sandbox("exec", self.sandbox.as_ref())?;
         let first = !held.executed && result.exit_code == 0;
         held.executed |= first;
-        let requested = held.requested;
+        let (requested, launched) = (held.requested, held.claim.launch_type);
         let outcome = StepOutcome::of(Executed { result, took }).time(Measure::Exec, took);
         Ok(if first {
-            outcome.time(
-                Measure::FirstExec,
-                ended.saturating_duration_since(requested),
-            )
+            let since = ended.saturating_duration_since(requested);
+            outcome.time(Measure::FirstExec, since).launched(launched)
         } else {
             outcome
         })

@@ -3,11 +3,14 @@
 //! Outputs are kept as the client gave them and become a [`Value`] only when something asks: under
 //! load most steps are neither checked nor captured, and a digest costs more than a call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::content::Content;
 use super::exec::Executed;
+use super::later::Later;
 use super::list::Listed;
+use crate::client::LaunchType;
 use crate::expr::Value;
 
 /// What an action measures; the metrics module has a metric of the same name for each.
@@ -17,8 +20,22 @@ pub enum Measure {
     CreateAck,
     /// From sending the claim to seeing its sandbox's name.
     Bound,
+    /// From sending the claim to seeing its pod scheduled.
+    Scheduled,
+    /// From sending the claim to seeing its pod running.
+    Running,
     /// From sending the claim to seeing it Ready.
     Ready,
+    /// From the controller's first sight of the claim to its being ready, by the controller's clock.
+    ControllerReady,
+    /// From the node's taking on of the pod to its last container's start, by the node's clock.
+    KubeletStarted,
+    /// The same to the pod's being ready.
+    KubeletReady,
+    /// A sandbox whose pod was scheduled before the claim was sent.
+    ScheduledBefore,
+    /// A sandbox whose pod was running before the claim was sent.
+    RunningBefore,
     /// From sending the claim to the end of the first command that succeeded.
     FirstExec,
     /// Until a connection to the sandbox could be used.
@@ -79,6 +96,10 @@ pub struct StepOutcome {
     outputs: Outputs,
     /// What it measured.
     pub measurements: Vec<Measurement>,
+    /// How the sandbox came about that it is about; warm and cold are never pooled.
+    pub launched: Option<LaunchType>,
+    /// What is known later than its end.
+    pub later: Option<Arc<Later>>,
 }
 
 /// The outputs of one action, not yet as values.
@@ -126,7 +147,23 @@ impl StepOutcome {
         Self {
             outputs: outputs.into(),
             measurements: Vec::new(),
+            launched: None,
+            later: None,
         }
+    }
+
+    /// Of a sandbox that came about like this.
+    #[must_use]
+    pub(super) fn launched(mut self, launched: LaunchType) -> Self {
+        self.launched = Some(launched);
+        self
+    }
+
+    /// With what is known later.
+    #[must_use]
+    pub(super) fn and_later(mut self, later: Later) -> Self {
+        self.later = Some(Arc::new(later));
+        self
     }
 
     /// With one more measured time.
