@@ -246,6 +246,7 @@ fn facts(plan: &Plan, cluster: &str, api_version: String) -> RunInfo {
         namespace,
         machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        flow_control: None,
         vars: BTreeMap::clone(&plan.vars),
     }
 }

@@ -96,7 +96,8 @@ async fn clients(
     for namespace in namespaces {
         let builder = Client::builder()
             .namespace(namespace)
-            .run_id(plan.run_id.as_str());
+            .run_id(plan.run_id.as_str())
+            .seed(plan.seed.0);
         let builder = match &access {
             Access::Loopback(config, dns) => builder.kubernetes((**config).clone()).dns(*dns),
             Access::Current => builder.infer(),

@@ -134,6 +134,7 @@ impl Sandbox {
                 operation: &operation,
                 number,
                 duration: started.elapsed(),
+                queued: Duration::ZERO,
                 outcome: match &done {
                     Ok(_) => AttemptOutcome::Done,
                     Err(error) => AttemptOutcome::Failed {

@@ -181,7 +181,7 @@ impl ClientBuilder {
         let connect = |protocol| cluster::connect(&config, &tasks, &sockets, protocol);
         let plain = connect(Protocol::Http1)?;
         let connections = cluster::Connections {
-            requests: Shards::new([plain.clone()]),
+            requests: Shards::http1(plain.clone()),
             watches: plain,
             upgrades: connect(Protocol::Http1)?,
             tasks: tasks.clone(),

@@ -98,6 +98,19 @@ pub(super) async fn create(client: &Client, request: CreateRequest) -> Result<Cl
     ))
 }
 
+/// The body of a request, under a name of its own, as it would be sent.
+pub(super) async fn prepare(
+    client: &Client,
+    request: CreateRequest,
+) -> Result<(String, Vec<u8>), CreateError> {
+    let name = request.name.clone().unwrap_or_else(random_claim_name);
+    check(client.api_version(), &name, &request)?;
+    let spec = spec(client, &name, &request).await?;
+    let body = body(client, &name, "", request, spec);
+    let body = serde_json::to_vec(&body).expect("a claim has only text keys");
+    Ok((name, body))
+}
+
 /// A claim that was there when it was looked for.
 enum Found {
     /// Made by this very request.

@@ -30,6 +30,7 @@
 mod adopt;
 mod agent;
 mod attempt;
+mod attempt_cause;
 mod attempts;
 mod builder;
 mod claim;
@@ -44,6 +45,7 @@ mod dns;
 mod encode;
 mod error;
 mod files;
+mod flow_control;
 mod gone;
 mod grpc;
 mod health;
@@ -74,7 +76,10 @@ mod volumes;
 mod warm_pools;
 
 pub use agent::AgentQuery;
-pub use attempts::{Attempt, AttemptCounts, AttemptObserver, AttemptOutcome, AttemptTarget};
+pub use attempt_cause::AttemptCause;
+pub use attempts::{
+    Attempt, AttemptCounts, AttemptObserver, AttemptOutcome, AttemptScope, AttemptTarget,
+};
 pub use builder::{ClientBuilder, Dns};
 pub use claim::{
     AccessMode, Claim, ClaimOrigin, ClaimSource, ClaimTimings, CreateRequest, EnvRequest, Existing,
@@ -90,6 +95,7 @@ pub use error::{
     ReconnectError, RestoreError, SuspendError, Verb, WaitError,
 };
 pub use files::{FileEntry, FileMode, Files, Recursive};
+pub use flow_control::FlowControl;
 pub use health::Health;
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
 pub use options::CallOptions;

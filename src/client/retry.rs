@@ -16,7 +16,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
-use super::attempts::{Attempt, AttemptCounts, AttemptObserver};
+use super::attempt_cause::AttemptCause;
+use super::attempts::{Attempt, AttemptCounts, AttemptObserver, AttemptScope, AttemptTarget};
 
 /// How often and when a failed request is sent again.
 ///
@@ -102,6 +103,7 @@ pub(super) struct Retrier {
     observer: Option<Observer>,
     attempts: AtomicU64,
     repeated: AtomicU64,
+    throttled: AtomicU64,
     random: Mutex<StdRng>,
 }
 
@@ -114,13 +116,14 @@ impl Retrier {
             observer,
             attempts: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
+            throttled: AtomicU64::new(0),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
         }
     }
 
-    /// The client's default.
+    /// That of the scope that is run in, or else the client's default.
     pub(super) fn policy(&self) -> RetryPolicy {
-        self.policy
+        AttemptScope::policy().unwrap_or(self.policy)
     }
 
     /// How many attempts there were.
@@ -128,18 +131,24 @@ impl Retrier {
         AttemptCounts {
             attempts: self.attempts.load(Ordering::Relaxed),
             repeated: self.repeated.load(Ordering::Relaxed),
+            throttled: self.throttled.load(Ordering::Relaxed),
         }
     }
 
-    /// Counts an attempt and tells the observer.
+    /// Counts an attempt and tells the observers.
     pub(super) fn tell(&self, attempt: &Attempt<'_>) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
         if attempt.number > 1 {
             self.repeated.fetch_add(1, Ordering::Relaxed);
         }
+        let throttled = Some(AttemptCause::Status(429));
+        if attempt.target == AttemptTarget::ApiServer && attempt.outcome.cause() == throttled {
+            self.throttled.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(Observer(observer)) = &self.observer {
             observer.attempt(attempt);
         }
+        AttemptScope::tell(attempt);
     }
 
     /// The pause after a failed attempt, if there is to be another one before the deadline.

@@ -20,6 +20,7 @@ mod failure;
 mod fixture;
 mod flow;
 mod iteration;
+mod machine;
 mod open_loop;
 mod overseer;
 mod own_health;

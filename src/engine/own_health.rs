@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::{Generator, Histogram};
+use super::machine::{self, Ticks};
+use crate::metrics::{Generator, Histogram, Machine};
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -46,10 +47,15 @@ async fn watch(over: CancellationToken) -> Generator {
     let mut late = Histogram::default();
     let (started, cpu_at_start) = (Instant::now(), cpu_time());
     let (mut second, mut cpu) = (started, cpu_at_start);
+    let ticks_at_start = Ticks::read();
+    let mut ticks = ticks_at_start;
+    let mut headroom = None;
     let mut seen = Generator {
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64,
         descriptors_limit: descriptor_limit(),
         descriptors_peak: descriptors(),
+        ports_limit: machine::port_limit(),
+        ports_peak: machine::ports(),
         ..Generator::default()
     };
     for look in 1_u32.. {
@@ -62,20 +68,45 @@ async fn watch(over: CancellationToken) -> Generator {
         late.record(now.saturating_duration_since(due));
         if look % SECOND == 0 {
             let used = cpu_time();
-            let cores = share(
+            let (own, took) = (
                 used.saturating_sub(cpu),
                 now.saturating_duration_since(second),
             );
-            seen.cpu_cores_peak = seen.cpu_cores_peak.max(cores);
-            (second, cpu) = (now, used);
+            let ticks_now = Ticks::read();
+            let machine = since(ticks_now, ticks, (own, seen.cores), took);
+            let left = left(&seen, share(own, took), machine);
+            headroom = Some(headroom.map_or(left, |least: f64| least.min(left)));
+            seen.cpu_cores_peak = seen.cpu_cores_peak.max(share(own, took));
+            (second, cpu, ticks) = (now, used, ticks_now);
             seen.descriptors_peak = seen.descriptors_peak.max(descriptors());
+            seen.ports_peak = seen.ports_peak.max(machine::ports());
         }
     }
     let used = cpu_time().saturating_sub(cpu_at_start);
-    seen.cpu_cores_mean = share(used, started.elapsed());
+    let took = started.elapsed();
+    seen.cpu_cores_mean = share(used, took);
     seen.cpu_cores_peak = seen.cpu_cores_peak.max(seen.cpu_cores_mean);
+    let machine = since(Ticks::read(), ticks_at_start, (used, seen.cores), took);
+    seen.cpu_cores_headroom = headroom.unwrap_or_else(|| left(&seen, seen.cpu_cores_mean, machine));
+    // A tick is ten milliseconds: in less than some of them nothing can be told.
+    seen.machine = machine.filter(|_| took >= PERIOD * SECOND);
     seen.poll_delay_p99_ns = u64::try_from(late.quantile(0.99).as_nanos()).unwrap_or(u64::MAX);
     seen
+}
+
+fn since(
+    now: Option<Ticks>,
+    then: Option<Ticks>,
+    own: (Duration, f64),
+    took: Duration,
+) -> Option<Machine> {
+    now?.since(then?, own, took)
+}
+
+/// What is left of the cores after this use, and no more than what is idle on the machine.
+fn left(seen: &Generator, used: f64, machine: Option<Machine>) -> f64 {
+    let idle = machine.map_or(f64::INFINITY, |machine| machine.idle * seen.cores);
+    (seen.cores - used).max(0.0).min(idle)
 }
 
 fn share(used: Duration, of: Duration) -> f64 {
@@ -110,5 +141,7 @@ mod tests {
         let seen = health.finish().await;
         assert!(seen.cores >= 1.0 && seen.cpu_cores_peak >= seen.cpu_cores_mean);
         assert!(seen.descriptors_peak > 0);
+        assert!(seen.cpu_cores_headroom >= 0.0 && seen.cpu_cores_headroom <= seen.cores);
+        assert!(seen.ports_limit == 0 || seen.ports_limit > 1_000);
     }
 }

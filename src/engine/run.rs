@@ -16,11 +16,11 @@ use super::failure::Failures;
 use super::fixture;
 use super::overseer::Judged;
 use super::own_health::OwnHealth;
-use crate::client::Client;
+use crate::client::{Client, CreateRequest};
 use crate::load::LoadModel;
 use crate::metrics::{
-    CellSummary, Doubt, FORMAT_VERSION, Leaks, Metric, RunInfo, SharedAggregate, Summary,
-    ThresholdResult, Verdict, Warning,
+    CellSummary, Doubt, FORMAT_VERSION, FlowControl, Leaks, Metric, RunInfo, SharedAggregate,
+    Summary, ThresholdResult, Verdict, Warning,
 };
 use crate::plan::{Cell, Exclusive, Plan};
 
@@ -30,9 +30,6 @@ const GONE_LIMIT: Duration = Duration::from_secs(60);
 const GONE_POLL: Duration = Duration::from_millis(50);
 /// Below this number of samples a p99 is as good as the maximum.
 const FEW: u64 = 100;
-/// A start delay beyond this is the generator's fault.
-const LATE: Duration = Duration::from_millis(50);
-
 /// A closed load that hides more than one in this many iterations is told: p95 is then in doubt.
 const HIDDEN_SHARE: u64 = 20;
 
@@ -64,6 +61,7 @@ pub async fn run(
 ) -> Result<Summary, EngineError> {
     let started = Instant::now();
     let mut notes = watch_pods(plan, &facts.clients).await;
+    let flow_control = flow_control(plan, &facts.clients).await;
     let health = OwnHealth::start();
     let failures = Arc::new(Failures::default());
     let mut aggregates = Vec::new();
@@ -97,17 +95,26 @@ pub async fn run(
     }
     let jobs = lanes.len();
     cells.extend(side_by_side(lanes, jobs, &cancel).await?);
-    let generator = health.finish().await;
+    let mut generator = health.finish().await;
+    generator.throttled = throttled(&facts.clients);
     events.tell(RunEvent::CellsEnded);
     let order: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
     cells.sort_by_key(|cell| order.iter().position(|name| *name == cell.cell));
     let leaks = look_for_leaks(&facts.clients, cancel.phase()).await;
     let mut info = facts.info;
+    info.flow_control = flow_control;
     info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut warnings = warnings(&cells, &aggregates);
     warnings.append(&mut notes);
     warnings.extend(load_warnings(plan, &cells, &aggregates));
     warnings.extend(generator.warnings());
+    if generator.throttled > 0 {
+        let level = info.flow_control.as_ref();
+        warnings.push(Warning::Throttled {
+            requests: generator.throttled,
+            priority_level: level.map(|found| found.priority_level.clone()),
+        });
+    }
     if together > 1 {
         warnings.insert(0, Warning::RanTogether { cells: together });
     }
@@ -159,6 +166,29 @@ async fn watch_pods(plan: &Plan, clients: &BTreeMap<String, Client>) -> Vec<Warn
         }
     }
     notes
+}
+
+/// Under which of the API server's limits the creating of claims falls; unknown if it does not say, or
+/// does not take dry runs.
+async fn flow_control(plan: &Plan, clients: &BTreeMap<String, Client>) -> Option<FlowControl> {
+    let cell = plan.cells.iter().find(|cell| cell.uses_target_source())?;
+    let source = cell.target.source.clone()?;
+    let client = clients.get(&cell.namespace)?;
+    match client.flow_control(CreateRequest::new(source)).await {
+        Ok(found) => found.map(|found| FlowControl {
+            flow_schema: found.flow_schema,
+            priority_level: found.priority_level,
+        }),
+        Err(error) => {
+            tracing::debug!(%error, "the priority level of requests is not known");
+            None
+        }
+    }
+}
+
+fn throttled(clients: &BTreeMap<String, Client>) -> u64 {
+    let clients = clients.values();
+    clients.map(|client| client.attempts().throttled).sum()
 }
 
 /// Cells that run one after the other.
@@ -328,19 +358,7 @@ fn warnings(cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
     if clamped > 0 {
         warnings.push(Warning::Clamped { samples: clamped });
     }
-    for cell in cells {
-        let delay = cell
-            .metrics
-            .iter()
-            .find(|metric| metric.metric == "iteration_start_delay" && metric.step.is_none())
-            .and_then(|metric| metric.statistics.as_ref());
-        if let Some(delay) = delay.filter(|delay| u128::from(delay.p99_ns) > LATE.as_nanos()) {
-            warnings.push(Warning::StartedLate {
-                cell: cell.cell.clone(),
-                p99_ns: delay.p99_ns,
-            });
-        }
-    }
+    warnings.extend(cells.iter().flat_map(Warning::of_cell));
     warnings
 }
 
@@ -348,12 +366,6 @@ fn warnings(cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
 fn load_warnings(plan: &Plan, cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for cell in cells {
-        if cell.iterations_dropped > 0 {
-            warnings.push(Warning::Dropped {
-                cell: cell.cell.clone(),
-                iterations: cell.iterations_dropped,
-            });
-        }
         let closed = plan.cells.iter().any(|planned| {
             planned.name == cell.cell
                 && planned.exclusive == Exclusive::Yes

@@ -10,7 +10,7 @@ use super::cell::CellRun;
 use super::event::IterationEnd;
 use super::failure::{Bearing, Failure};
 use crate::client;
-use crate::metrics::{Label, LaunchType, Metric, Recorder, StepIndex};
+use crate::metrics::{Cause, Label, LaunchType, Metric, Recorder, StepIndex};
 use crate::plan::defaults;
 use crate::source::Span;
 use crate::step::{
@@ -56,6 +56,7 @@ impl Steps<'_> {
         self.recorder
             .time(Metric::StepDuration, Some(index), started.elapsed());
         self.recorder.count(Metric::Attempts, Some(index), 1);
+        self.attempts(index, step.retry.is_some());
         let mut outcome = match result {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -110,6 +111,38 @@ impl Steps<'_> {
             match measurement.value {
                 Measured::Time(duration) => self.recorder.time_of(metric, series, duration),
                 Measured::Count(count) => self.recorder.count_of(metric, series, count),
+            }
+        }
+    }
+
+    /// Records what the client attempted for a step.
+    fn attempts(&mut self, index: StepIndex, is_retried: bool) {
+        let mut attempts = Vec::new();
+        self.context.attempts.take(&mut attempts);
+        let plain = (Some(index), None);
+        for attempt in attempts {
+            if is_retried {
+                let took = attempt.duration;
+                self.recorder.time_of(Metric::AttemptDuration, plain, took);
+                if attempt.number == 1 {
+                    self.recorder
+                        .time_of(Metric::FirstAttemptDuration, plain, took);
+                }
+            }
+            if let Some(queued) = attempt.queued {
+                self.recorder
+                    .time_of(Metric::ApiQueueDuration, plain, queued);
+            }
+            if attempt.number > 1 {
+                self.recorder.count_of(Metric::RepeatedAttempts, plain, 1);
+            }
+            if let Some(cause) = attempt.cause {
+                let series = (Some(index), Some(Label::Cause(cause_of(cause))));
+                self.recorder.count_of(Metric::FailedAttempts, series, 1);
+            }
+            if attempt.is_last {
+                let series = (Some(index), Some(Label::Attempts(attempt.number)));
+                self.recorder.count_of(Metric::Calls, series, 1);
             }
         }
     }
@@ -275,6 +308,13 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     lines.join("\n")
+}
+
+fn cause_of(cause: client::AttemptCause) -> Cause {
+    match (cause, cause.word()) {
+        (client::AttemptCause::Status(code), _) => Cause::Status(code),
+        (_, word) => Cause::Word(word.unwrap_or_default()),
+    }
 }
 
 fn launched(launched: client::LaunchType) -> Label {

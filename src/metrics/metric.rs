@@ -118,6 +118,12 @@ metrics! {
     KubeletStartedDuration = ("kubelet_started_duration", Trend, Nanoseconds);
     /// The same to the pod's condition Ready.
     KubeletReadyDuration = ("kubelet_ready_duration", Trend, Nanoseconds);
+    /// One attempt of a request to the API server or of a call on a sandbox, of steps with `retry`.
+    AttemptDuration = ("attempt_duration", Trend, Nanoseconds);
+    /// The same of first attempts only: what there would be without `retry`.
+    FirstAttemptDuration = ("first_attempt_duration", Trend, Nanoseconds);
+    /// How long a request waited in the client until a connection to the API server had room.
+    ApiQueueDuration = ("api_queue_duration", Trend, Nanoseconds);
     /// Until a connection to a sandbox could be used.
     ConnectDuration = ("connect_duration", Trend, Nanoseconds);
     /// One command, request to answer.
@@ -166,6 +172,12 @@ metrics! {
     WarmupIterations = ("warmup_iterations", Counter, Count);
     /// Tries of steps: one each, more with `retries` or `eventually`.
     Attempts = ("attempts", Counter, Count);
+    /// Requests and calls of steps, by how many attempts they took: one, or more with `retry`.
+    Calls = ("calls", Counter, Count);
+    /// Attempts of requests and calls that were not the first.
+    RepeatedAttempts = ("repeated_attempts", Counter, Count);
+    /// Attempts of requests and calls that failed, by cause: a status code, or a word.
+    FailedAttempts = ("failed_attempts", Counter, Count);
     /// Sandboxes that came from a warm pool.
     WarmHits = ("warm_hits", Counter, Count);
     /// Sandboxes that were started for their claim.
@@ -200,6 +212,8 @@ impl Metric {
             | Self::KubeletReadyDuration
             | Self::ScheduledBeforeClaim
             | Self::RunningBeforeClaim => Some(Label::LAUNCH_TYPE),
+            Self::Calls => Some(Label::ATTEMPTS),
+            Self::FailedAttempts => Some(Label::CAUSE),
             _ => None,
         }
     }

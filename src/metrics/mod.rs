@@ -12,6 +12,7 @@
 
 mod aggregate;
 mod doubt;
+mod doubt_of_cell;
 mod histogram;
 mod label;
 mod metric;
@@ -24,13 +25,14 @@ mod threshold_window;
 mod warning;
 
 pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
-pub use doubt::{Doubt, Generator, Reliability};
+pub use doubt::{Doubt, Generator, Machine, Reliability};
 pub use histogram::{Histogram, HistogramError};
 pub use label::{Cause, Label, LaunchType};
 pub use metric::{Grain, Kind, Metric, ServerClock, Unit};
 pub use recorder::{Figures, Recorder, StepIndex};
 pub use summary::{
-    CellSummary, FailureGroup, Leaks, MetricSummary, Place, RunInfo, Statistics, Summary, Verdict,
+    CellSummary, FailureGroup, FlowControl, Leaks, MetricSummary, Place, RunInfo, Statistics,
+    Summary, Verdict,
 };
 pub use threshold::{
     Condition, Observed, OnFail, Operator, Outcome, Quantity, Selector, Statistic, Threshold,

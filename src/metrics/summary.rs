@@ -87,8 +87,20 @@ pub struct RunInfo {
     pub machine: String,
     /// Cores that the generator may use.
     pub cores: usize,
+    /// Under which flow schema and priority level the API server puts the creating of claims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_control: Option<FlowControl>,
     /// The values of the scenario's variables at the start.
     pub vars: BTreeMap<String, String>,
+}
+
+/// Under which of the API server's limits requests fall: by name, or by UID where names may not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowControl {
+    /// The flow schema.
+    pub flow_schema: String,
+    /// The priority level.
+    pub priority_level: String,
 }
 
 /// What one cell found out.

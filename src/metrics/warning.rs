@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::doubt::{Reliability, is_stalled};
+use super::doubt::{Reliability, is_stalled, is_used_up};
 
 /// A reason to doubt a figure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,64 @@ pub enum Warning {
         /// The limit.
         limit: u64,
     },
+    /// The generator came close to the limit of local ports.
+    FewPorts {
+        /// The most at a time, of all programs.
+        taken: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Attempts failed because the generator had none left of something.
+    UsedUp {
+        /// The cell.
+        cell: String,
+        /// Of what: `local port`, `descriptor`.
+        what: String,
+        /// How many attempts.
+        attempts: u64,
+    },
+    /// The machine had next to no idle time.
+    MachineFull {
+        /// Of the time of all its processors.
+        idle_percent: u32,
+        /// Used by other programs.
+        others_percent: u32,
+    },
+    /// The host of the virtual machine took processor time away.
+    Stolen {
+        /// Of the time of all processors.
+        percent: u32,
+        /// Whether it was so much that times are no longer the machine's own.
+        robbed: bool,
+    },
+    /// Requests to the API server waited in the client until a connection had room.
+    ApiQueued {
+        /// The cell.
+        cell: String,
+        /// The 99th percentile, in nanoseconds.
+        p99_ns: u64,
+    },
+    /// The API server refused requests because there were too many (429).
+    Throttled {
+        /// How many.
+        requests: u64,
+        /// Under which priority level they fall, where that is known.
+        priority_level: Option<String>,
+    },
+    /// Planned iterations that were not begun, for another reason than want of room.
+    NotStarted {
+        /// The cell.
+        cell: String,
+        /// How many were planned.
+        planned: u64,
+        /// How many of them are missing.
+        missing: u64,
+    },
+    /// There were more kinds of failures than are listed; all failures are counted.
+    FailuresUnlisted {
+        /// How many failures are of kinds that are not listed.
+        failures: u64,
+    },
     /// Pods could not be watched, so that it is not known when they were scheduled and running.
     PodsUnseen {
         /// Where.
@@ -92,20 +150,34 @@ impl Warning {
             Self::FewSamples { .. }
             | Self::RanTogether { .. }
             | Self::PodsUnseen { .. }
+            | Self::FailuresUnlisted { .. }
             | Self::EventsDropped { .. }
             | Self::DebugBuild => Reliability::Ok,
             Self::GeneratorBusy {
                 without_headroom: true,
                 ..
             }
+            | Self::Stolen { robbed: true, .. }
+            | Self::UsedUp { .. }
             | Self::StartedLate { .. } => Reliability::Unreliable,
+            Self::FewDescriptors { open: taken, limit } | Self::FewPorts { taken, limit }
+                if is_used_up(*taken, *limit) =>
+            {
+                Reliability::Unreliable
+            }
             Self::RuntimeLate { p99_ns } if is_stalled(*p99_ns) => Reliability::Unreliable,
             Self::Clamped { .. }
             | Self::Dropped { .. }
             | Self::ClosedLoad { .. }
             | Self::GeneratorBusy { .. }
             | Self::RuntimeLate { .. }
-            | Self::FewDescriptors { .. } => Reliability::Degraded,
+            | Self::FewDescriptors { .. }
+            | Self::FewPorts { .. }
+            | Self::MachineFull { .. }
+            | Self::Stolen { .. }
+            | Self::ApiQueued { .. }
+            | Self::Throttled { .. }
+            | Self::NotStarted { .. } => Reliability::Degraded,
         }
     }
 }
@@ -158,6 +230,46 @@ impl fmt::Display for Warning {
             Self::FewDescriptors { open, limit } => write!(
                 f,
                 "{open} of {limit} descriptors were open; raise the limit (`ulimit -n`)"
+            ),
+            Self::FewPorts { taken, limit } => write!(
+                f,
+                "{taken} of {limit} local ports were taken; widen `net.ipv4.ip_local_port_range`, or \
+                 spread the load over more machines"
+            ),
+            Self::UsedUp { cell, what, attempts } => write!(
+                f,
+                "{cell}: {attempts} attempts failed because this machine had no {what} left: the \
+                 generator was the limit"
+            ),
+            Self::MachineFull { idle_percent, others_percent } => write!(
+                f,
+                "the machine was idle for {idle_percent} % of the time, other programs used \
+                 {others_percent} % (a loopback cluster is one): times include waiting for a core"
+            ),
+            Self::Stolen { percent, .. } => write!(
+                f,
+                "the host of this virtual machine took {percent} % of its processor time away"
+            ),
+            Self::ApiQueued { cell, p99_ns } => write!(
+                f,
+                "{cell}: requests waited up to {} (p99) for a connection to the API server: more were \
+                 under way than it takes at once",
+                super::summary::humanise(*p99_ns)
+            ),
+            Self::Throttled { requests, priority_level } => {
+                write!(f, "the API server refused {requests} requests as too many (429)")?;
+                match priority_level {
+                    Some(level) => write!(f, "; they fall under its priority level `{level}`"),
+                    None => Ok(()),
+                }
+            }
+            Self::NotStarted { cell, planned, missing } => write!(
+                f,
+                "{cell}: {missing} of {planned} planned iterations were not begun"
+            ),
+            Self::FailuresUnlisted { failures } => write!(
+                f,
+                "{failures} failures are counted but not listed: there are too many kinds of them"
             ),
             Self::PodsUnseen { namespace, reason } => write!(
                 f,

@@ -64,6 +64,7 @@ fn fixed() -> Summary {
             namespace: "default".to_owned(),
             machine: "linux x86_64".to_owned(),
             cores: 2,
+            flow_control: None,
             vars: BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]),
         },
         cells: vec![cell("gateway", 1, all), cell("tunnel", 2, some)],

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
 use super::exchange::HttpConnections;
-use super::{Registrar, StepError};
+use super::{AttemptLog, Registrar, StepError};
 use crate::client::{ClaimSource, Client, ConnectionMode, ReadyClaim, Sandbox};
 use crate::expr::{Bindings, Template};
 
@@ -54,6 +54,8 @@ pub struct StepContext {
     pub bindings: Bindings,
     pub(super) registrar: Arc<Registrar>,
     pub(super) held: Vec<Held>,
+    /// What the client attempts for the step that runs.
+    pub attempts: Arc<AttemptLog>,
     pub(super) rng: SmallRng,
 }
 
@@ -72,6 +74,7 @@ impl StepContext {
             bindings,
             registrar,
             held: Vec::new(),
+            attempts: Arc::default(),
             rng: SmallRng::seed_from_u64(seed),
         }
     }
@@ -96,6 +99,7 @@ impl StepContext {
             bindings: Arc::new(self.bindings.clone()).child(),
             registrar: Arc::clone(&self.registrar),
             held: self.held.clone(),
+            attempts: Arc::default(),
             rng: SmallRng::seed_from_u64(self.rng.random()),
         }
     }

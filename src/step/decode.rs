@@ -2,7 +2,7 @@
 
 use super::expectation::{Capture, Expectations};
 use super::fields::limit;
-use super::{Action, Flow, Step};
+use super::{Action, Flow, Step, retry};
 use crate::source::yaml::{Key, Node};
 use crate::source::{Code, Diagnostic, FromNode, Problems, list_of, suggest, wrong_type};
 
@@ -11,6 +11,7 @@ const COMMON: &[&str] = &[
     "id",
     "name",
     "timeout",
+    "retry",
     "expect",
     "capture",
     "if",
@@ -67,6 +68,7 @@ pub(super) fn step(node: &Node, problems: &mut Problems) -> Option<Step> {
     let capture = field("capture")
         .map(|node| Capture::decode(node, problems))
         .unwrap_or_default();
+    let retry = field("retry").and_then(|node| retry::decode(node, key, problems));
     let flow = Flow::decode(node, key, problems);
     let action = Action::decode(key, value, node, problems)?;
     Some(Step {
@@ -74,6 +76,7 @@ pub(super) fn step(node: &Node, problems: &mut Problems) -> Option<Step> {
         name,
         timeout: timeout.map(|timeout| timeout.value),
         timeout_span: timeout.map_or(key.span, |timeout| timeout.span),
+        retry,
         flow,
         expect,
         capture,

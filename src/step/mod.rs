@@ -5,6 +5,7 @@
 //! `expect` and `capture` come from [`Action::KINDS`] and [`Action::outputs_of`].
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod attempts;
 mod connect;
 mod content;
 mod context;
@@ -31,6 +32,7 @@ mod program;
 mod read;
 mod registrar;
 mod resume;
+mod retry;
 mod script;
 mod sleep;
 mod suspend;
@@ -41,6 +43,7 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use attempts::{AttemptLog, Attempted};
 pub use connect::Connect;
 pub use context::{StepContext, StepTarget};
 pub use create::Create;
@@ -72,6 +75,7 @@ pub use write::Write;
 
 use limit::Limit;
 
+use crate::client::{AttemptObserver, AttemptScope, RetryPolicy};
 use crate::expr::{Output, Template};
 use crate::source::yaml::{Key, Node};
 use crate::source::{Problems, Span, Spanned};
@@ -87,6 +91,8 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// Where the time is written; the step's own place without one.
     pub(super) timeout_span: Span,
+    /// How often the client sends its requests and calls; once without it.
+    pub retry: Option<RetryPolicy>,
     /// Whether, how often and until when it runs.
     pub flow: Flow,
     /// What its outputs must be.
@@ -264,6 +270,14 @@ impl Step {
     /// # Cancel safety
     /// What was created is in the context's [`Registrar`] before it exists, so nothing is lost.
     pub async fn run(&self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let scope = AttemptScope {
+            retry: self.retry,
+            observer: Some(Arc::clone(&context.attempts) as Arc<dyn AttemptObserver>),
+        };
+        scope.run(self.in_time(context)).await
+    }
+
+    async fn in_time(&self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
         let source = LimitSource::Step(self.timeout_span);
         let Some(limit) = self.timeout.map(|time| Limit::new(time, source)) else {
             return self.act(context, None).await;

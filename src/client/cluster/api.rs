@@ -179,7 +179,7 @@ impl Api {
         let asked = watches.send(plain(Method::GET, "/version").map(Body::from));
         match timeout(self.deadline, asked).await {
             Ok(Ok(_)) => Self {
-                requests: Shards::new(clients),
+                requests: Shards::http2(clients),
                 watches,
                 ..self
             },
@@ -381,7 +381,11 @@ fn plain(method: Method, target: &str) -> Request<Vec<u8>> {
 }
 
 /// A request with a JSON body.
-pub(super) fn with_body(method: Method, target: &str, body: Vec<u8>) -> Request<Vec<u8>> {
+pub(in crate::client) fn with_body(
+    method: Method,
+    target: &str,
+    body: Vec<u8>,
+) -> Request<Vec<u8>> {
     let mut request = plain(method, target).map(|_| body);
     request.headers_mut().insert(
         header::CONTENT_TYPE,

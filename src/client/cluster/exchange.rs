@@ -1,7 +1,9 @@
 //! One request to the API server with its attempts: what may be repeated, and when.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 use kube::client::Body;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
@@ -12,6 +14,14 @@ use crate::client::attempts::{Attempt, AttemptOutcome, AttemptTarget};
 use crate::client::error::{Delivered, KubeError, Operation, Verb};
 use crate::client::retry::retry_after;
 
+/// The attempts of one request so far.
+struct Attempts {
+    /// The number of the one that is under way, counted from 1.
+    number: u32,
+    started: Instant,
+    queued: Duration,
+}
+
 impl Api {
     /// Sends a request and reads the whole answer, with as many attempts as the client's policy
     /// allows within the time of one request.
@@ -20,16 +30,26 @@ impl Api {
         request: Request<Vec<u8>>,
         operation: &Operation,
     ) -> Result<Bytes, KubeError> {
-        let mut number = 0;
-        let attempts = self.attempts(request, operation, &mut number);
+        let mut so_far = Attempts {
+            number: 0,
+            started: Instant::now(),
+            queued: Duration::ZERO,
+        };
+        let attempts = self.attempts(request, operation, &mut so_far);
         let answered = timeout(self.deadline(), attempts).await;
+        let in_time = answered.is_ok();
         let answered = self.within(answered, operation);
-        answered.map_err(|error| match number {
-            0 | 1 => error,
-            attempts => KubeError::Exhausted {
-                attempts,
-                source: Box::new(error),
-            },
+        answered.map_err(|error| {
+            if !in_time {
+                self.tell(operation, &so_far, Err((&error, None)));
+            }
+            match so_far.number {
+                0 | 1 => error,
+                attempts => KubeError::Exhausted {
+                    attempts,
+                    source: Box::new(error),
+                },
+            }
         })
     }
 
@@ -37,37 +57,26 @@ impl Api {
         &self,
         request: Request<Vec<u8>>,
         operation: &Operation,
-        number: &mut u32,
+        so_far: &mut Attempts,
     ) -> Result<Bytes, KubeError> {
         let policy = self.retrier().policy();
         let deadline = Instant::now() + self.deadline();
         let mut request = request;
         loop {
-            *number += 1;
-            let spare = (*number < policy.max_attempts).then(|| request.clone());
-            let started = Instant::now();
-            let done = self.once(request, operation).await;
+            so_far.number += 1;
+            so_far.started = Instant::now();
+            let number = so_far.number;
+            let spare = (number < policy.max_attempts).then(|| request.clone());
+            let done = self.once(request, operation, so_far).await;
             let pause = match &done {
                 Err(error) if spare.is_some() && may_repeat(error, operation.verb) => {
                     let asked = error.retry_after();
-                    self.retrier().pause(policy, *number, asked, deadline)
+                    self.retrier().pause(policy, number, asked, deadline)
                 }
                 _ => None,
             };
-            self.retrier().tell(&Attempt {
-                target: AttemptTarget::ApiServer,
-                operation,
-                number: *number,
-                duration: started.elapsed(),
-                outcome: match &done {
-                    Ok(_) => AttemptOutcome::Done,
-                    Err(error) => AttemptOutcome::Failed {
-                        error,
-                        retry_in: pause,
-                    },
-                },
-            });
-            let repeated = *number > 1;
+            let ended = done.as_ref().map(drop).map_err(|error| (error, pause));
+            self.tell(operation, so_far, ended);
             match (done, pause, spare) {
                 (Err(_), Some(pause), Some(again)) => {
                     sleep(pause).await;
@@ -75,7 +84,7 @@ impl Api {
                 }
                 // An earlier attempt may have removed it.
                 (Err(error), ..)
-                    if repeated && error.is_not_found() && operation.verb == Verb::Delete =>
+                    if number > 1 && error.is_not_found() && operation.verb == Verb::Delete =>
                 {
                     return Ok(Bytes::new());
                 }
@@ -84,13 +93,35 @@ impl Api {
         }
     }
 
+    /// Counts an attempt that is over.
+    fn tell(
+        &self,
+        operation: &Operation,
+        attempt: &Attempts,
+        ended: Result<(), (&KubeError, Option<Duration>)>,
+    ) {
+        self.retrier().tell(&Attempt {
+            target: AttemptTarget::ApiServer,
+            operation,
+            number: attempt.number,
+            duration: attempt.started.elapsed(),
+            queued: attempt.queued,
+            outcome: match ended {
+                Ok(()) => AttemptOutcome::Done,
+                Err((error, retry_in)) => AttemptOutcome::Failed { error, retry_in },
+            },
+        });
+    }
+
     /// One attempt.
     async fn once(
         &self,
         request: Request<Vec<u8>>,
         operation: &Operation,
+        attempt: &mut Attempts,
     ) -> Result<Bytes, KubeError> {
-        let picked = self.requests().pick();
+        let picked = self.requests().pick().await;
+        attempt.queued = attempt.started.elapsed();
         let response = picked
             .client()
             .send(request.map(Body::from))
@@ -104,6 +135,27 @@ impl Api {
         } else {
             Err(failure(status, pause, &body, operation))
         }
+    }
+
+    /// Sends a request once; gives the headers of its answer, which is otherwise of no interest.
+    pub(in crate::client) async fn headers(
+        &self,
+        request: Request<Vec<u8>>,
+        operation: &Operation,
+    ) -> Result<HeaderMap, KubeError> {
+        let asked = async {
+            let picked = self.requests().pick().await;
+            let sent = picked.client().send(request.map(Body::from)).await;
+            let response = sent.map_err(|error| transport(error, operation))?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let body = collect(response.into_body(), operation).await?;
+            if status.is_success() {
+                Ok(headers)
+            } else {
+                Err(failure(status, None, &body, operation))
+            }
+        };
+        self.within(timeout(self.deadline(), asked).await, operation)
     }
 
     /// The result of a request that has a deadline.

@@ -15,7 +15,7 @@ mod stack;
 mod version;
 mod watch;
 
-pub(super) use api::{Api, Collection, Connections, Resource, Selector};
+pub(super) use api::{Api, Collection, Connections, Resource, Selector, with_body};
 pub(super) use config::load;
 pub(super) use follow::{Change, Follower, Start};
 pub(super) use shards::{SHARDS, Shards};

@@ -5,6 +5,7 @@
 mod body;
 mod delete;
 mod discovery;
+mod flow_control;
 mod object_path;
 mod patch;
 mod port_forward;
@@ -82,7 +83,9 @@ impl Server {
         } else {
             Err(Refusal::unauthorized())
         };
-        answered.unwrap_or_else(Refusal::into_response)
+        let mut response = answered.unwrap_or_else(Refusal::into_response);
+        flow_control::mark(&mut response);
+        response
     }
 
     fn is_authorized(&self, request: &Request<Incoming>) -> bool {
@@ -95,6 +98,9 @@ impl Server {
         path: &str,
     ) -> Result<Response<Body>, Refusal> {
         if let Some(found) = discovery::answer(path, request.headers(), self.served) {
+            return Ok(found);
+        }
+        if let Some(found) = flow_control::read(request.method(), path) {
             return Ok(found);
         }
         if path.starts_with("/apis/authorization.k8s.io/") && request.method() == Method::POST {
