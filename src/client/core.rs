@@ -3,18 +3,18 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::builder::ClientBuilder;
 use super::claim::{Claim, ClaimOrigin, ClaimTimings, CreateRequest, ReadyClaim};
-use super::cluster::{Api, Collection, Resource};
-use super::connect::{ConnectionMode, Endpoint, GatewayCache};
+use super::cluster::Api;
+use super::connect::{ConnectionMode, GatewayCache};
 use super::data::Pools;
 use super::delete::{Deleted, Leftovers};
 use super::error::{
     ConnectError, CreateError, DeleteError, KubeError, PreflightError, ReadyError, WaitError,
 };
-use super::hub::{Hub, Subscription};
+use super::hub::Hub;
 use super::known::KnownClaims;
 use super::preflight::Needs;
 use super::retry::Retrier;
@@ -23,7 +23,7 @@ use super::scope::Cleanups;
 use super::tasks::{Gauge, Tasks};
 use super::{create, delete, gone, preflight};
 use crate::api::claim::SandboxClaim;
-use crate::api::{ApiVersion, EXTENSIONS_GROUP, GROUP, label, plural};
+use crate::api::{ApiVersion, label};
 
 /// A client for the Agent Sandboxes of one namespace. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub struct Client(pub(super) Arc<Inner>);
 
 /// A client that ends without regard to this.
 #[derive(Debug, Clone)]
-pub(super) struct WeakClient(Weak<Inner>);
+pub(super) struct WeakClient(pub(super) Weak<Inner>);
 
 impl WeakClient {
     /// The client, unless it is gone.
@@ -284,106 +284,5 @@ impl Client {
         self.0.tasks.end();
         self.0.pools.clear();
         self.0.tasks.close().await;
-    }
-}
-
-impl Client {
-    /// Makes sure that an endpoint has its connections.
-    async fn prove(&self, endpoint: &Endpoint) -> Result<(), ConnectError> {
-        let limit = self.0.request_timeout;
-        let proven = timeout(limit, endpoint.prove()).await;
-        proven.unwrap_or_else(|_| {
-            Err(ConnectError::Timeout {
-                target: endpoint.pool().route().describe(),
-                after: limit,
-            })
-        })
-    }
-
-    /// After no connection could be made: whether it is worth while to look where the endpoint is
-    /// now.
-    pub(super) fn has_moved(&self, mode: &ConnectionMode, endpoint: &Endpoint) -> bool {
-        match mode {
-            ConnectionMode::Gateway(mode) => self.gateways().forget(mode, endpoint.host()),
-            _ => false,
-        }
-    }
-
-    pub(super) fn api(&self) -> &Api {
-        &self.0.api
-    }
-
-    pub(super) fn downgrade(&self) -> WeakClient {
-        WeakClient(Arc::downgrade(&self.0))
-    }
-
-    pub(super) fn retrier(&self) -> &Arc<Retrier> {
-        &self.0.retrier
-    }
-
-    pub(super) fn tasks(&self) -> &Tasks {
-        &self.0.tasks
-    }
-
-    pub(super) fn pools(&self) -> &Pools {
-        &self.0.pools
-    }
-
-    pub(super) fn gateways(&self) -> &GatewayCache {
-        &self.0.gateways
-    }
-
-    /// The claims of the namespace.
-    pub(super) fn claims(&self) -> Collection {
-        self.extension(plural::CLAIMS)
-    }
-
-    /// The warm pools of the namespace.
-    pub(super) fn warm_pools(&self) -> Collection {
-        self.extension(plural::WARM_POOLS)
-    }
-
-    /// The templates of the namespace.
-    pub(super) fn templates(&self) -> Collection {
-        self.extension(plural::TEMPLATES)
-    }
-
-    /// The sandboxes of the namespace.
-    pub(super) fn sandboxes(&self) -> Collection {
-        Resource {
-            group: GROUP,
-            version: self.0.version.as_str(),
-            plural: plural::SANDBOXES,
-        }
-        .of(&self.0.namespace)
-    }
-
-    /// The Pods of the namespace.
-    pub(super) fn pods(&self) -> Collection {
-        Resource {
-            group: "",
-            version: "v1",
-            plural: "pods",
-        }
-        .of(&self.0.namespace)
-    }
-
-    fn extension(&self, plural: &'static str) -> Collection {
-        Resource {
-            group: EXTENSIONS_GROUP,
-            version: self.0.version.as_str(),
-            plural,
-        }
-        .of(&self.0.namespace)
-    }
-
-    /// Listens for a claim on the shared watch; without a run id there is none.
-    pub(super) fn subscribe(&self, name: &str) -> Option<Subscription> {
-        let run_id = self.0.run_id.as_deref()?;
-        let hub = self
-            .0
-            .hub
-            .get_or_init(|| Hub::start(self.0.api.clone(), self.claims(), run_id, &self.0.tasks));
-        Some(hub.subscribe(name))
     }
 }

@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod access;
 mod adopt;
 mod agent;
 mod attempt;
@@ -43,6 +44,7 @@ mod delete;
 mod dns;
 mod encode;
 mod error;
+mod file_calls;
 mod files;
 mod gone;
 mod grpc;
