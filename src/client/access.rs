@@ -2,21 +2,46 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::cluster::{Api, Collection, Resource};
+use super::claim::ReadyClaim;
+use super::cluster::{Api, Collection, Resource, Selector};
 use super::connect::{ConnectionMode, Endpoint, GatewayCache};
 use super::core::{Client, WeakClient};
 use super::data::Pools;
+use super::departures::Feed;
 use super::error::ConnectError;
 use super::hub::{Hub, Subscription};
+use super::moved::Moves;
 use super::retry::Retrier;
+use super::sandbox::Sandbox;
 use super::tasks::Tasks;
 use crate::api::{EXTENSIONS_GROUP, GROUP, plural};
 
 impl Client {
+    /// Connects, and once more if what was found is not there any more.
+    pub(super) async fn connect_to(
+        &self,
+        claim: &ReadyClaim,
+        mode: &ConnectionMode,
+    ) -> Result<Sandbox, ConnectError> {
+        let mut endpoint = mode.connect(self, claim).await?;
+        if let Err(error) = self.prove(&endpoint).await {
+            if !self.has_moved(mode, &endpoint) {
+                return Err(error);
+            }
+            let again = mode.connect(self, claim).await?;
+            if again.host() == endpoint.host() {
+                return Err(error);
+            }
+            self.prove(&again).await?;
+            endpoint = again;
+        }
+        Ok(Sandbox::new(self, claim, mode.clone(), endpoint))
+    }
+
     /// Makes sure that an endpoint has its connections.
-    pub(super) async fn prove(&self, endpoint: &Endpoint) -> Result<(), ConnectError> {
+    async fn prove(&self, endpoint: &Endpoint) -> Result<(), ConnectError> {
         let limit = self.0.request_timeout;
         let proven = timeout(limit, endpoint.prove()).await;
         proven.unwrap_or_else(|_| {
@@ -37,7 +62,12 @@ impl Client {
     }
 
     pub(super) fn api(&self) -> &Api {
-        &self.0.api
+        &self.1
+    }
+
+    /// The same client, all of whose requests to the API server together end by then.
+    pub(super) fn until(&self, deadline: Instant) -> Self {
+        Self(Arc::clone(&self.0), self.1.until(deadline))
     }
 
     pub(super) fn downgrade(&self) -> WeakClient {
@@ -102,6 +132,16 @@ impl Client {
             plural,
         }
         .of(&self.0.namespace)
+    }
+
+    pub(super) fn moves(&self) -> &Moves {
+        &self.0.moves
+    }
+
+    /// The shared watch of what goes away of this kind, those objects that match.
+    pub(super) fn departures(&self, of: &Collection, matching: Option<Selector>) -> Feed {
+        let (api, tasks) = (&self.0.api, &self.0.tasks);
+        self.0.departures.of(api, (of, matching), tasks)
     }
 
     /// Listens for a claim on the shared watch; without a run id there is none.

@@ -13,7 +13,7 @@ use crate::api::runtime::FileType;
 use crate::api::sandboxd::{EntryType, Listing};
 use crate::units::ByteSize;
 
-/// Largest file that is written or read. Source: the Go SDK.
+/// Largest file that is held in memory, unless the caller says. Source: the Go SDK.
 const FILE_LIMIT: ByteSize = ByteSize(256 << 20);
 /// Largest answer to anything else. Source: the Go SDK.
 pub(super) const LIST_LIMIT: ByteSize = ByteSize(8 << 20);
@@ -77,7 +77,7 @@ impl Files<'_> {
                 format!("/download/{}", encode::file_path(&relative))
             }
         };
-        Ok(self.get(operation, target, FILE_LIMIT))
+        Ok(self.get(operation, target, self.limit()))
     }
 
     pub(super) async fn list_on_sandboxd(
@@ -127,6 +127,11 @@ impl Files<'_> {
         }
     }
 
+    /// Largest file that is held in memory.
+    pub(super) fn limit(&self) -> ByteSize {
+        self.max_size.unwrap_or(FILE_LIMIT)
+    }
+
     pub(super) fn operation<'a>(&'a self, verb: &'static str, subject: &'a str) -> Operation<'a> {
         Operation {
             verb,
@@ -164,13 +169,17 @@ pub(super) fn kind_of(content_type: Option<&HeaderValue>) -> FileType {
     }
 }
 
-pub(super) fn within_limit(content: &Bytes, operation: Operation<'_>) -> Result<(), CallError> {
-    if content.len() as u64 <= FILE_LIMIT.0 {
+pub(super) fn within(
+    limit: ByteSize,
+    content: &Bytes,
+    operation: Operation<'_>,
+) -> Result<(), CallError> {
+    if content.len() as u64 <= limit.0 {
         return Ok(());
     }
     Err(CallError::TooLarge {
         operation: operation.to_string(),
-        limit: FILE_LIMIT,
+        limit,
         delivered: Delivered::No,
     })
 }

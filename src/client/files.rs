@@ -8,7 +8,7 @@ use http::Method;
 use super::data::{Repeat, RequestBody, decode};
 use super::encode;
 use super::error::CallError;
-use super::file_calls::{LIST_LIMIT, kind_of, sandboxd_path, within_limit};
+use super::file_calls::{LIST_LIMIT, kind_of, sandboxd_path, within};
 use super::runtime::Runtime;
 use super::sandbox::Sandbox;
 use crate::api::runtime::{ExistsResponse, FileType, ListEntry};
@@ -48,6 +48,7 @@ pub enum Recursive {
 pub struct Files<'a> {
     pub(super) sandbox: &'a Sandbox,
     pub(super) timeout: Option<Duration>,
+    pub(super) max_size: Option<ByteSize>,
 }
 
 impl Files<'_> {
@@ -58,8 +59,29 @@ impl Files<'_> {
         self
     }
 
+    /// The same, for files of at most this size; a larger one is [`CallError::TooLarge`]. Default:
+    /// 256 MiB, and no limit for [`download`](Self::download) and [`upload`](Self::upload), which
+    /// hold no file in memory. Uploads have none in any case: their stream is the caller's.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// use sandbench::units::ByteSize;
+    ///
+    /// let report = sandbox.files().max_size(ByteSize(1 << 20)).read("report.json").await?;
+    /// assert!(report.len() <= 1 << 20);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn max_size(mut self, limit: ByteSize) -> Self {
+        self.max_size = Some(limit);
+        self
+    }
+
     /// Writes a file and the directories above it. `path` is taken relative to the runtime's
-    /// directory. At most 256 MiB. sandboxd replaces a file in one step, the legacy runtime in place.
+    /// directory. At most 256 MiB, or what
+    /// [`max_size`](Self::max_size) says. sandboxd replaces a file in one step, the legacy runtime in place.
     ///
     /// ```no_run
     /// # async fn example(sandbox: sandbench::client::Sandbox)
@@ -77,12 +99,23 @@ impl Files<'_> {
     /// If dropped, the file may or may not have been written.
     pub async fn write(&self, path: &str, content: impl Into<Bytes>) -> Result<(), CallError> {
         let content = content.into();
-        within_limit(&content, self.operation("write", path))?;
+        within(self.limit(), &content, self.operation("write", path))?;
         let call = self.writing(path, |head, tail| RequestBody::new([head, content, tail]))?;
         self.sandbox.call(call).await.map(drop)
     }
 
     /// Writes a file with these permissions; otherwise as [`write`](Self::write). Only sandboxd.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// use sandbench::client::FileMode;
+    ///
+    /// let script = "#!/bin/sh\necho built\n";
+    /// sandbox.files().write_with_mode("bin/build", script, FileMode(0o755)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CallError`]; [`CallError::Unsupported`] on the legacy runtime.
@@ -106,13 +139,25 @@ impl Files<'_> {
             });
         }
         let content = content.into();
-        within_limit(&content, operation)?;
+        within(self.limit(), &content, operation)?;
         let mut call = self.put(path, RequestBody::from(content))?;
         call.path = format!("{}?mode=0{mode:03o}", call.path);
         self.sandbox.call(call).await.map(drop)
     }
 
-    /// Reads a file of at most 256 MiB.
+    /// Reads a file of at most 256 MiB, or what [`max_size`](Self::max_size) says.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// match sandbox.files().read("result.txt").await {
+    ///     Ok(content) => println!("{}", String::from_utf8_lossy(&content)),
+    ///     Err(error) if error.status() == Some(404) => println!("no result yet"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CallError`]; status 404 if there is none, for a directory [`CallError::WrongKind`]
@@ -176,6 +221,14 @@ impl Files<'_> {
 
     /// Whether a file or directory exists.
     ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// assert!(!sandbox.files().exists("no-such-file").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CallError`].
     ///
@@ -204,6 +257,16 @@ impl Files<'_> {
 
     /// Deletes a file or directory. Only sandboxd. The root itself stays, with
     /// [`Recursive::Yes`] it is emptied.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// use sandbench::client::Recursive;
+    ///
+    /// sandbox.files().delete("build", Recursive::Yes).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CallError`]; status 404 if there is none, 409 if a directory has content,
