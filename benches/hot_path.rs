@@ -85,15 +85,11 @@ fn expressions(criterion: &mut Criterion) {
 }
 
 fn language(criterion: &mut Criterion) {
-    let mut text = String::from(
-        "version: 1\nname: long\ntarget: { warmPool: p, mode: direct, apiUrl: http://r }\n\
-         scenarios:\n  long:\n    steps:\n      - create: {}\n",
-    );
-    for number in 1..200 {
-        text += &format!("      - exec: echo {number} ${{{{ iteration.number }}}}\n");
-        text += "        expect: { exitCode: 0, duration: { lt: 5s } }\n";
-    }
-    let file = SourceFile::from_text("long.yaml", text);
+    let head = "version: 1\nname: long\ntarget: { warmPool: p, mode: direct, apiUrl: http://r }\n\
+                scenarios:\n  long:\n    steps:\n      - create: {}\n";
+    let step = "      - exec: echo ${{ iteration.number }}\n        \
+                expect: { exitCode: 0, duration: { lt: 5s } }\n";
+    let file = SourceFile::from_text("long.yaml", [head, &step.repeat(199)].concat());
     let (found, problems) = scenario::parse(&file);
     assert!(found.is_some() && problems.is_empty(), "{problems:?}");
     criterion.bench_function("scenario/check 200 steps", |bencher| {

@@ -1,8 +1,12 @@
 //! Our client in a loop, without engine or reports, as the peers' SDKs are measured.
 //!
-//! `client_loop run URL COUNT AT_ONCE` opens a sandbox of the pool `python-sandbox-pool` of the current
-//! kubeconfig context and runs COUNT commands through URL, `AT_ONCE` at a time. `client_loop claims - COUNT
-//! AT_ONCE` creates, waits for and deletes COUNT sandboxes. Prints what took how long as JSON.
+//! ```text
+//! client_loop run URL COUNT AT_ONCE        commands through URL, in one sandbox
+//! client_loop claims - COUNT AT_ONCE       sandboxes: create, wait until Ready, delete
+//! ```
+//!
+//! Sandboxes come from the pool `python-sandbox-pool` of kubeconfig's current context. Prints how many
+//! operations took how long, as JSON.
 
 #![expect(clippy::print_stdout, reason = "the figures are for the caller")]
 
