@@ -7,6 +7,7 @@
     reason = "this whole binary is a test, and its clock is the wall's"
 )]
 
+mod allocations;
 mod api_rules;
 mod architecture;
 mod blocking;
