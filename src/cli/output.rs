@@ -63,10 +63,10 @@ pub(super) fn write(summary: &Summary, outs: Vec<Out>) -> Result<(), Failure> {
             Ok(Some(report)) => print(&report),
             Err(error) => Err(Failure::setup("write a report").because(error)),
         };
-        if let Err(failure) = written {
-            if let Some(earlier) = failed.replace(failure) {
-                eprintln!("{earlier}");
-            }
+        if let Err(failure) = written
+            && let Some(earlier) = failed.replace(failure)
+        {
+            eprintln!("{earlier}");
         }
     }
     failed.map_or(Ok(()), Err)

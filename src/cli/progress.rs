@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::Look;
 use super::board::{Board, CellView, State};
 use super::console::{Console, Keys, size};
 use crate::engine::RunEvent;
@@ -35,7 +36,7 @@ pub(super) enum Mode {
 
 /// Shows progress until the engine's end of the channel is gone.
 pub(super) async fn show(
-    (mode, coloured): (Mode, bool),
+    (mode, look): (Mode, Look),
     board: Board,
     mut events: mpsc::Receiver<RunEvent>,
     console: Console,
@@ -75,7 +76,7 @@ pub(super) async fn show(
             }
         }
         match mode {
-            Mode::Bar => console.draw(&block(&state, size(), coloured)),
+            Mode::Bar => console.draw(&block(&state, size(), look)),
             Mode::Counter => console.draw(&[fit(&[totals(&state)], size().0)]),
             Mode::Lines if last.elapsed() >= PERIOD && !state.cells.is_empty() => {
                 last = Instant::now();
@@ -96,7 +97,7 @@ async fn usr1(asked: Option<&mut tokio::signal::unix::Signal>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// The line of a stage. On a terminal cells have lines of their own anyway.
@@ -145,13 +146,13 @@ fn totals(state: &State) -> String {
 }
 
 /// Every cell that runs, as many as there is room for.
-fn block(state: &State, (width, height): (usize, usize), coloured: bool) -> Vec<String> {
+fn block(state: &State, (width, height): (usize, usize), look: Look) -> Vec<String> {
     let (ended, running): (Vec<&CellView>, Vec<&CellView>) =
         state.cells.iter().partition(|cell| cell.over);
     let room = height.saturating_sub(3).max(1);
     let mut lines: Vec<String> = Vec::new();
     for cell in running.iter().take(room) {
-        lines.push(line(cell, width, coloured));
+        lines.push(line(cell, width, look));
     }
     let all = state.plan.cells.len();
     let rest = running.len().saturating_sub(room);
@@ -165,7 +166,7 @@ fn block(state: &State, (width, height): (usize, usize), coloured: bool) -> Vec<
 }
 
 /// A cell in one line of at most `width` columns: the most important that fits.
-fn line(cell: &CellView, width: usize, coloured: bool) -> String {
+fn line(cell: &CellView, width: usize, look: Look) -> String {
     let red = |text: String| Part { text, red: true };
     let plain = |text: String| Part { text, red: false };
     let mut parts = vec![plain(short(&cell.facts.cell, (width / 3).max(12)))];
@@ -196,7 +197,7 @@ fn line(cell: &CellView, width: usize, coloured: bool) -> String {
     if cell.failures == 0 {
         parts.push(plain("0 failed".to_owned()));
     }
-    joined(&parts, width, coloured)
+    joined(&parts, width, look)
 }
 
 struct Part {
@@ -205,7 +206,7 @@ struct Part {
 }
 
 /// Those parts, in their order, that fit.
-fn joined(parts: &[Part], width: usize, coloured: bool) -> String {
+fn joined(parts: &[Part], width: usize, look: Look) -> String {
     let mut out = String::new();
     let mut used = 0;
     for part in parts {
@@ -217,7 +218,7 @@ fn joined(parts: &[Part], width: usize, coloured: bool) -> String {
         }
         used += needs;
         out.extend(std::iter::repeat_n(' ', gap));
-        if part.red && coloured {
+        if part.red && look == Look::Coloured {
             out = format!("{out}\x1b[31m{}\x1b[0m", part.text);
         } else {
             out.push_str(&part.text);
@@ -234,7 +235,7 @@ fn fit(parts: &[String], width: usize) -> String {
             red: false,
         })
         .collect();
-    joined(&parts, width, false)
+    joined(&parts, width, Look::Plain)
 }
 
 /// The beginning of a text that is too long, without control characters.
@@ -289,12 +290,15 @@ mod tests {
             ("p50 1ms p95 2ms p99 3ms", false),
         ]);
         for width in 1..120 {
-            let line = joined(&all, width, false);
+            let line = joined(&all, width, Look::Plain);
             assert!(line.chars().count() < width.max(2), "{width}: {line}");
         }
-        assert_eq!(joined(&all, 20, false), "name[mode=tunnel]");
-        assert_eq!(joined(&all, 36, false), "name[mode=tunnel]  40%  3 failed");
-        assert!(joined(&all, 120, true).contains("\x1b[31m3 failed\x1b[0m"));
+        assert_eq!(joined(&all, 20, Look::Plain), "name[mode=tunnel]");
+        assert_eq!(
+            joined(&all, 36, Look::Plain),
+            "name[mode=tunnel]  40%  3 failed"
+        );
+        assert!(joined(&all, 120, Look::Coloured).contains("\x1b[31m3 failed\x1b[0m"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,11 +68,7 @@ pub(super) async fn run(arguments: RunArguments, screen: Screen) -> Result<Exit,
     Ok(Exit::decide(&reasons))
 }
 
-fn plan_of(
-    path: &std::path::Path,
-    arguments: &RunArguments,
-    look: Look,
-) -> Result<Option<Plan>, Failure> {
+fn plan_of(path: &Path, arguments: &RunArguments, look: Look) -> Result<Option<Plan>, Failure> {
     let Some((file, document)) = check::load(path, look.source())? else {
         return Ok(None);
     };
@@ -209,7 +205,7 @@ async fn work(
     let info = facts(plan, &target.name, api_version);
     let sinks = Sinks::default();
     sinks.add(board.clone());
-    let partial = partial.and_then(|path| begin_partial(path, (plan, &info), &sinks));
+    let partial = partial.and_then(|path| begin_partial(&path, (plan, &info), &sinks));
     let facts = RunFacts {
         info,
         clients: target.clients,
@@ -217,10 +213,9 @@ async fn work(
     };
     let (events, receiver) = Events::channel();
     let mut printing = tokio::task::JoinSet::new();
-    let coloured = screen.progress == Look::Coloured;
     let mode = mode(arguments.progress);
     printing.spawn(progress::show(
-        (mode, coloured),
+        (mode, screen.progress),
         board,
         receiver,
         screen.console.clone(),
@@ -277,11 +272,11 @@ fn mode(choice: ProgressChoice) -> Mode {
 
 /// Begins to write the windows of the run; a run without them is a run all the same.
 fn begin_partial(
-    path: PathBuf,
+    path: &Path,
     (plan, info): (&Arc<Plan>, &RunInfo),
     sinks: &Sinks,
 ) -> Option<PartialPath> {
-    match Partial::begin(path.clone(), plan, info) {
+    match Partial::begin(path.to_owned(), plan, info) {
         Ok((partial, path)) => {
             sinks.add(partial);
             Some(path)

@@ -71,8 +71,9 @@ async fn watch(
         let (facts, sinks) = (Arc::clone(&facts), sinks.clone());
         let failures = Arc::clone(&failures);
         let closing = tokio::task::spawn_blocking(move || {
-            let window = ClosedWindow::close(&facts, from, to, over)
-                .with_failures(failures.news(&facts.cell));
+            let mut window = ClosedWindow::close(&facts, from, to);
+            window.failures = failures.news(&facts.cell);
+            window.last = over;
             timeline.add(&window);
             sinks.tell(|sink| sink.on_window(&window));
             if over {

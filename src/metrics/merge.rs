@@ -366,7 +366,7 @@ mod tests {
             }
             recorder.hand_over();
             let (from, to) = (Duration::from_secs(second), Duration::from_secs(second + 1));
-            timeline.add(&ClosedWindow::close(&facts, from, to, false));
+            timeline.add(&ClosedWindow::close(&facts, from, to));
         }
         let (windows, width) = timeline.finish();
         let figures = super::super::CellFigures {
@@ -420,9 +420,10 @@ mod tests {
         (0..seconds).map(second).collect()
     }
 
-    fn shape(
-        metrics: &[MetricSummary],
-    ) -> Vec<(String, Option<u16>, Option<u64>, Vec<(Duration, u64)>)> {
+    /// A series and every value of it.
+    type Shape = (String, Option<u16>, Option<u64>, Vec<(Duration, u64)>);
+
+    fn shape(metrics: &[MetricSummary]) -> Vec<Shape> {
         metrics
             .iter()
             .map(|series| {

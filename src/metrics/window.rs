@@ -65,25 +65,18 @@ pub struct WindowSummary {
 
 impl<'a> ClosedWindow<'a> {
     /// Ends the window of a cell that began at `from` and begins the next one.
-    pub fn close(cell: &'a CellFacts, from: Duration, to: Duration, last: bool) -> Self {
+    pub fn close(cell: &'a CellFacts, from: Duration, to: Duration) -> Self {
         let closed = SharedAggregate::close(&cell.figures);
         Self {
             cell,
             from,
             to,
-            last,
+            last: false,
             in_flight: closed.in_flight,
             in_flight_max: closed.in_flight_max,
             series: closed.series,
             failures: Vec::new(),
         }
-    }
-
-    /// The same with the groups of failures that have grown.
-    #[must_use]
-    pub fn with_failures(mut self, failures: Vec<FailureGroup>) -> Self {
-        self.failures = failures;
-        self
     }
 
     /// Adds the window that follows.
@@ -273,12 +266,10 @@ mod tests {
             }
             recorder.hand_over();
             let (from, to) = (Duration::from_secs(second), Duration::from_secs(second + 1));
-            timeline.add(&ClosedWindow::close(
-                &facts,
-                from,
-                to,
-                second + 1 == seconds,
-            ));
+            timeline.add(&ClosedWindow {
+                last: second + 1 == seconds,
+                ..ClosedWindow::close(&facts, from, to)
+            });
         }
         let (windows, width) = timeline.finish();
         (windows, width, facts)
@@ -307,7 +298,9 @@ mod tests {
         for seconds in [299, 300, 301, 1234, 5000] {
             let (windows, width, facts) = run(seconds);
             assert!(windows.len() <= Timeline::LIMIT, "{}", windows.len());
-            assert!(windows.len() * 2 + 2 >= Timeline::LIMIT.min(seconds as usize));
+            assert!(
+                windows.len() * 2 + 2 >= Timeline::LIMIT.min(usize::try_from(seconds).unwrap())
+            );
             assert_eq!(width.as_secs().count_ones(), 1);
             assert_eq!(windows.first().unwrap().from_ms, 0);
             assert_eq!(windows.last().unwrap().to_ms, seconds * 1000);
@@ -336,12 +329,10 @@ mod tests {
         let mut timeline = Timeline::new(Duration::from_secs(1));
         for (from, to) in [(0, 1000), (1000, 2000), (2000, 2030)] {
             let (from, to) = (Duration::from_millis(from), Duration::from_millis(to));
-            timeline.add(&ClosedWindow::close(
-                &facts,
-                from,
-                to,
-                to.as_millis() == 2030,
-            ));
+            timeline.add(&ClosedWindow {
+                last: to.as_millis() == 2030,
+                ..ClosedWindow::close(&facts, from, to)
+            });
         }
         let (windows, _) = timeline.finish();
         let spans: Vec<_> = windows.iter().map(|w| (w.from_ms, w.to_ms)).collect();

@@ -20,7 +20,14 @@ const UNFOLDED: usize = 3;
 pub(super) fn render(summary: &Summary) -> String {
     let mut sections = vec![head(summary), doubts(summary), thresholds(summary)];
     let failures = summary.failures.iter().enumerate();
-    sections.extend(failures.map(|(place, found)| failure(found, place >= UNFOLDED)));
+    sections.extend(failures.map(|(place, found)| {
+        let (title, block) = failure(found);
+        if place < UNFOLDED {
+            format!("**{title}**\n\n{block}\n")
+        } else {
+            format!("<details><summary>{title}</summary>\n\n{block}\n</details>\n\n")
+        }
+    }));
     sections.push(side_by_side(&summary.cells));
     sections.extend(summary.cells.iter().map(cell));
     sections.push(environment(summary));
@@ -116,7 +123,8 @@ fn thresholds(summary: &Summary) -> String {
     out
 }
 
-fn failure(found: &FailureGroup, folded: bool) -> String {
+/// What it is about, and all of it.
+fn failure(found: &FailureGroup) -> (String, String) {
     let times = if found.count > 1 {
         format!(" ({} times)", found.count)
     } else {
@@ -134,12 +142,7 @@ fn failure(found: &FailureGroup, folded: bool) -> String {
         let _infallible = writeln!(facts, "help: {help}");
     }
     let _infallible = writeln!(facts, "rerun: {}", found.rerun);
-    let block = fenced(&facts);
-    if folded {
-        format!("<details><summary>{title}</summary>\n\n{block}\n</details>\n\n")
-    } else {
-        format!("**{title}**\n\n{block}\n")
-    }
+    (title, fenced(&facts))
 }
 
 /// A row per operation, a column per cell: median and p95.

@@ -25,7 +25,7 @@ pub(super) fn render(summary: &Summary) -> String {
         &mut families,
         "sandbench_run_info",
         ("gauge", help),
-        labels(&facts),
+        &labels(&facts),
         1.0,
     );
     let help = "How long the run took, clean-up included.";
@@ -34,7 +34,7 @@ pub(super) fn render(summary: &Summary) -> String {
         &mut families,
         "sandbench_run_duration_seconds",
         ("gauge", help),
-        String::new(),
+        "",
         seconds,
     );
     for cell in &summary.cells {
@@ -51,7 +51,7 @@ pub(super) fn render(summary: &Summary) -> String {
             &mut families,
             "sandbench_threshold_held",
             ("gauge", help),
-            labels(&names),
+            &labels(&names),
             held,
         );
     }
@@ -92,11 +92,11 @@ fn add(
     families: &mut BTreeMap<String, Family>,
     name: &str,
     about: (&'static str, &str),
-    labels: String,
+    labels: &str,
     value: f64,
 ) {
     let lines = family(families, name, about);
-    let _infallible = writeln!(lines, "{name}{} {value}", braced(&labels));
+    let _infallible = writeln!(lines, "{name}{} {value}", braced(labels));
 }
 
 fn of_cell(families: &mut BTreeMap<String, Family>, cell: &CellSummary) {
@@ -108,7 +108,7 @@ fn of_cell(families: &mut BTreeMap<String, Family>, cell: &CellSummary) {
         families,
         "sandbench_cell_info",
         ("gauge", help),
-        verdict,
+        &verdict,
         1.0,
     );
     for series in &cell.metrics {

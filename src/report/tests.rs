@@ -66,12 +66,10 @@ fn cell(mode: &str, factor: u64, counts: CellCounts) -> CellSummary {
         recorder.count(Metric::WarmHits, Some(StepIndex(0)), EACH);
         recorder.hand_over();
         let (from, to) = (Duration::from_secs(second), Duration::from_secs(second + 1));
-        timeline.add(&ClosedWindow::close(
-            &facts,
-            from,
-            to,
-            second + 1 == SECONDS,
-        ));
+        timeline.add(&ClosedWindow {
+            last: second + 1 == SECONDS,
+            ..ClosedWindow::close(&facts, from, to)
+        });
     }
     let (windows, width) = timeline.finish();
     let mut cell = CellSummary {

@@ -7,7 +7,10 @@
     reason = "this whole binary is a test, and its clock is the wall's"
 )]
 
+mod allocations;
+mod api_rules;
 mod architecture;
+mod blocking;
 mod cancel;
 mod cli;
 mod cluster;
@@ -15,6 +18,7 @@ mod examples;
 mod fault_table;
 mod faults;
 mod flow;
+mod gone;
 mod honest;
 mod invalid;
 mod kubectl;

@@ -65,16 +65,14 @@ pub(super) fn side_by_side(summary: &Summary) -> String {
         }
         let _infallible = write!(rows, "<tr><th scope=\"row\">{name}</th>");
         for (found, cell) in figures.into_iter().zip(&summary.cells) {
-            match found {
-                Some(found) => {
+            let shown = found.map_or_else(
+                || missing(&words::why_nothing(cell)),
+                |found| {
                     let (p50, p95) = (humanise(found.p50_ns), humanise(found.p95_ns));
-                    let _infallible = write!(rows, "<td class=\"n\"><b>{p50}</b> / {p95}</td>");
-                }
-                None => {
-                    let why = words::why_nothing(cell);
-                    let _infallible = write!(rows, "<td class=\"n\">{}</td>", missing(&why));
-                }
-            }
+                    format!("<b>{p50}</b> / {p95}")
+                },
+            );
+            let _infallible = write!(rows, "<td class=\"n\">{shown}</td>");
         }
         rows.push_str("</tr>");
     }

@@ -118,12 +118,11 @@ fn table(summary: &Summary, metric: &str, name: &str) -> String {
         let own = with(summary, metric).find(|(_, found, _)| found.cell == cell.cell);
         // Writing to a string cannot fail.
         let _infallible = write!(rows, "<tr><th scope=\"row\">{}</th>", e(&cell.cell));
-        match own {
-            Some((.., histogram)) => figures(&mut rows, &histogram),
-            None => {
-                let why = words::why_nothing(cell);
-                let _infallible = write!(rows, "<td colspan=\"8\">N/A: {}</td>", e(&why));
-            }
+        if let Some((.., histogram)) = own {
+            figures(&mut rows, &histogram);
+        } else {
+            let why = words::why_nothing(cell);
+            let _infallible = write!(rows, "<td colspan=\"8\">N/A: {}</td>", e(&why));
         }
         rows.push_str("</tr>");
     }

@@ -3,7 +3,11 @@
 //! Ten virtual users record an hour's worth of iterations, a window is closed every ten thousand samples, as in
 //! a run of a thousand seconds. Resident memory after ten million samples may be at most 2 MiB above that
 //! after one million; otherwise it exits with 1.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people"
+)]
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +27,10 @@ const ALL: u64 = 10_000_000;
 
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
     pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
@@ -39,8 +46,9 @@ fn main() -> ExitCode {
         started: Duration::ZERO,
         figures: SharedAggregate::default(),
     };
-    let mut recorders: Vec<Recorder> =
-        (0..USERS).map(|_| Recorder::new(facts.figures.clone())).collect();
+    let mut recorders: Vec<Recorder> = (0..USERS)
+        .map(|_| Recorder::new(facts.figures.clone()))
+        .collect();
     let mut timeline = Timeline::new(Duration::from_secs(1));
     let mut random = StdRng::seed_from_u64(7);
     let metrics = [
@@ -51,7 +59,10 @@ fn main() -> ExitCode {
     ];
     let (mut samples, mut second, mut at_first) = (0_u64, 0_u64, 0_u64);
     while samples < ALL {
-        for recorder in recorders.iter_mut().cycle() {
+        for turn in 0.. {
+            let Some(recorder) = recorders.get_mut(turn % USERS) else {
+                break;
+            };
             for (metric, step) in metrics {
                 // From 50 µs to 5 s, evenly over the powers.
                 let micros = 50.0 * 10.0_f64.powf(random.random::<f64>() * 5.0);
@@ -66,7 +77,7 @@ fn main() -> ExitCode {
             }
         }
         let (from, to) = (Duration::from_secs(second), Duration::from_secs(second + 1));
-        timeline.add(&ClosedWindow::close(&facts, from, to, false));
+        timeline.add(&ClosedWindow::close(&facts, from, to));
         second += 1;
         if samples == FIRST {
             at_first = resident();
@@ -75,7 +86,11 @@ fn main() -> ExitCode {
     }
     let at_end = resident();
     let grown = at_end.saturating_sub(at_first);
-    println!("{samples:>10} samples: {:>7.2} MiB resident, {:.2} MiB more", mib(at_end), mib(grown));
+    println!(
+        "{samples:>10} samples: {:>7.2} MiB resident, {:.2} MiB more",
+        mib(at_end),
+        mib(grown)
+    );
     let (windows, width) = timeline.finish();
     println!("{} windows of {} s", windows.len(), width.as_secs());
     if grown > ALLOWED {
