@@ -89,7 +89,7 @@ impl AttemptCause {
             KubeError::Transport { source, .. } => Self::of_transport(&**source),
             KubeError::Exhausted { source, .. } => Self::of_request(source),
             KubeError::Closed { .. } => Self::Closed,
-            _ => Self::Other,
+            KubeError::Decode { .. } => Self::Other,
         }
     }
 
@@ -112,6 +112,11 @@ impl AttemptCause {
             if let Some(error) = error.downcast_ref::<io::Error>() {
                 if let Some(cause) = Self::of_io(error) {
                     return cause;
+                }
+                // Its `source` is that of the error in it.
+                if let Some(inner) = error.get_ref() {
+                    next = Some(inner);
+                    continue;
                 }
             } else if let Some(error) = error.downcast_ref::<hyper::Error>()
                 && (error.is_incomplete_message() || error.is_closed() || error.is_canceled())

@@ -146,8 +146,8 @@ impl AttemptScope {
     ///
     /// # Cancel safety
     /// That of the future.
-    pub async fn run<F: Future>(self, future: F) -> F::Output {
-        SCOPE.scope(self, future).await
+    pub fn run<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        SCOPE.scope(self, future)
     }
 
     /// The policy of the scope that is run in, if it has one.

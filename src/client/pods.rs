@@ -18,7 +18,7 @@ use super::core::Client;
 use super::error::KubeError;
 use super::tasks::Tasks;
 use crate::api::claim::SandboxClaim;
-use crate::api::condition::{READY, find};
+use crate::api::condition::{Condition, READY, find};
 use crate::api::pod::{Pod, RUNNING, SCHEDULED};
 use crate::api::{annotation, label};
 
@@ -72,7 +72,7 @@ struct Seen {
 impl Seen {
     fn see(&mut self, pod: &Pod, now: Instant) {
         let status = &pod.status;
-        let is_scheduled = find(&status.conditions, SCHEDULED).is_some_and(|held| held.is_true());
+        let is_scheduled = find(&status.conditions, SCHEDULED).is_some_and(Condition::is_true);
         if is_scheduled {
             self.scheduled.get_or_insert(now);
         }
@@ -157,7 +157,9 @@ impl Pods {
         // What a claim holds may be about to exist.
         self.records()
             .retain(|name, record| names.contains(name.as_str()) || Arc::strong_count(record) > 1);
-        pods.iter().for_each(|pod| self.see(pod));
+        for pod in pods {
+            self.see(pod);
+        }
     }
 
     fn see(&self, pod: &Pod) {

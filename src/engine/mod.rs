@@ -10,6 +10,7 @@
 //! steps by `run`, `judge` and `bind`; it knows no kind of either. Only `iteration` and `steps` make
 //! samples.
 
+mod beforehand;
 mod cancel;
 mod cell;
 mod cleanup;
@@ -26,11 +27,13 @@ mod overseer;
 mod own_health;
 mod pacer;
 mod parallel;
+mod reasons;
 mod run;
 mod steps;
 mod stop;
+mod windows;
 
 pub use cancel::{Cancel, CancelHandle, CancelReason, Phase};
 pub use error::EngineError;
-pub use event::{Events, IterationEnd, RunEvent};
+pub use event::{Events, RunEvent};
 pub use run::{RunFacts, run};

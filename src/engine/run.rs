@@ -1,13 +1,13 @@
 //! A whole run: cells, then the search for what was left behind.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::beforehand::{self, Beforehand};
 use super::cancel::{Cancel, CancelReason, Phase};
 use super::cell::CellRun;
 use super::error::EngineError;
@@ -16,11 +16,12 @@ use super::failure::Failures;
 use super::fixture;
 use super::overseer::Judged;
 use super::own_health::OwnHealth;
-use crate::client::{Client, CreateRequest};
-use crate::load::LoadModel;
+use super::reasons::{self, Figures};
+use super::windows;
+use crate::client::Client;
 use crate::metrics::{
-    CellSummary, Doubt, FORMAT_VERSION, FlowControl, Leaks, Metric, RunInfo, SharedAggregate,
-    Summary, ThresholdResult, Verdict, Warning,
+    CellSummary, Doubt, FORMAT_VERSION, Leaks, RunInfo, Sinks, Summary, ThresholdResult, Verdict,
+    Warning,
 };
 use crate::plan::{Cell, Exclusive, Plan};
 
@@ -28,14 +29,6 @@ use crate::plan::{Cell, Exclusive, Plan};
 const GONE_LIMIT: Duration = Duration::from_secs(60);
 /// How often it is looked at.
 const GONE_POLL: Duration = Duration::from_millis(50);
-/// Below this number of samples a p99 is as good as the maximum.
-const FEW: u64 = 100;
-/// A closed load that hides more than one in this many iterations is told: p95 is then in doubt.
-const HIDDEN_SHARE: u64 = 20;
-
-/// A cell's name and its histograms.
-type Figures = (String, SharedAggregate);
-
 /// What the caller knows about the run and the engine does not.
 #[derive(Debug, Clone)]
 pub struct RunFacts {
@@ -43,6 +36,8 @@ pub struct RunFacts {
     pub info: RunInfo,
     /// One client per namespace of the plan.
     pub clients: BTreeMap<String, Client>,
+    /// Who gets the windows while the cells run.
+    pub sinks: Sinks,
 }
 
 /// Runs a plan. Whatever happens, what was created is deleted and the summary tells what was not.
@@ -60,18 +55,17 @@ pub async fn run(
     events: &Events,
 ) -> Result<Summary, EngineError> {
     let started = Instant::now();
-    let mut notes = watch_pods(plan, &facts.clients).await;
-    let flow_control = flow_control(plan, &facts.clients).await;
+    let seen = Beforehand::look(plan, &facts.clients).await;
     let health = OwnHealth::start();
-    let failures = Arc::new(Failures::default());
-    let mut aggregates = Vec::new();
+    let failures = Arc::new(Failures::since(started));
+    let mut aggregates: Vec<Figures> = Vec::new();
     let mut judged = BTreeMap::new();
     let mut prepare = |cell: &Cell| {
         let client = facts.clients.get(&cell.namespace).cloned();
         let client = client.ok_or_else(|| EngineError::NoClient {
             namespace: cell.namespace.clone(),
         })?;
-        let run = CellRun::new(plan, cell, client, &failures, events);
+        let run = CellRun::new(plan, cell, client, &failures, events).with_sinks(&facts.sinks);
         aggregates.push((cell.name.clone(), run.aggregate()));
         judged.insert(cell.name.clone(), Arc::clone(&run.judged));
         Ok(run)
@@ -96,33 +90,24 @@ pub async fn run(
     let jobs = lanes.len();
     cells.extend(side_by_side(lanes, jobs, &cancel).await?);
     let mut generator = health.finish().await;
-    generator.throttled = throttled(&facts.clients);
+    generator.throttled = beforehand::throttled(&facts.clients);
     events.tell(RunEvent::CellsEnded);
     let order: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
     cells.sort_by_key(|cell| order.iter().position(|name| *name == cell.cell));
     let leaks = look_for_leaks(&facts.clients, cancel.phase()).await;
     let mut info = facts.info;
-    info.flow_control = flow_control;
+    info.flow_control = seen.flow_control;
     info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut warnings = warnings(&cells, &aggregates);
-    warnings.append(&mut notes);
-    warnings.extend(load_warnings(plan, &cells, &aggregates));
-    warnings.extend(generator.warnings());
-    if generator.throttled > 0 {
-        let level = info.flow_control.as_ref();
-        warnings.push(Warning::Throttled {
-            requests: generator.throttled,
-            priority_level: level.map(|found| found.priority_level.clone()),
-        });
-    }
+    let mut warnings = reasons::of_cells(plan, &cells, &aggregates);
+    warnings.extend(seen.notes);
+    warnings.extend(reasons::of_generator(
+        &generator,
+        info.flow_control.as_ref(),
+    ));
     if together > 1 {
         warnings.insert(0, Warning::RanTogether { cells: together });
     }
-    if events.dropped() > 0 {
-        warnings.push(Warning::EventsDropped {
-            events: events.dropped(),
-        });
-    }
+    warnings.extend(reasons::left_out(failures.unlisted(), events.dropped()));
     let thresholds = judge(plan, &cells, &judged);
     let verdict = match verdict(&cells, &cancel) {
         Verdict::Passed | Verdict::Interrupted
@@ -133,7 +118,7 @@ pub async fn run(
         Verdict::Passed if thresholds.iter().any(ThresholdResult::is_failed) => Verdict::Failed,
         verdict => verdict,
     };
-    Ok(Summary {
+    let summary = Summary {
         format_version: FORMAT_VERSION,
         verdict,
         thresholds,
@@ -144,51 +129,8 @@ pub async fn run(
         doubt: Doubt::of(&warnings),
         generator,
         warnings,
-    })
-}
-
-/// Starts to watch the pods of sandboxes, where the plan creates some; why it is not possible, if so.
-async fn watch_pods(plan: &Plan, clients: &BTreeMap<String, Client>) -> Vec<Warning> {
-    let mut notes = Vec::new();
-    for (namespace, client) in clients {
-        let creates = |cell: &Cell| cell.namespace == *namespace && cell.creates();
-        if !plan.cells.iter().any(creates) {
-            continue;
-        }
-        if let Err(error) = client.watch_pods().await {
-            let reason = error
-                .source()
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            notes.push(Warning::PodsUnseen {
-                namespace: namespace.clone(),
-                reason,
-            });
-        }
-    }
-    notes
-}
-
-/// Under which of the API server's limits the creating of claims falls; unknown if it does not say, or
-/// does not take dry runs.
-async fn flow_control(plan: &Plan, clients: &BTreeMap<String, Client>) -> Option<FlowControl> {
-    let cell = plan.cells.iter().find(|cell| cell.uses_target_source())?;
-    let source = cell.target.source.clone()?;
-    let client = clients.get(&cell.namespace)?;
-    match client.flow_control(CreateRequest::new(source)).await {
-        Ok(found) => found.map(|found| FlowControl {
-            flow_schema: found.flow_schema,
-            priority_level: found.priority_level,
-        }),
-        Err(error) => {
-            tracing::debug!(%error, "the priority level of requests is not known");
-            None
-        }
-    }
-}
-
-fn throttled(clients: &BTreeMap<String, Client>) -> u64 {
-    let clients = clients.values();
-    clients.map(|client| client.attempts().throttled).sum()
+    };
+    windows::finish(facts.sinks, summary).await
 }
 
 /// Cells that run one after the other.
@@ -331,59 +273,4 @@ async fn sweep(
         }
         tokio::time::sleep(GONE_POLL).await;
     }
-}
-
-fn warnings(cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    if cfg!(debug_assertions) {
-        warnings.push(Warning::DebugBuild);
-    }
-    let few: Vec<&CellSummary> = cells
-        .iter()
-        .filter(|cell| cell.verdict != Verdict::NotApplicable)
-        .filter(|cell| cell.iterations_passed + cell.iterations_failed < FEW)
-        .collect();
-    let fewest = few
-        .iter()
-        .map(|cell| cell.iterations_passed + cell.iterations_failed)
-        .min();
-    if let Some(samples) = fewest {
-        let cells = few.iter().map(|cell| cell.cell.clone()).collect();
-        warnings.push(Warning::FewSamples { cells, samples });
-    }
-    let clamped = aggregates
-        .iter()
-        .map(|(_, aggregate)| aggregate.lock().clamped())
-        .sum();
-    if clamped > 0 {
-        warnings.push(Warning::Clamped { samples: clamped });
-    }
-    warnings.extend(cells.iter().flat_map(Warning::of_cell));
-    warnings
-}
-
-/// What the load model itself cannot show.
-fn load_warnings(plan: &Plan, cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    for cell in cells {
-        let closed = plan.cells.iter().any(|planned| {
-            planned.name == cell.cell
-                && planned.exclusive == Exclusive::Yes
-                && matches!(planned.load.model, LoadModel::Closed(_))
-        });
-        let figures = aggregates.iter().find(|(name, _)| *name == cell.cell);
-        let Some((_, aggregate)) = figures.filter(|_| closed) else {
-            continue;
-        };
-        let iterations = aggregate.lock().trend(Metric::IterationServiceDuration);
-        let (hidden, measured) = (iterations.hidden(), iterations.count());
-        if measured >= FEW && hidden * HIDDEN_SHARE > measured {
-            warnings.push(Warning::ClosedLoad {
-                cell: cell.cell.clone(),
-                hidden,
-                measured,
-            });
-        }
-    }
-    warnings
 }

@@ -51,12 +51,13 @@ pub(super) fn size(steps: &[Step]) -> u16 {
 
 impl Steps<'_> {
     pub(super) async fn step(&mut self, step: &Step, index: StepIndex) -> Result<(), Box<Failure>> {
+        self.recorder.at(Some(index));
         let started = Instant::now();
         let result = step.run(self.context).await;
         self.recorder
             .time(Metric::StepDuration, Some(index), started.elapsed());
         self.recorder.count(Metric::Attempts, Some(index), 1);
-        self.attempts(index, step.retry.is_some());
+        self.attempts(step, index);
         let mut outcome = match result {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -116,12 +117,12 @@ impl Steps<'_> {
     }
 
     /// Records what the client attempted for a step.
-    fn attempts(&mut self, index: StepIndex, is_retried: bool) {
+    fn attempts(&mut self, step: &Step, index: StepIndex) {
         let mut attempts = Vec::new();
         self.context.attempts.take(&mut attempts);
         let plain = (Some(index), None);
         for attempt in attempts {
-            if is_retried {
+            if step.retry.is_some() {
                 let took = attempt.duration;
                 self.recorder.time_of(Metric::AttemptDuration, plain, took);
                 if attempt.number == 1 {

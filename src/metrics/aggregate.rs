@@ -1,13 +1,12 @@
 //! [`Aggregate`]: the histograms and counters of one cell.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::histogram::Histogram;
 use super::label::Label;
 use super::metric::{Kind, Metric};
 use super::recorder::{Sample, StepIndex, Value};
-use super::summary::{MetricSummary, Statistics};
+use super::series::{MetricSummary, Statistics};
 use super::threshold::Selector;
 
 /// How the iterations of a cell ended.
@@ -23,33 +22,15 @@ pub struct CellCounts {
     pub dropped: u64,
 }
 
-/// What a series is of: its metric, its step and its label.
-type Key = (Metric, Option<StepIndex>, Option<Label>);
+/// What a series is of: its metric, the place of its step, absent for the iteration as a whole, and
+/// its label.
+pub type Key = (Metric, Option<StepIndex>, Option<Label>);
 
 /// The series of one cell.
 #[derive(Debug, Default)]
 pub struct Aggregate {
     trends: BTreeMap<Key, Histogram>,
     counters: BTreeMap<Key, u64>,
-}
-
-/// An [`Aggregate`] that the VUs of a cell share. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct SharedAggregate(Arc<Mutex<Aggregate>>);
-
-impl SharedAggregate {
-    /// Waits for the aggregate; for the end of a cell.
-    pub fn lock(&self) -> MutexGuard<'_, Aggregate> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Aggregate>> {
-        match self.0.try_lock() {
-            Ok(aggregate) => Some(aggregate),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
 }
 
 impl Aggregate {
@@ -61,6 +42,41 @@ impl Aggregate {
                 Value::Count(count) => *self.counters.entry(series).or_default() += count,
             }
         }
+    }
+
+    /// Adds everything that another one has.
+    pub fn merge(&mut self, other: &Self) {
+        for (series, histogram) in &other.trends {
+            if histogram.count() > 0 {
+                self.trends.entry(*series).or_default().merge(histogram);
+            }
+        }
+        for (series, count) in &other.counters {
+            if *count > 0 {
+                *self.counters.entry(*series).or_default() += count;
+            }
+        }
+    }
+
+    /// Empties every series and keeps its memory.
+    pub(super) fn clear(&mut self) {
+        self.trends.values_mut().for_each(Histogram::clear);
+        self.counters.values_mut().for_each(|count| *count = 0);
+    }
+
+    /// Every distribution that has samples: its metric, the place of its step, absent for the
+    /// iteration as a whole, its label, and the samples.
+    pub fn trends(&self) -> impl Iterator<Item = (Key, &Histogram)> {
+        let all = self.trends.iter();
+        all.filter(|(_, histogram)| histogram.count() > 0)
+            .map(|(key, histogram)| (*key, histogram))
+    }
+
+    /// Every sum that is more than nothing, in the same way.
+    pub fn counters(&self) -> impl Iterator<Item = (Key, u64)> {
+        let all = self.counters.iter();
+        all.filter(|(_, count)| **count > 0)
+            .map(|(key, count)| (*key, *count))
     }
 
     /// A distribution over all steps and labels.
@@ -101,9 +117,19 @@ impl Aggregate {
         self.trends.values().map(Histogram::clamped).sum()
     }
 
+    /// Every series over all steps together.
+    pub fn totals(&self) -> Vec<MetricSummary> {
+        self.summaries(None)
+    }
+
     /// Every series: for each metric and label first over all steps, then per step. `names` are the
     /// steps' names.
     pub fn metrics(&self, names: &[String]) -> Vec<MetricSummary> {
+        self.summaries(Some(names))
+    }
+
+    /// With the series of single steps if these have names.
+    fn summaries(&self, names: Option<&[String]>) -> Vec<MetricSummary> {
         let mut all = Vec::new();
         for metric in Metric::ALL.iter().copied() {
             match metric.kind() {
@@ -114,32 +140,42 @@ impl Aggregate {
         all
     }
 
-    fn counters_of(&self, metric: Metric, names: &[String], into: &mut Vec<MetricSummary>) {
+    fn counters_of(&self, metric: Metric, names: Option<&[String]>, into: &mut Vec<MetricSummary>) {
         for label in labels(&self.counters, metric) {
-            let series = || of(&self.counters, metric).filter(move |((.., own), _)| *own == label);
+            let series = || {
+                let all = of(&self.counters, metric).filter(move |((.., own), _)| *own == label);
+                all.filter(|(_, count)| **count > 0)
+            };
             let whole = series().map(|(_, count)| count).sum();
-            into.push(MetricSummary::counter(metric, whole).of(None, label));
+            if whole > 0 {
+                into.push(MetricSummary::counter(metric, whole).of_label(label));
+            }
             for ((_, step, _), count) in series() {
-                if let Some(StepIndex(step)) = step {
-                    let name = names.get(usize::from(*step)).cloned();
-                    into.push(MetricSummary::counter(metric, *count).of(name, label));
+                if let (Some(step), Some(names)) = (step, names) {
+                    let summary = MetricSummary::counter(metric, *count).of_label(label);
+                    into.push(summary.of_step(*step, names));
                 }
             }
         }
     }
 
-    fn trends_of(&self, metric: Metric, names: &[String], into: &mut Vec<MetricSummary>) {
+    fn trends_of(&self, metric: Metric, names: Option<&[String]>, into: &mut Vec<MetricSummary>) {
         for label in labels(&self.trends, metric) {
-            let series = || of(&self.trends, metric).filter(move |((.., own), _)| *own == label);
+            let series = || {
+                let all = of(&self.trends, metric).filter(move |((.., own), _)| *own == label);
+                all.filter(|(_, histogram)| histogram.count() > 0)
+            };
             let mut whole = Histogram::default();
             series().for_each(|(_, histogram)| whole.merge(histogram));
-            let summary =
-                |histogram: &Histogram| MetricSummary::trend(metric, &Statistics::of(histogram));
-            into.push(summary(&whole).of(None, label));
+            let summary = |histogram: &Histogram| {
+                MetricSummary::trend(metric, Statistics::of(histogram)).of_label(label)
+            };
+            if whole.count() > 0 {
+                into.push(summary(&whole));
+            }
             for ((_, step, _), histogram) in series() {
-                if let Some(StepIndex(step)) = step {
-                    let name = names.get(usize::from(*step)).cloned();
-                    into.push(summary(histogram).of(name, label));
+                if let (Some(step), Some(names)) = (step, names) {
+                    into.push(summary(histogram).of_step(*step, names));
                 }
             }
         }
@@ -163,6 +199,7 @@ mod tests {
 
     use super::super::label::LaunchType;
     use super::super::recorder::Recorder;
+    use super::super::shared::SharedAggregate;
     use super::*;
 
     fn two_launch_types() -> SharedAggregate {

@@ -1,7 +1,8 @@
 //! What speaks against the figures of one cell: pure functions of its summary.
 
 use super::metric::Metric;
-use super::summary::{CellSummary, Statistics};
+use super::series::Statistics;
+use super::summary::CellSummary;
 use super::warning::Warning;
 
 /// A start delay beyond this is the generator's fault.
@@ -86,9 +87,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::super::aggregate::SharedAggregate;
     use super::super::label::{Cause, Label};
     use super::super::recorder::Recorder;
+    use super::super::shared::SharedAggregate;
     use super::super::summary::Verdict;
     use super::super::{Doubt, Reliability};
     use super::*;
@@ -112,8 +113,12 @@ mod tests {
             iterations_interrupted: 0,
             iterations_dropped: 0,
             iterations_warmup: 0,
+            started_ms: 0,
             duration_ms: 2_000,
+            steps: Vec::new(),
             metrics: aggregate.lock().metrics(&[]),
+            window_ms: 1_000,
+            windows: Vec::new(),
         }
     }
 

@@ -139,6 +139,11 @@ pub enum Warning {
         /// How many.
         events: u64,
     },
+    /// The run was killed; these are the figures that it had written until then.
+    CutOff {
+        /// The end of the last window, in milliseconds from the start of the run.
+        after_ms: u64,
+    },
     /// The binary was built without optimisation.
     DebugBuild,
 }
@@ -167,6 +172,7 @@ impl Warning {
             }
             Self::RuntimeLate { p99_ns } if is_stalled(*p99_ns) => Reliability::Unreliable,
             Self::Clamped { .. }
+            | Self::CutOff { .. }
             | Self::Dropped { .. }
             | Self::ClosedLoad { .. }
             | Self::GeneratorBusy { .. }
@@ -183,6 +189,7 @@ impl Warning {
 }
 
 impl fmt::Display for Warning {
+    #[expect(clippy::too_many_lines, reason = "a text per variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FewSamples { cells, samples } => write!(
@@ -278,6 +285,12 @@ impl fmt::Display for Warning {
             Self::EventsDropped { events } => {
                 write!(f, "{events} progress events were dropped; figures are not affected")
             }
+            Self::CutOff { after_ms } => write!(
+                f,
+                "the run was cut off: these are its windows up to {}; thresholds were not judged, and \
+                 what it left behind is not known",
+                super::summary::humanise_millis(*after_ms)
+            ),
             Self::DebugBuild => f.write_str(
                 "this is a debug build: latencies include unoptimised code; use `cargo run --release`",
             ),

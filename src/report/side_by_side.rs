@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Colour;
-use super::text::{BOLD, Row, name_width, rows, shown, whole_cell};
+use super::rows::{Row, name_width, rows, shown, whole_cell};
+use super::text::BOLD;
 use crate::metrics::CellSummary;
 
 /// The widest line; more cells than fit go into a table of their own below.
@@ -25,7 +26,7 @@ pub(super) fn write(out: &mut String, cells: &[CellSummary], colour: Colour) -> 
         .iter()
         .map(|label| label.chars().count())
         .fold(NARROWEST_COLUMN, usize::max);
-    let rows = rows(&measured);
+    let rows = rows(measured.iter().copied());
     let first = name_width(&rows);
     let at_once = (WIDEST.saturating_sub(first + 2) / (width + 1)).max(1);
     for (cells, labels) in measured.chunks(at_once).zip(labels.chunks(at_once)) {

@@ -1,46 +1,13 @@
 //! `text`: verdict, doubts, failures, the cells side by side, then a table per cell.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Colour, side_by_side};
+use super::rows::{before_claim, name_width, rows, shown, whole_cell};
+use super::{Colour, side_by_side, words};
 use crate::metrics::{
-    CellSummary, FailureGroup, Grain, Label, LaunchType, Metric, MetricSummary, Outcome,
-    Reliability, ServerClock, Summary, Verdict, humanise, humanise_millis,
+    CellSummary, FailureGroup, Metric, MetricSummary, Outcome, Reliability, Summary, Verdict,
+    humanise_millis,
 };
-
-/// The metrics that the table shows, in this order, where there are samples.
-pub(super) const ROWS: [(&str, &str); 26] = [
-    ("sandbox_create_ack_duration", "create: acknowledged"),
-    ("sandbox_bound_duration", "create: bound"),
-    ("sandbox_scheduled_duration", "create: scheduled"),
-    ("sandbox_running_duration", "create: running"),
-    ("sandbox_ready_duration", "create: ready"),
-    ("time_to_first_exec", "create: first exec"),
-    ("controller_ready_duration", "controller: ready"),
-    ("kubelet_started_duration", "kubelet: started"),
-    ("kubelet_ready_duration", "kubelet: ready"),
-    ("connect_duration", "connect"),
-    ("exec_duration", "exec"),
-    ("write_duration", "write"),
-    ("read_duration", "read"),
-    ("list_duration", "list"),
-    ("exists_duration", "exists"),
-    ("delete_file_duration", "delete file"),
-    ("sandbox_suspend_duration", "suspend"),
-    ("sandbox_resume_duration", "resume"),
-    ("sandbox_delete_duration", "delete"),
-    ("http_duration", "http"),
-    ("wait_duration", "wait"),
-    ("group_duration", "group"),
-    ("iteration_duration", "iteration"),
-    ("iteration_service_duration", "iteration: service"),
-    ("iteration_start_delay", "start delay"),
-    ("cleanup_duration", "clean-up"),
-];
-
-/// How wide the names of rows are, unless one is longer.
-const NAME_WIDTH: usize = 22;
 
 pub(super) const BOLD: &str = "1";
 const RED: &str = "1;31";
@@ -202,14 +169,7 @@ fn failure_block(out: &mut String, failure: &FailureGroup, colour: Colour) -> st
 }
 
 fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Result {
-    let counts = format!(
-        "{} passed{}{}{}{}",
-        cell.iterations_passed,
-        some(cell.iterations_failed, "failed"),
-        some(cell.iterations_interrupted, "stopped"),
-        some(cell.iterations_dropped, "dropped"),
-        some(cell.iterations_warmup, "of them warm-up"),
-    );
+    let counts = words::counts(cell);
     writeln!(
         out,
         "{} {}  {}  iterations: {counts}  {}",
@@ -224,14 +184,11 @@ fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Resu
         cell.load,
         seconds(cell.duration_ms),
     )?;
-    if let Some(why) = &cell.not_applicable {
-        return writeln!(out, "  not applicable: {why}");
-    }
     let whole = whole_cell(cell);
-    if whole.is_empty() {
-        return writeln!(out, "  no samples");
+    if whole.is_empty() || cell.not_applicable.is_some() {
+        return writeln!(out, "  N/A: {}", words::why_nothing(cell));
     }
-    let rows = rows(&[cell]);
+    let rows = rows([cell]);
     let width = name_width(&rows);
     writeln!(
         out,
@@ -282,99 +239,6 @@ fn row_of(
         "  {name:<width$} {:>7} {p50:>9} {p90:>9} {p95:>9} {p99:>9} {max:>9}",
         figures.n
     )
-}
-
-/// A time of a series with no more digits than its clock has.
-pub(super) fn shown(series: &MetricSummary, nanos: u64) -> String {
-    match series.clock.map(ServerClock::grain) {
-        Some(Grain::Second) => format!("{}±1s", (nanos + 500_000_000) / 1_000_000_000),
-        Some(Grain::Nanosecond) | None => humanise(nanos),
-    }
-}
-
-/// A row: a metric, of sandboxes of one launch type where it has series for each.
-pub(super) struct Row {
-    metric: &'static str,
-    launched: Option<&'static str>,
-    /// What the row is called.
-    pub(super) name: String,
-}
-
-impl Row {
-    /// By which [`whole_cell`] has it.
-    pub(super) fn key(&self) -> (&str, Option<&str>) {
-        (self.metric, self.launched)
-    }
-}
-
-/// The rows that can have figures in these cells. They are told apart by launch type where the cells
-/// have sandboxes of both.
-pub(super) fn rows(cells: &[&CellSummary]) -> Vec<Row> {
-    let of = |launched: LaunchType| {
-        let mut all = cells.iter().flat_map(|cell| &cell.metrics);
-        all.any(|series| series.label(Label::LAUNCH_TYPE) == Some(launched.as_str()))
-    };
-    let launched: Vec<_> = LaunchType::ALL.into_iter().filter(|one| of(*one)).collect();
-    let mut rows = Vec::new();
-    for (metric, name) in ROWS {
-        rows.push(Row {
-            metric,
-            launched: None,
-            name: name.to_owned(),
-        });
-        rows.extend(launched.iter().map(|one| Row {
-            metric,
-            launched: Some(one.as_str()),
-            name: match launched.len() {
-                1 => name.to_owned(),
-                _ => format!("{name}, {}", one.as_str()),
-            },
-        }));
-    }
-    rows
-}
-
-/// How wide the column of the rows' names is.
-pub(super) fn name_width(rows: &[Row]) -> usize {
-    let names = rows.iter().map(|row| row.name.chars().count());
-    names.fold(NAME_WIDTH, usize::max)
-}
-
-/// How many sandboxes had a pod that was in this phase before their claim was sent.
-fn before_claim(cell: &CellSummary, row: &Row) -> Option<u64> {
-    let counter = match row.metric {
-        "sandbox_scheduled_duration" => Metric::ScheduledBeforeClaim,
-        "sandbox_running_duration" => Metric::RunningBeforeClaim,
-        _ => return None,
-    };
-    let mut series = cell.metrics.iter();
-    series
-        .find(|series| {
-            series.metric == counter.name()
-                && series.step.is_none()
-                && series.label(Label::LAUNCH_TYPE) == row.launched
-        })
-        .and_then(|series| series.value)
-}
-
-/// The distributions of a cell over all its steps, by metric and launch type.
-pub(super) fn whole_cell(cell: &CellSummary) -> BTreeMap<(&str, Option<&str>), &MetricSummary> {
-    cell.metrics
-        .iter()
-        .filter(|series| series.step.is_none() && series.statistics.is_some())
-        .map(|series| {
-            let launched = series.label(Label::LAUNCH_TYPE);
-            ((series.metric.as_str(), launched), series)
-        })
-        .collect()
-}
-
-fn some(count: u64, what: &str) -> String {
-    if count == 0 {
-        String::new()
-    } else {
-        format!(", {count} {what}")
-    }
 }
 
 fn totals(out: &mut String, summary: &Summary) -> std::fmt::Result {

@@ -7,7 +7,10 @@
     reason = "this whole binary is a test, and its clock is the wall's"
 )]
 
+mod allocations;
+mod api_rules;
 mod architecture;
+mod blocking;
 mod cancel;
 mod cli;
 mod cluster;
@@ -15,12 +18,14 @@ mod examples;
 mod fault_table;
 mod faults;
 mod flow;
+mod gone;
 mod honest;
 mod invalid;
 mod kubectl;
 mod moves;
 mod places;
 mod program;
+mod reports;
 mod sandboxd;
 mod scale;
 mod snapshots;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, header};
 use kube::client::Body;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Api;
 use super::answer::{collect, failure, transport};
@@ -35,10 +35,12 @@ impl Api {
             started: Instant::now(),
             queued: Duration::ZERO,
         };
-        let attempts = self.attempts(request, operation, &mut so_far);
-        let answered = timeout(self.deadline(), attempts).await;
+        let limit = self.time_left();
+        let deadline = Instant::now() + limit;
+        let attempts = self.attempts(request, operation, deadline, &mut so_far);
+        let answered = timeout_at(deadline, attempts).await;
         let in_time = answered.is_ok();
-        let answered = self.within(answered, operation);
+        let answered = self.within(limit, answered, operation);
         answered.map_err(|error| {
             if !in_time {
                 self.tell(operation, &so_far, Err((&error, None)));
@@ -57,10 +59,10 @@ impl Api {
         &self,
         request: Request<Vec<u8>>,
         operation: &Operation,
+        deadline: Instant,
         so_far: &mut Attempts,
     ) -> Result<Bytes, KubeError> {
         let policy = self.retrier().policy();
-        let deadline = Instant::now() + self.deadline();
         let mut request = request;
         loop {
             so_far.number += 1;
@@ -155,12 +157,14 @@ impl Api {
                 Err(failure(status, None, &body, operation))
             }
         };
-        self.within(timeout(self.deadline(), asked).await, operation)
+        let limit = self.time_left();
+        self.within(limit, timeout(limit, asked).await, operation)
     }
 
-    /// The result of a request that has a deadline.
+    /// The result of a request that had this time.
     pub(super) fn within<T>(
         &self,
+        limit: Duration,
         result: Result<Result<T, KubeError>, Elapsed>,
         operation: &Operation,
     ) -> Result<T, KubeError> {
@@ -168,7 +172,7 @@ impl Api {
         match result {
             Err(_) => Err(KubeError::Timeout {
                 operation: operation(),
-                after: self.deadline(),
+                after: limit,
             }),
             // Closing the client ends its connections.
             Ok(Err(KubeError::Transport { delivered, .. })) if self.tasks().is_ended() => {
