@@ -320,6 +320,18 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Why Pods are not watched any more, or never were, although [`Client::watch_pods`] was asked
+    /// for: the API server refuses the watch itself, which shows only after the first list.
+    pub fn pods_refused(&self) -> Option<WatchPodsError> {
+        let pods = self.0.pods.get()?;
+        match &*pods.0.state.borrow() {
+            State::Refused(error) => Some(WatchPodsError::Refused(Arc::clone(error))),
+            State::Reading | State::Watching => None,
+        }
+    }
+}
+
 /// Why it is not known when Pods are scheduled and running.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum WatchPodsError {

@@ -1,33 +1,15 @@
-//! [`Beforehand`]: what is asked of the cluster before the first cell begins, so that figures can be told
-//! for what they are.
+//! What is asked of the cluster before the first cell begins, so that figures can be told for what they
+//! are: when pods come up, and under which of the API server's limits creates fall.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
 
-use crate::client::{Client, CreateRequest};
+use crate::client::{Client, CreateRequest, WatchPodsError};
 use crate::metrics::{FlowControl, Warning};
 use crate::plan::{Cell, Plan};
 
-/// What is known before the first cell begins.
-#[derive(Debug)]
-pub(super) struct Beforehand {
-    /// What will not be known of the run, and why.
-    pub(super) notes: Vec<Warning>,
-    /// Under which of the API server's limits the creating of claims falls.
-    pub(super) flow_control: Option<FlowControl>,
-}
-
-impl Beforehand {
-    pub(super) async fn look(plan: &Plan, clients: &BTreeMap<String, Client>) -> Self {
-        Self {
-            notes: watch_pods(plan, clients).await,
-            flow_control: flow_control(plan, clients).await,
-        }
-    }
-}
-
 /// Starts to watch the pods of sandboxes, where the plan creates some; why it is not possible, if so.
-async fn watch_pods(plan: &Plan, clients: &BTreeMap<String, Client>) -> Vec<Warning> {
+pub(super) async fn watch_pods(plan: &Plan, clients: &BTreeMap<String, Client>) -> Vec<Warning> {
     let mut notes = Vec::new();
     for (namespace, client) in clients {
         let creates = |cell: &Cell| cell.namespace == *namespace && cell.creates();
@@ -35,21 +17,43 @@ async fn watch_pods(plan: &Plan, clients: &BTreeMap<String, Client>) -> Vec<Warn
             continue;
         }
         if let Err(error) = client.watch_pods().await {
-            let reason = error
-                .source()
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            notes.push(Warning::PodsUnseen {
-                namespace: namespace.clone(),
-                reason,
-            });
+            notes.push(unseen(namespace, &error));
         }
     }
     notes
 }
 
+/// Of which pods nothing is known, and why; that a watch is refused may show only after a while.
+pub(super) fn pods_unseen(
+    mut early: Vec<Warning>,
+    clients: &BTreeMap<String, Client>,
+) -> Vec<Warning> {
+    for (namespace, client) in clients {
+        let late = client.pods_refused();
+        let late = late.map(|error| unseen(namespace, &error));
+        if let Some(late) = late.filter(|late| !early.contains(late)) {
+            early.push(late);
+        }
+    }
+    early
+}
+
+fn unseen(namespace: &str, error: &WatchPodsError) -> Warning {
+    let reason = error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string);
+    Warning::PodsUnseen {
+        namespace: namespace.to_owned(),
+        reason,
+    }
+}
+
 /// Under which of the API server's limits the creating of claims falls; unknown if it does not say, or
 /// does not take dry runs.
-async fn flow_control(plan: &Plan, clients: &BTreeMap<String, Client>) -> Option<FlowControl> {
+pub(super) async fn flow_control(
+    plan: &Plan,
+    clients: &BTreeMap<String, Client>,
+) -> Option<FlowControl> {
     let cell = plan.cells.iter().find(|cell| cell.uses_target_source())?;
     let source = cell.target.source.clone()?;
     let client = clients.get(&cell.namespace)?;

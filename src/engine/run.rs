@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::beforehand::{self, Beforehand};
+use super::beforehand;
 use super::cancel::{Cancel, CancelReason, Phase};
 use super::cell::CellRun;
 use super::error::EngineError;
@@ -55,7 +55,9 @@ pub async fn run(
     events: &Events,
 ) -> Result<Summary, EngineError> {
     let started = Instant::now();
-    let seen = Beforehand::look(plan, &facts.clients).await;
+    let mut info = facts.info;
+    info.flow_control = beforehand::flow_control(plan, &facts.clients).await;
+    let unseen = beforehand::watch_pods(plan, &facts.clients).await;
     let health = OwnHealth::start();
     let failures = Arc::new(Failures::since(started));
     let mut aggregates: Vec<Figures> = Vec::new();
@@ -94,12 +96,11 @@ pub async fn run(
     events.tell(RunEvent::CellsEnded);
     let order: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
     cells.sort_by_key(|cell| order.iter().position(|name| *name == cell.cell));
+    let unseen = beforehand::pods_unseen(unseen, &facts.clients);
     let leaks = look_for_leaks(&facts.clients, cancel.phase()).await;
-    let mut info = facts.info;
-    info.flow_control = seen.flow_control;
     info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut warnings = reasons::of_cells(plan, &cells, &aggregates);
-    warnings.extend(seen.notes);
+    warnings.extend(unseen);
     warnings.extend(reasons::of_generator(
         &generator,
         info.flow_control.as_ref(),

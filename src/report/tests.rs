@@ -16,6 +16,31 @@ const FILE_TEXT: &str = include_str!("../../scenarios/lifecycle.yaml");
 const SECONDS: u64 = 8;
 const EACH: u64 = 5;
 
+/// The milestones of a create. One in five is made for its claim.
+fn record_create(recorder: &mut Recorder, (second, index): (u64, u64), time: Duration) {
+    let cold = index == EACH;
+    let launched = if cold {
+        LaunchType::Cold
+    } else {
+        LaunchType::Warm
+    };
+    let first = (Some(StepIndex(0)), Some(Label::LaunchType(launched)));
+    recorder.time_of(Metric::SandboxCreateAckDuration, first, time / 3);
+    recorder.time_of(Metric::SandboxBoundDuration, first, time * 2);
+    if cold {
+        recorder.time_of(Metric::SandboxScheduledDuration, first, time * 9 / 4);
+        recorder.time_of(Metric::SandboxRunningDuration, first, time * 11 / 4);
+        let started = Duration::from_secs(second / 3);
+        recorder.time_of(Metric::KubeletStartedDuration, first, started);
+    } else {
+        recorder.count_of(Metric::ScheduledBeforeClaim, first, 1);
+        recorder.count_of(Metric::RunningBeforeClaim, first, 1);
+    }
+    recorder.time_of(Metric::SandboxReadyDuration, first, time * 3);
+    recorder.time_of(Metric::TimeToFirstExec, first, time * 4);
+    recorder.time_of(Metric::ControllerReadyDuration, first, time);
+}
+
 /// A cell that runs for some seconds and becomes slower in the middle.
 fn cell(mode: &str, factor: u64, counts: CellCounts) -> CellSummary {
     let steps = [
@@ -47,28 +72,7 @@ fn cell(mode: &str, factor: u64, counts: CellCounts) -> CellSummary {
         let slow = 1 + 3 * u64::from((3..5).contains(&second));
         for index in 1..=EACH {
             let time = Duration::from_micros((index * 150 + second * 40) * factor * slow);
-            // One in five is made for its claim.
-            let cold = index == EACH;
-            let launched = if cold {
-                LaunchType::Cold
-            } else {
-                LaunchType::Warm
-            };
-            let first = (Some(StepIndex(0)), Some(Label::LaunchType(launched)));
-            recorder.time_of(Metric::SandboxCreateAckDuration, first, time / 3);
-            recorder.time_of(Metric::SandboxBoundDuration, first, time * 2);
-            if cold {
-                recorder.time_of(Metric::SandboxScheduledDuration, first, time * 9 / 4);
-                recorder.time_of(Metric::SandboxRunningDuration, first, time * 11 / 4);
-                let started = Duration::from_secs(second / 3);
-                recorder.time_of(Metric::KubeletStartedDuration, first, started);
-            } else {
-                recorder.count_of(Metric::ScheduledBeforeClaim, first, 1);
-                recorder.count_of(Metric::RunningBeforeClaim, first, 1);
-            }
-            recorder.time_of(Metric::SandboxReadyDuration, first, time * 3);
-            recorder.time_of(Metric::TimeToFirstExec, first, time * 4);
-            recorder.time_of(Metric::ControllerReadyDuration, first, time);
+            record_create(&mut recorder, (second, index), time);
             for (step, part) in (0_u16..3).zip([3, 1, 1]) {
                 recorder.time(Metric::StepDuration, Some(StepIndex(step)), time * part);
             }

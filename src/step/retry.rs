@@ -101,7 +101,7 @@ fn attempts(node: &Node, problems: &mut Problems) -> Option<u32> {
     } else {
         "at least 2: the first one counts".to_owned()
     };
-    let message = format!("{} attempts", count.value);
+    let message = format!("`retry` with an attempt count of {}", count.value);
     problems.push(Diagnostic::error(Code::BadValue, node.span, message).label(label));
     None
 }

@@ -23,7 +23,7 @@ fn end(child: Child) -> Ended {
 }
 
 /// Waits until standard error has this word: the run has come that far.
-fn wait_for(child: &mut Child, word: &str) {
+pub fn wait_for(child: &mut Child, word: &str) {
     let stderr = child.stderr.as_mut().unwrap();
     let mut seen = Vec::new();
     let mut byte = [0];
@@ -43,7 +43,7 @@ fn wait_for(child: &mut Child, word: &str) {
     clippy::disallowed_methods,
     reason = "the instant of the signal is what is tested"
 )]
-fn later(milliseconds: u64) {
+pub fn later(milliseconds: u64) {
     std::thread::sleep(Duration::from_millis(milliseconds));
 }
 

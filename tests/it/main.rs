@@ -22,6 +22,7 @@ mod gone;
 mod honest;
 mod invalid;
 mod kubectl;
+mod measure;
 mod moves;
 mod places;
 mod program;

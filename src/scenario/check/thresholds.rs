@@ -1,6 +1,6 @@
 //! A threshold is about something: a scenario, cell or step that has its tags.
 
-use crate::metrics::Selector;
+use crate::metrics::{Label, Metric, Selector};
 use crate::scenario::document::{Scenario, ScenarioFile};
 use crate::scenario::threshold::{DeclaredThreshold, series};
 use crate::source::{Code, Diagnostic, Problems};
@@ -60,5 +60,21 @@ fn no_series(declared: &DeclaredThreshold) -> Diagnostic {
         format!("nothing has the tags of `{}`", declared.threshold.selector),
     )
     .label("would never be judged")
-    .help("tags are `scenario`, `step` (id, name or action), the axes of the matrix, and `tags`")
+    .help(format!(
+        "tags are `scenario`, `step` (id, name or action), the axes of the matrix, and `tags`{}",
+        own_tag(declared.threshold.selector.metric)
+    ))
+}
+
+/// What a metric has beside the tags that all have.
+fn own_tag(metric: Metric) -> String {
+    let Some(tag) = metric.tag() else {
+        return String::new();
+    };
+    let values = match tag {
+        Label::LAUNCH_TYPE => "`warm` or `cold`",
+        Label::ATTEMPTS => "a number from 1 on",
+        _ => "a status code or a word, such as `timeout`",
+    };
+    format!("; `{}` also has `{tag}`: {values}", metric.name())
 }
