@@ -6,6 +6,9 @@ use std::io;
 
 use super::error::{CallError, ConnectError, KubeError};
 
+/// `ENFILE` and `EMFILE`, which are the same numbers on every Unix.
+const OUT_OF_DESCRIPTORS: [i32; 2] = [23, 24];
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AttemptCause {
@@ -138,10 +141,10 @@ impl AttemptCause {
             io::ErrorKind::TimedOut => Some(Self::Timeout),
             io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => Some(Self::NoPort),
             _ => {
-                let of_process = rustix::io::Errno::MFILE.raw_os_error();
-                let of_machine = rustix::io::Errno::NFILE.raw_os_error();
                 let number = error.raw_os_error()?;
-                ([of_process, of_machine].contains(&number)).then_some(Self::NoDescriptor)
+                OUT_OF_DESCRIPTORS
+                    .contains(&number)
+                    .then_some(Self::NoDescriptor)
             }
         }
     }
