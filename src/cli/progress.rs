@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::engine::{IterationEnd, RunEvent};
+use crate::metrics::LevelVerdict;
 
 /// The least time between two counting lines.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -24,6 +25,13 @@ pub(super) async fn lines(mut events: mpsc::Receiver<RunEvent>) {
             RunEvent::StoppedByThreshold { cell, threshold } => {
                 eprintln!("stopping: {threshold} does not hold in {cell}");
             }
+            RunEvent::LevelEnded {
+                cell,
+                level,
+                verdict,
+            } => {
+                eprintln!("         {cell}  {level} {}", words(verdict));
+            }
             RunEvent::CellsEnded => eprintln!("looking for what is left"),
             RunEvent::IterationEnded { end, .. } => match end {
                 IterationEnd::Passed => passed += 1,
@@ -37,5 +45,13 @@ pub(super) async fn lines(mut events: mpsc::Receiver<RunEvent>) {
                 "         {passed} iterations passed, {failed} failed, {running} cells running"
             );
         }
+    }
+}
+
+fn words(verdict: LevelVerdict) -> &'static str {
+    match verdict {
+        LevelVerdict::Held => "held",
+        LevelVerdict::Broke => "broke",
+        LevelVerdict::Stopped => "was stopped",
     }
 }

@@ -13,7 +13,7 @@ use super::exit_code::Exit;
 use super::failure::Failure;
 use super::signal::Signals;
 use super::{Look, check, progress, target};
-use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, RunFacts};
+use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, Pacing, RunFacts};
 use crate::metrics::{Metric, Reliability, RunInfo, Summary, ThresholdResult, Verdict};
 use crate::plan::{self, Overrides, Plan};
 use crate::report::{Format, Out};
@@ -193,6 +193,7 @@ async fn work(
     let facts = RunFacts {
         info: facts(plan, &target.name, api_version),
         clients: target.clients,
+        pacing: Pacing::default(),
     };
     let (events, receiver) = Events::channel();
     let mut printing = tokio::task::JoinSet::new();

@@ -48,8 +48,8 @@ impl SharedAggregate {
 }
 
 impl Aggregate {
-    pub(super) fn take(&mut self, samples: &mut Vec<Sample>) {
-        for sample in samples.drain(..) {
+    pub(super) fn take(&mut self, samples: &[Sample]) {
+        for sample in samples {
             let series = (sample.metric, sample.step);
             match sample.value {
                 Value::Time(duration) => self.trends.entry(series).or_default().record(duration),
@@ -106,6 +106,8 @@ impl Aggregate {
         let mut all = Vec::new();
         for metric in Metric::ALL.iter().copied() {
             match metric.kind() {
+                // Of the cell as a whole, not of samples.
+                Kind::Gauge => {}
                 Kind::Counter => {
                     let value = self.counter(metric);
                     if self.counters.keys().any(|(found, _)| *found == metric) {

@@ -11,6 +11,7 @@
 //! the cell's histograms between iterations, so memory depends on series, never on samples.
 
 mod aggregate;
+mod breakpoint;
 mod doubt;
 mod histogram;
 mod metric;
@@ -23,6 +24,7 @@ mod threshold_window;
 mod warning;
 
 pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
+pub use breakpoint::{BreakpointSummary, Finding, LevelSummary, LevelVerdict};
 pub use doubt::{Doubt, Generator, Reliability};
 pub use histogram::{Histogram, HistogramError};
 pub use metric::{Kind, Metric, Unit};

@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::aggregate::CellCounts;
+use super::breakpoint::{BreakpointSummary, Finding};
 use super::doubt::{Doubt, Generator};
 use super::histogram::Histogram;
 use super::metric::{Kind, Metric, Unit};
 use super::threshold::ThresholdResult;
 use super::warning::Warning;
+use crate::units::Rate;
 
 /// The version of the result's format; raised when a field changes its meaning.
 pub const FORMAT_VERSION: u32 = 1;
@@ -127,6 +129,9 @@ pub struct CellSummary {
     pub duration_ms: u64,
     /// Every series.
     pub metrics: Vec<MetricSummary>,
+    /// What a load with `breakpoint` found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breakpoint: Option<BreakpointSummary>,
 }
 
 impl CellSummary {
@@ -148,6 +153,21 @@ impl CellSummary {
     pub fn not_applicable(&mut self, why: &str) {
         self.verdict = Verdict::NotApplicable;
         self.not_applicable = Some(why.to_owned());
+    }
+
+    /// Takes over what a search found. Iterations that fail in a level are its figures, and no failure
+    /// of the cell: that is one in which no level held.
+    pub fn found(&mut self, breakpoint: BreakpointSummary) {
+        self.verdict = match breakpoint.finding {
+            Finding::Found | Finding::NeverBroke => Verdict::Passed,
+            Finding::BrokeAtOnce => Verdict::Failed,
+            Finding::Stopped => Verdict::Interrupted,
+        };
+        if let Some(held) = breakpoint.held.filter(|_| self.verdict == Verdict::Passed) {
+            let rate = MetricSummary::gauge(Metric::BreakpointRate, held);
+            self.metrics.push(rate);
+        }
+        self.breakpoint = Some(breakpoint);
     }
 
     /// Takes over how the iterations ended, and the verdict that follows.
@@ -183,12 +203,20 @@ pub struct MetricSummary {
     /// The sum of a counter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<u64>,
+    /// The value of a gauge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
     /// The figures of a trend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statistics: Option<Statistics>,
 }
 
 impl MetricSummary {
+    /// Whether this is the series of a metric over all steps.
+    pub fn is(&self, metric: Metric) -> bool {
+        self.metric == metric.name() && self.step.is_none()
+    }
+
     pub(super) fn counter(metric: Metric, value: u64) -> Self {
         Self {
             metric: metric.name().to_owned(),
@@ -196,7 +224,16 @@ impl MetricSummary {
             unit: metric.unit(),
             step: None,
             value: Some(value),
+            rate: None,
             statistics: None,
+        }
+    }
+
+    fn gauge(metric: Metric, rate: Rate) -> Self {
+        Self {
+            value: None,
+            rate: Some(rate),
+            ..Self::counter(metric, 0)
         }
     }
 
@@ -207,6 +244,7 @@ impl MetricSummary {
             unit: metric.unit(),
             step,
             value: None,
+            rate: None,
             statistics: Some(statistics.clone()),
         }
     }

@@ -5,6 +5,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod json;
+mod levels;
 mod side_by_side;
 mod text;
 mod write;

@@ -37,6 +37,7 @@ fn fixed() -> Summary {
             iterations_warmup: 0,
             duration_ms: 1_234 * factor,
             metrics: aggregate.lock().metrics(&names),
+            breakpoint: None,
         };
         cell.set_counts(counts);
         cell
@@ -46,7 +47,6 @@ fn fixed() -> Summary {
         failed,
         ..CellCounts::default()
     };
-    let (all, some) = (counts(20, 0), counts(17, 3));
     Summary {
         format_version: 1,
         verdict: Verdict::Failed,
@@ -66,7 +66,7 @@ fn fixed() -> Summary {
             cores: 2,
             vars: BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]),
         },
-        cells: vec![cell("gateway", 1, all), cell("tunnel", 2, some)],
+        cells: vec![cell("gateway", 1, counts(20, 0)), cell("tunnel", 2, counts(17, 3))],
         thresholds: Vec::new(),
         failures: vec![FailureGroup {
             cell: "full-life[mode=tunnel]".to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Colour, side_by_side};
+use super::{Colour, levels, side_by_side};
 use crate::metrics::humanise_millis;
 use crate::metrics::{CellSummary, FailureGroup, Metric, Outcome, Summary, Verdict};
 use crate::metrics::{MetricSummary, Reliability, Statistics};
@@ -34,9 +34,9 @@ pub(super) const ROWS: [(&str, &str); 21] = [
 ];
 
 pub(super) const BOLD: &str = "1";
-const RED: &str = "1;31";
-const GREEN: &str = "1;32";
-const YELLOW: &str = "33";
+pub(super) const RED: &str = "1;31";
+pub(super) const GREEN: &str = "1;32";
+pub(super) const YELLOW: &str = "33";
 
 impl Colour {
     pub(super) fn paint(self, code: &str, text: &str) -> String {
@@ -218,6 +218,7 @@ fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Resu
     if let Some(why) = &cell.not_applicable {
         return writeln!(out, "  not applicable: {why}");
     }
+    levels::write(out, cell, colour)?;
     let whole = whole_cell(cell);
     if whole.is_empty() {
         return writeln!(out, "  no samples");

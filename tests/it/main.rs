@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod breakpoint;
 mod cancel;
 mod cli;
 mod cluster;
@@ -19,9 +20,12 @@ mod honest;
 mod invalid;
 mod kubectl;
 mod moves;
+mod paused;
 mod places;
 mod program;
 mod sandboxd;
 mod scale;
+mod seed;
 mod snapshots;
+mod timing;
 mod transfer;
