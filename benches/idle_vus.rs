@@ -4,10 +4,7 @@
 //! `cargo bench --bench idle_vus`, about half a minute.
 
 #![expect(clippy::print_stdout, reason = "the table is for who runs it")]
-#![expect(
-    unreachable_pub,
-    reason = "a program of its own"
-)]
+#![expect(unreachable_pub, reason = "a program of its own")]
 
 mod common;
 

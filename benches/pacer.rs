@@ -4,11 +4,9 @@
 //! nothing else to do. The CPU share is that of the generator, of one core.
 
 #![expect(clippy::print_stdout, reason = "the table is for who runs it")]
-#![expect(
-    unreachable_pub,
-    reason = "a program of its own"
-)]
+#![expect(unreachable_pub, reason = "a program of its own")]
 
+#[expect(dead_code, reason = "the other bench needs more of it")]
 mod common;
 
 use std::time::Duration;

@@ -172,6 +172,7 @@ impl Level<'_> {
                 measured,
                 window: None,
                 stopped_at_ms: None,
+                steps: series.names(),
             }
         });
         LevelSummary {

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -15,12 +16,13 @@ use super::failure::Failures;
 use super::iteration::{self, Number};
 use super::overseer::{Judged, Overseer};
 use super::pacer::Pacing;
+use super::windows::Windows;
 use super::{breakpoint_loop, closed_loop, open_loop};
 use crate::client::Client;
 use crate::load::{LoadModel, VuCurve};
 use crate::metrics::{
-    BreakpointSummary, CellCounts, CellSummary, Figures, Metric, Observed, Recorder,
-    SharedAggregate, StepIndex, Threshold, Verdict,
+    BreakpointSummary, CellCounts, CellFacts, CellSummary, Figures, Metric, Observed, Recorder,
+    SharedAggregate, Sinks, StepIndex, Threshold, Verdict,
 };
 use crate::plan::{Cell, Feed, Plan};
 
@@ -46,6 +48,8 @@ pub(super) struct CellRun {
     most: AtomicU32,
     /// Thresholds that were judged while it ran.
     pub(super) judged: Arc<Judged>,
+    /// Who gets the windows.
+    sinks: Sinks,
     /// What the cell's runtime cannot do.
     not_applicable: OnceLock<String>,
 }
@@ -74,8 +78,15 @@ impl CellRun {
             dropped: AtomicU64::new(0),
             most: AtomicU32::new(0),
             judged: Arc::default(),
+            sinks: Sinks::default(),
             not_applicable: OnceLock::new(),
         }
+    }
+
+    /// Tells these of its windows.
+    pub(super) fn with_sinks(mut self, sinks: &Sinks) -> Self {
+        self.sinks = sinks.clone();
+        self
     }
 
     /// The same cell, for what comes after its run.
@@ -97,6 +108,7 @@ impl CellRun {
             cell: run.cell.name.clone(),
             load: run.cell.load.model.to_string(),
         });
+        let windows = Windows::begin(run.facts(), run.started, (&run.sinks, &run.failures));
         let ended = CancellationToken::new();
         let mut overseers = JoinSet::new();
         if let Some(overseer) = Overseer::of(&run, &cancel) {
@@ -120,10 +132,28 @@ impl CellRun {
         while let Some(joined) = overseers.join_next().await {
             joined.map_err(|error| run.panicked(&error))?;
         }
+        let (windows, width) = windows.end().await.map_err(|error| run.panicked(&error))?;
         run.events.tell(RunEvent::CellEnded {
             cell: run.cell.name.clone(),
         });
-        Ok(run.summary(found))
+        let mut summary = run.summary(found);
+        summary.window_ms = milliseconds(width);
+        summary.windows = windows;
+        Ok(summary)
+    }
+
+    fn facts(&self) -> CellFacts {
+        CellFacts {
+            cell: self.cell.name.clone(),
+            scenario: self.cell.scenario.clone(),
+            matrix: self.cell.matrix.clone(),
+            tags: self.cell.tags.clone(),
+            load: self.cell.load.model.to_string(),
+            planned: self.planned(),
+            steps: self.cell.step_names(),
+            started: self.failures.offset(self.started),
+            figures: self.aggregate(),
+        }
     }
 
     /// The curve of a closed model.
@@ -185,6 +215,7 @@ impl CellRun {
             vu,
             planned,
         };
+        recorder.enter(iteration, planned);
         let end = iteration::run(self, number, recorder, abort).await;
         let counter = match end {
             IterationEnd::Passed => Some(&self.passed),
@@ -195,10 +226,7 @@ impl CellRun {
         if let Some(counter) = counter {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        self.events.tell(RunEvent::IterationEnded {
-            cell: self.cell.name.clone(),
-            end,
-        });
+        recorder.leave();
         recorder.hand_over();
     }
 
@@ -253,9 +281,13 @@ impl CellRun {
             iterations_interrupted: 0,
             iterations_dropped: 0,
             iterations_warmup: aggregate.counter(Metric::WarmupIterations),
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            started_ms: milliseconds(self.failures.offset(self.started)),
+            duration_ms: milliseconds(self.started.elapsed()),
+            steps: self.cell.step_summaries(&self.plan.file),
             metrics: aggregate.metrics(&self.cell.step_names()),
             breakpoint: None,
+            window_ms: 0,
+            windows: Vec::new(),
         };
         summary.set_counts(CellCounts {
             passed: read(&self.passed),
@@ -292,4 +324,8 @@ impl CellRun {
     pub(super) fn aggregate(&self) -> SharedAggregate {
         self.aggregate.clone()
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -30,9 +30,10 @@ mod parallel;
 mod run;
 mod steps;
 mod stop;
+mod windows;
 
 pub use cancel::{Cancel, CancelHandle, CancelReason, Phase};
 pub use error::EngineError;
-pub use event::{Events, IterationEnd, RunEvent};
+pub use event::{Events, RunEvent};
 pub use pacer::Pacing;
 pub use run::{RunFacts, run};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::summary::MetricSummary;
+use super::series::MetricSummary;
 use super::threshold::{Outcome, ThresholdResult};
 use crate::units::{Rate, Ratio};
 
@@ -174,6 +174,7 @@ mod tests {
             measured: None,
             window: None,
             stopped_at_ms: None,
+            steps: None,
         };
         let level = |outcome, unfinished| LevelSummary {
             rate: rate(5.0).unwrap(),

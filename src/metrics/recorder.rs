@@ -5,10 +5,14 @@
 //! iterations, empties it into the cell's [`Aggregate`]; when that is busy the VU does not wait but
 //! keeps its samples, until the buffer is full.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::aggregate::SharedAggregate;
+use tokio::time::Instant;
+
 use super::metric::Metric;
+use super::shared::SharedAggregate;
+use super::track::Track;
 
 /// The place of a step among the cell's steps, groups and their steps counted in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +54,9 @@ pub struct Recorder {
     /// That of the level of a `breakpoint`, beside the cell's.
     level: Option<SharedAggregate>,
     figures: Figures,
+    track: Arc<Track>,
+    /// Whether it is the one that gives the track back.
+    owns_track: bool,
 }
 
 impl Recorder {
@@ -57,9 +64,11 @@ impl Recorder {
     pub fn new(aggregate: SharedAggregate) -> Self {
         Self {
             buffer: Vec::new(),
+            track: aggregate.track(),
             aggregate,
             level: None,
             figures: Figures::Counted,
+            owns_track: true,
         }
     }
 
@@ -78,7 +87,24 @@ impl Recorder {
             aggregate: self.aggregate.clone(),
             level: self.level.clone(),
             figures: self.figures,
+            track: Arc::clone(&self.track),
+            owns_track: false,
         }
+    }
+
+    /// An iteration is under way from now on; it was due at `since`.
+    pub fn enter(&mut self, iteration: u64, since: Instant) {
+        self.aggregate.enter(&self.track, iteration, since);
+    }
+
+    /// The iteration is over.
+    pub fn leave(&mut self) {
+        self.aggregate.leave(&self.track);
+    }
+
+    /// The step that the iteration is at; none while it is cleaned up after.
+    pub fn at(&self, step: Option<StepIndex>) {
+        self.track.at(step);
     }
 
     /// A new iteration begins.
@@ -129,16 +155,16 @@ impl Recorder {
 
     /// Whether nobody else was there.
     fn try_hand_over(&mut self) -> bool {
-        let Some(mut aggregate) = self.aggregate.try_lock() else {
+        let Some(mut cell) = self.aggregate.try_open() else {
             return false;
         };
         if let Some(level) = &self.level {
-            let Some(mut level) = level.try_lock() else {
+            let Some(mut level) = level.try_open() else {
                 return false;
             };
             level.take(&self.buffer);
         }
-        aggregate.take(&self.buffer);
+        cell.take(&self.buffer);
         self.buffer.clear();
         true
     }
@@ -146,9 +172,9 @@ impl Recorder {
     /// Empties the buffer into the cell's histograms and waits for them; for the end of a level or of
     /// a cell.
     pub fn flush(&mut self) {
-        self.aggregate.lock().take(&self.buffer);
+        self.aggregate.open().take(&self.buffer);
         if let Some(level) = &self.level {
-            level.lock().take(&self.buffer);
+            level.open().take(&self.buffer);
         }
         self.buffer.clear();
     }
@@ -157,6 +183,9 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.flush();
+        if self.owns_track {
+            self.aggregate.give_back(&self.track);
+        }
     }
 }
 
@@ -186,7 +215,7 @@ mod tests {
     fn a_busy_aggregate_is_not_waited_for_while_there_is_room() {
         let aggregate = SharedAggregate::default();
         let mut recorder = Recorder::new(aggregate.clone());
-        let busy = aggregate.lock();
+        let busy = aggregate.open();
         recorder.count(Metric::Iterations, None, 1);
         recorder.hand_over();
         assert_eq!(busy.counter(Metric::Iterations), 0);
@@ -207,6 +236,21 @@ mod tests {
         let aggregate = aggregate.lock();
         assert_eq!(aggregate.counter(Metric::WarmupIterations), 2);
         assert_eq!(aggregate.trend(Metric::ExecDuration).count(), 1);
+    }
+
+    #[test]
+    fn whoever_reads_the_figures_does_not_make_a_recorder_wait() {
+        let aggregate = SharedAggregate::default();
+        let mut recorder = Recorder::new(aggregate.clone());
+        let reader = aggregate.lock();
+        for _ in 0..CAPACITY * 3 {
+            recorder.count(Metric::Iterations, None, 1);
+        }
+        recorder.hand_over();
+        assert_eq!(reader.counter(Metric::Iterations), 0);
+        drop(reader);
+        let all = CAPACITY as u64 * 3;
+        assert_eq!(aggregate.lock().counter(Metric::Iterations), all);
     }
 
     #[test]

@@ -7,7 +7,10 @@
     reason = "this whole binary is a test, and its clock is the wall's"
 )]
 
+mod allocations;
+mod api_rules;
 mod architecture;
+mod blocking;
 mod breakpoint;
 mod cancel;
 mod cli;
@@ -16,6 +19,7 @@ mod examples;
 mod fault_table;
 mod faults;
 mod flow;
+mod gone;
 mod honest;
 mod invalid;
 mod kubectl;
@@ -23,6 +27,7 @@ mod moves;
 mod paused;
 mod places;
 mod program;
+mod reports;
 mod sandboxd;
 mod scale;
 mod seed;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sandbench::engine::{self, CancelHandle, Events, Pacing, RunFacts};
 use sandbench::loopback::ClusterConfig;
-use sandbench::metrics::{RunInfo, Summary};
+use sandbench::metrics::{RunInfo, Sinks, Summary};
 use sandbench::plan::{self, Overrides, Plan};
 use sandbench::scenario;
 use sandbench::source::SourceFile;
@@ -45,6 +45,7 @@ pub async fn run(text: &str, config: ClusterConfig, seed: u64, cancel: &CancelHa
     let facts = RunFacts {
         info: info(),
         clients: BTreeMap::from([("default".to_owned(), client)]),
+        sinks: Sinks::default(),
         pacing: Pacing::Timers,
     };
     let (events, _receiver) = Events::channel();
@@ -71,5 +72,7 @@ fn info() -> RunInfo {
         machine: String::new(),
         cores: 1,
         vars: BTreeMap::new(),
+        file_text: String::new(),
+        parts: Vec::new(),
     }
 }

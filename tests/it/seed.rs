@@ -22,8 +22,8 @@ mod tests {
 
     fn place() -> Place {
         let place = Place::new();
-        let rows: String = (0..40).map(|row| format!("file-{row}\n")).collect();
-        place.file("rows.csv", &format!("name\n{rows}"));
+        let rows: Vec<String> = (0..40).map(|row| format!("file-{row}")).collect();
+        place.file("rows.csv", &format!("name\n{}\n", rows.join("\n")));
         place
     }
 
