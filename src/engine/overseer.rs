@@ -177,7 +177,7 @@ impl Watched {
 }
 
 /// The places of the steps that a threshold is about.
-fn steps(series: &Series, names: &[String]) -> Option<Vec<StepIndex>> {
+pub(super) fn steps(series: &Series, names: &[String]) -> Option<Vec<StepIndex>> {
     let Series::Steps(wanted) = series else {
         return None;
     };
@@ -186,6 +186,6 @@ fn steps(series: &Series, names: &[String]) -> Option<Vec<StepIndex>> {
     Some(chosen.map(|(place, _)| StepIndex(place)).collect())
 }
 
-fn milliseconds(time: Duration) -> u64 {
+pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,9 +1,11 @@
 //! Why figures may be in doubt: gathered from the cells, their load models, the generator and what was
 //! left out.
 
+use std::time::Duration;
+
 use crate::load::LoadModel;
 use crate::metrics::{
-    CellSummary, FlowControl, Generator, Metric, SharedAggregate, Verdict, Warning,
+    CellSummary, FlowControl, Generator, LevelVerdict, Metric, SharedAggregate, Verdict, Warning,
 };
 use crate::plan::{Exclusive, Plan};
 
@@ -11,6 +13,9 @@ use crate::plan::{Exclusive, Plan};
 const FEW: u64 = 100;
 /// A closed load that hides more than one in this many iterations is told: p95 is then in doubt.
 const HIDDEN_SHARE: u64 = 20;
+
+/// A start delay beyond this is the generator's fault.
+const LATE: Duration = Duration::from_millis(50);
 
 /// A cell's name and its histograms.
 pub(super) type Figures = (String, SharedAggregate);
@@ -50,6 +55,7 @@ pub(super) fn of_cells(plan: &Plan, cells: &[CellSummary], aggregates: &[Figures
 fn of_load(plan: &Plan, cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for cell in cells {
+        warnings.extend(of_breakpoint(cell));
         let closed = plan.cells.iter().any(|planned| {
             planned.name == cell.cell
                 && planned.exclusive == Exclusive::Yes
@@ -66,6 +72,36 @@ fn of_load(plan: &Plan, cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Wa
                 cell: cell.cell.clone(),
                 hidden,
                 measured,
+            });
+        }
+    }
+    warnings
+}
+
+/// What speaks against single levels of a breakpoint.
+fn of_breakpoint(cell: &CellSummary) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for level in cell.breakpoint.iter().flat_map(|found| &found.levels) {
+        let rate = level.rate.to_string();
+        if level.unfinished > 0 && level.verdict != LevelVerdict::Stopped {
+            warnings.push(Warning::NotDrained {
+                cell: cell.cell.clone(),
+                rate: rate.clone(),
+                in_flight: level.unfinished,
+                waited_ms: level.drain_ms,
+            });
+        }
+        let delay = level
+            .metrics
+            .iter()
+            .find(|series| series.is(Metric::IterationStartDelay));
+        let p99_ns = delay.and_then(|delay| Some(delay.statistics.as_ref()?.p99_ns));
+        let late = p99_ns.filter(|p99| u128::from(*p99) > LATE.as_nanos());
+        if let Some(p99_ns) = late.filter(|_| level.verdict == LevelVerdict::Broke) {
+            warnings.push(Warning::BrokeLate {
+                cell: cell.cell.clone(),
+                rate,
+                p99_ns,
             });
         }
     }

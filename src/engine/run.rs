@@ -16,6 +16,7 @@ use super::failure::Failures;
 use super::fixture;
 use super::overseer::Judged;
 use super::own_health::OwnHealth;
+use super::pacer::Pacing;
 use super::reasons::{self, Figures};
 use super::windows;
 use crate::client::Client;
@@ -38,6 +39,8 @@ pub struct RunFacts {
     pub clients: BTreeMap<String, Client>,
     /// Who gets the windows while the cells run.
     pub sinks: Sinks,
+    /// What tells when arrivals are due.
+    pub pacing: Pacing,
 }
 
 /// Runs a plan. Whatever happens, what was created is deleted and the summary tells what was not.
@@ -67,7 +70,8 @@ pub async fn run(
         let client = client.ok_or_else(|| EngineError::NoClient {
             namespace: cell.namespace.clone(),
         })?;
-        let run = CellRun::new(plan, cell, client, &failures, events).with_sinks(&facts.sinks);
+        let mut run = CellRun::new(plan, cell, client, &failures, events).with_sinks(&facts.sinks);
+        run.pacing = facts.pacing;
         aggregates.push((cell.name.clone(), run.aggregate()));
         judged.insert(cell.name.clone(), Arc::clone(&run.judged));
         Ok(run)
@@ -110,15 +114,7 @@ pub async fn run(
     }
     warnings.extend(reasons::left_out(failures.unlisted(), events.dropped()));
     let thresholds = judge(plan, &cells, &judged);
-    let verdict = match verdict(&cells, &cancel) {
-        Verdict::Passed | Verdict::Interrupted
-            if cancel.reason() == Some(CancelReason::Threshold) =>
-        {
-            Verdict::Failed
-        }
-        Verdict::Passed if thresholds.iter().any(ThresholdResult::is_failed) => Verdict::Failed,
-        verdict => verdict,
-    };
+    let verdict = verdict(&cells, &thresholds, &cancel);
     let summary = Summary {
         format_version: FORMAT_VERSION,
         verdict,
@@ -213,7 +209,19 @@ fn judge(
     results
 }
 
-fn verdict(cells: &[CellSummary], cancel: &Cancel) -> Verdict {
+fn verdict(cells: &[CellSummary], thresholds: &[ThresholdResult], cancel: &Cancel) -> Verdict {
+    match of_cells(cells, cancel) {
+        Verdict::Passed | Verdict::Interrupted
+            if cancel.reason() == Some(CancelReason::Threshold) =>
+        {
+            Verdict::Failed
+        }
+        Verdict::Passed if thresholds.iter().any(ThresholdResult::is_failed) => Verdict::Failed,
+        verdict => verdict,
+    }
+}
+
+fn of_cells(cells: &[CellSummary], cancel: &Cancel) -> Verdict {
     if cells.iter().any(|cell| cell.verdict == Verdict::Failed) {
         Verdict::Failed
     } else if cancel.reason().is_some()

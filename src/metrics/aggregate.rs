@@ -34,8 +34,8 @@ pub struct Aggregate {
 }
 
 impl Aggregate {
-    pub(super) fn take(&mut self, samples: &mut Vec<Sample>) {
-        for sample in samples.drain(..) {
+    pub(super) fn take(&mut self, samples: &[Sample]) {
+        for sample in samples {
             let series = (sample.metric, sample.step, sample.label);
             match sample.value {
                 Value::Time(duration) => self.trends.entry(series).or_default().record(duration),
@@ -133,6 +133,8 @@ impl Aggregate {
         let mut all = Vec::new();
         for metric in Metric::ALL.iter().copied() {
             match metric.kind() {
+                // Of the cell as a whole, not of samples.
+                Kind::Gauge => {}
                 Kind::Counter => self.counters_of(metric, names, &mut all),
                 Kind::Trend => self.trends_of(metric, names, &mut all),
             }

@@ -24,7 +24,8 @@ impl Warning {
                 p99_ns,
             });
         }
-        if cell.iterations_dropped > 0 {
+        // At the levels of a breakpoint dropping is what is looked for.
+        if cell.iterations_dropped > 0 && cell.breakpoint.is_none() {
             warnings.push(Self::Dropped {
                 cell: name(),
                 iterations: cell.iterations_dropped,
@@ -118,6 +119,7 @@ mod tests {
             steps: Vec::new(),
             metrics: aggregate.lock().metrics(&[]),
             window_ms: 1_000,
+            breakpoint: None,
             windows: Vec::new(),
         }
     }

@@ -12,6 +12,8 @@ pub enum Kind {
     Trend,
     /// A sum.
     Counter,
+    /// One value.
+    Gauge,
 }
 
 /// The unit of a metric's values.
@@ -24,6 +26,8 @@ pub enum Unit {
     Count,
     /// Bytes.
     Bytes,
+    /// Per second.
+    PerSecond,
 }
 
 /// A clock of the cluster. Its figures are differences of two times that one program wrote, and are
@@ -80,7 +84,7 @@ macro_rules! metrics {
                 match self { $(Self::$variant => $name),* }
             }
 
-            /// Distribution or sum.
+            /// Distribution, sum or value.
             pub fn kind(self) -> Kind {
                 match self { $(Self::$variant => Kind::$kind),* }
             }
@@ -194,6 +198,8 @@ metrics! {
     FlakyIterations = ("flaky_iterations", Counter, Count);
     /// Cells whose `setup` failed; their iterations were not run.
     SetupFailures = ("setup_failures", Counter, Count);
+    /// The highest rate of arrivals at which every limit of a `breakpoint` held; absent if none did.
+    BreakpointRate = ("breakpoint_rate", Gauge, PerSecond);
 }
 
 impl Metric {

@@ -12,6 +12,7 @@
 //! the cell's histograms between iterations, so memory depends on series, never on samples.
 
 mod aggregate;
+mod breakpoint;
 mod cut_off;
 mod doubt;
 mod doubt_of_cell;
@@ -33,6 +34,7 @@ mod warning;
 mod window;
 
 pub use aggregate::{Aggregate, CellCounts, Key};
+pub use breakpoint::{BreakpointSummary, Finding, LevelSummary, LevelVerdict};
 pub use cut_off::CellFigures;
 pub use doubt::{Doubt, Generator, Machine, Reliability};
 pub use histogram::{Histogram, HistogramError};

@@ -9,6 +9,7 @@ use super::histogram::Histogram;
 use super::label::Label;
 use super::metric::{Kind, Metric, ServerClock, Unit};
 use super::recorder::StepIndex;
+use crate::units::Rate;
 
 /// One series of a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,12 +36,20 @@ pub struct MetricSummary {
     /// The sum of a counter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<u64>,
+    /// The value of a gauge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
     /// The figures of a trend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statistics: Option<Statistics>,
 }
 
 impl MetricSummary {
+    /// Whether this is the series of a metric over all steps.
+    pub fn is(&self, metric: Metric) -> bool {
+        self.metric == metric.name() && self.step.is_none()
+    }
+
     pub(super) fn counter(metric: Metric, value: u64) -> Self {
         Self {
             metric: metric.name().to_owned(),
@@ -51,7 +60,16 @@ impl MetricSummary {
             labels: BTreeMap::new(),
             clock: metric.clock(),
             value: Some(value),
+            rate: None,
             statistics: None,
+        }
+    }
+
+    pub(super) fn gauge(metric: Metric, rate: Rate) -> Self {
+        Self {
+            value: None,
+            rate: Some(rate),
+            ..Self::counter(metric, 0)
         }
     }
 
@@ -59,6 +77,7 @@ impl MetricSummary {
     pub(super) fn trend(metric: Metric, statistics: Statistics) -> Self {
         Self {
             value: None,
+            rate: None,
             statistics: Some(statistics),
             ..Self::counter(metric, 0)
         }

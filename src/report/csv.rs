@@ -42,7 +42,8 @@ fn labels(series: &MetricSummary) -> String {
 
 fn figures(series: &MetricSummary) -> String {
     let Some(found) = &series.statistics else {
-        let sum = series.value.map(|value| value.to_string());
+        let rate = series.rate.map(|rate| rate.as_per_second().to_string());
+        let sum = series.value.map(|value| value.to_string()).or(rate);
         return format!(",,,,,,,,{}", sum.unwrap_or_default());
     };
     format!(
@@ -62,6 +63,7 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Trend => "trend",
         Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
     }
 }
 
@@ -70,6 +72,7 @@ fn unit(unit: Unit) -> &'static str {
         Unit::Nanoseconds => "ns",
         Unit::Count => "",
         Unit::Bytes => "bytes",
+        Unit::PerSecond => "/s",
     }
 }
 

@@ -11,6 +11,7 @@ mod html;
 mod json;
 mod jsonl;
 mod junit;
+mod levels;
 mod markdown;
 mod prom;
 mod read;

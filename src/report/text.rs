@@ -3,16 +3,16 @@
 use std::fmt::Write as _;
 
 use super::rows::{before_claim, name_width, rows, shown, whole_cell};
-use super::{Colour, side_by_side, words};
+use super::{Colour, levels, side_by_side, words};
 use crate::metrics::{
     CellSummary, FailureGroup, Metric, MetricSummary, Outcome, Reliability, Summary, Verdict,
     humanise_millis,
 };
 
 pub(super) const BOLD: &str = "1";
-const RED: &str = "1;31";
-const GREEN: &str = "1;32";
-const YELLOW: &str = "33";
+pub(super) const RED: &str = "1;31";
+pub(super) const GREEN: &str = "1;32";
+pub(super) const YELLOW: &str = "33";
 
 impl Colour {
     pub(super) fn paint(self, code: &str, text: &str) -> String {
@@ -184,6 +184,7 @@ fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Resu
         cell.load,
         seconds(cell.duration_ms),
     )?;
+    levels::write(out, cell, colour)?;
     let whole = whole_cell(cell);
     if whole.is_empty() || cell.not_applicable.is_some() {
         return writeln!(out, "  N/A: {}", words::why_nothing(cell));
