@@ -10,18 +10,19 @@ use super::claim::{Claim, ClaimOrigin, ClaimTimings, CreateRequest, ReadyClaim};
 use super::cluster::{Api, Collection, Resource};
 use super::connect::{ConnectionMode, Endpoint, GatewayCache};
 use super::data::Pools;
-use super::delete::{Deleted, Leftovers};
+use super::delete::Deleted;
 use super::error::{
     ConnectError, CreateError, DeleteError, KubeError, PreflightError, ReadyError, WaitError,
 };
 use super::hub::{Hub, Subscription};
 use super::known::KnownClaims;
+use super::leftovers::Leftovers;
 use super::preflight::Needs;
 use super::retry::Retrier;
 use super::sandbox::Sandbox;
 use super::scope::Cleanups;
 use super::tasks::{Gauge, Tasks};
-use super::{create, delete, gone, preflight};
+use super::{create, delete, gone, leftovers, preflight};
 use crate::api::claim::SandboxClaim;
 use crate::api::{ApiVersion, EXTENSIONS_GROUP, GROUP, label, plural};
 
@@ -259,7 +260,7 @@ impl Client {
     /// # Cancel safety
     /// Nothing is left behind.
     pub async fn leftovers(&self) -> Result<Leftovers, DeleteError> {
-        delete::leftovers(self).await
+        leftovers::leftovers(self).await
     }
 
     /// How many sockets the client has open, to the API server and to sandboxes. A port-forward

@@ -50,6 +50,7 @@ mod health;
 mod hub;
 mod inventory;
 mod known;
+mod leftovers;
 mod manage;
 mod options;
 mod preflight;
@@ -82,7 +83,7 @@ pub use claim::{
 pub use commands::{Command, CommandLine, Commands, ExecutionResult};
 pub use connect::ConnectionMode;
 pub use core::Client;
-pub use delete::{Deleted, Leftovers};
+pub use delete::Deleted;
 pub use error::{
     BoxError, BuildError, CallError, ConnectError, CreateError, DeleteAndWaitError, DeleteError,
     Delivered, KubeError, ManageError, OpenError, Operation, PreflightError, ReadyError,
@@ -91,6 +92,7 @@ pub use error::{
 pub use files::{FileEntry, FileMode, Files, Recursive};
 pub use health::Health;
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
+pub use leftovers::Leftovers;
 pub use options::CallOptions;
 pub use preflight::Needs;
 pub use process_control::{ProcessControl, Signal};
