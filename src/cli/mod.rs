@@ -14,6 +14,7 @@ mod explain;
 mod failure;
 mod progress;
 mod provision;
+mod reap;
 mod run;
 mod signal;
 mod target;
@@ -76,6 +77,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             Look::of(choice, &io::stderr()).source(),
         )),
         Command::List(list) => explain::list(&list.files, Look::of(choice, &io::stderr()).source()),
+        Command::Reap(arguments) => reap::run(arguments).await,
         Command::Explain(arguments) => explain::explain(arguments.topic.as_deref()),
         Command::Cluster(ClusterCommand::Up(up)) => cluster::up(up).await,
     }

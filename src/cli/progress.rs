@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::engine::{IterationEnd, RunEvent};
+use crate::units::HumanDuration;
 
 /// The least time between two counting lines.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -25,6 +26,15 @@ pub(super) async fn lines(mut events: mpsc::Receiver<RunEvent>) {
                 eprintln!("stopping: {threshold} does not hold in {cell}");
             }
             RunEvent::CellsEnded => eprintln!("looking for what is left"),
+            RunEvent::CleanUpFails {
+                namespace,
+                reason,
+                limit,
+            } => eprintln!(
+                "clean-up in namespace {namespace} fails: {reason}\n\
+                 it is tried again for up to {} in all; Ctrl-C gives up",
+                HumanDuration(limit)
+            ),
             RunEvent::IterationEnded { end, .. } => match end {
                 IterationEnd::Passed => passed += 1,
                 IterationEnd::Failed => failed += 1,

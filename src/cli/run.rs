@@ -12,11 +12,12 @@ use super::child::LoopbackChild;
 use super::exit_code::Exit;
 use super::failure::Failure;
 use super::signal::Signals;
-use super::{Look, check, progress, target};
+use super::{Look, check, progress, reap, target};
 use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, RunFacts};
 use crate::metrics::{Metric, Reliability, RunInfo, Summary, ThresholdResult, Verdict};
 use crate::plan::{self, Overrides, Plan};
 use crate::report::{Format, Out};
+use crate::units::HumanDuration;
 
 /// Runs every file; the worst reason is the exit code.
 pub(super) async fn run(arguments: RunArguments, look: Look) -> Result<Exit, Failure> {
@@ -87,6 +88,8 @@ fn plan_of(
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
         jobs: arguments.jobs,
+        time_to_live: arguments.ttl.map(|time| time.0),
+        cleanup_limit: Some(arguments.cleanup_timeout.0),
     };
     match plan::resolve(&document, &file, &overrides) {
         Ok(plan) => Ok(Some(plan)),
@@ -164,18 +167,20 @@ fn left_at_once(plan: &Plan, cluster: &ClusterChoice) {
         eprintln!("the loopback cluster ends with this process and leaves nothing");
         return;
     }
-    for namespace in plan
-        .cells
-        .iter()
-        .map(|cell| &cell.namespace)
-        .collect::<std::collections::BTreeSet<_>>()
-    {
-        eprintln!(
-            "to delete what is left: kubectl delete sandboxclaims -n {namespace} -l {}={}",
-            crate::api::label::RUN_ID,
-            plan.run_id
-        );
-    }
+    eprintln!(
+        "to delete what is left: {}",
+        reap::command(plan, cluster).unwrap_or_default()
+    );
+    eprintln!(
+        "what is not deleted ends by itself, {} after it was made or last renewed",
+        HumanDuration(longest(plan))
+    );
+}
+
+/// The longest that a claim of the plan lives on.
+fn longest(plan: &Plan) -> Duration {
+    let times = plan.cells.iter().map(|cell| cell.target.time_to_live);
+    times.max().unwrap_or_default()
 }
 
 async fn work(
@@ -194,6 +199,12 @@ async fn work(
         info: facts(plan, &target.name, api_version),
         clients: target.clients,
     };
+    if arguments.progress != ProgressChoice::None {
+        eprintln!("run {} on {}", plan.run_id, facts.info.cluster);
+        if let Some(command) = reap::command(plan, &arguments.cluster) {
+            eprintln!("should it be killed, this deletes what it leaves: {command}");
+        }
+    }
     let (events, receiver) = Events::channel();
     let mut printing = tokio::task::JoinSet::new();
     if arguments.progress != ProgressChoice::None {
@@ -211,6 +222,9 @@ async fn work(
         Failure::internal(format!("run `{}`", plan.name)).because(error)
     })?;
     summary.leaks.local = local;
+    if summary.leaks.is_in_cluster() {
+        summary.leaks.reap = reap::command(plan, &arguments.cluster);
+    }
     Ok(summary)
 }
 

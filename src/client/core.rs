@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::builder::ClientBuilder;
 use super::claim::{Claim, ClaimOrigin, ClaimTimings, CreateRequest, ReadyClaim};
+use super::clock::ServerClock;
 use super::cluster::{Api, Collection, Resource};
 use super::connect::{ConnectionMode, Endpoint, GatewayCache};
 use super::data::Pools;
@@ -56,6 +57,7 @@ pub(super) struct Inner {
     pub(super) request_timeout: Duration,
     pub(super) hub: OnceLock<Hub>,
     pub(super) known: KnownClaims,
+    pub(super) clock: ServerClock,
     pub(super) retrier: Arc<Retrier>,
     pub(super) cleanups: Cleanups,
 }
@@ -252,7 +254,7 @@ impl Client {
         delete::all_of_run(self).await
     }
 
-    /// Counts what is left of the run. What may not be read is not counted.
+    /// Counts what is left of the run; a kind that may not be listed has no number.
     ///
     /// # Errors
     /// [`DeleteError`]: no run id, or the API server's refusal.

@@ -50,6 +50,10 @@ pub(super) async fn all_of_run(client: &Client) -> Result<usize, DeleteError> {
     if claims.is_empty() {
         return Ok(0);
     }
+    // Also those that nobody has seen made: so that their sandboxes are recognised later.
+    for claim in &claims {
+        client.remember(claim);
+    }
     let total = claims.len();
     let selector = of_run(client)?;
     match client

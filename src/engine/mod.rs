@@ -25,9 +25,11 @@ mod overseer;
 mod own_health;
 mod pacer;
 mod parallel;
+mod renewal;
 mod run;
 mod steps;
 mod stop;
+mod sweep;
 
 pub use cancel::{Cancel, CancelHandle, CancelReason, Phase};
 pub use error::EngineError;

@@ -9,24 +9,23 @@ use tokio::time::Instant;
 
 use super::cancel::{Cancel, CancelReason, Phase};
 use super::cell::CellRun;
+use super::cleanup::CleanUps;
 use super::error::EngineError;
 use super::event::{Events, RunEvent};
 use super::failure::Failures;
 use super::fixture;
 use super::overseer::Judged;
 use super::own_health::OwnHealth;
+use super::renewal::Renewal;
+use super::sweep::sweep;
 use crate::client::Client;
 use crate::load::LoadModel;
 use crate::metrics::{
-    CellSummary, Doubt, FORMAT_VERSION, Leaks, Metric, RunInfo, SharedAggregate, Summary,
-    ThresholdResult, Verdict, Warning,
+    CellSummary, Doubt, FORMAT_VERSION, Metric, RunInfo, SharedAggregate, Summary, ThresholdResult,
+    Verdict, Warning,
 };
 use crate::plan::{Cell, Exclusive, Plan};
 
-/// How long the end of everything that the run created is waited for.
-const GONE_LIMIT: Duration = Duration::from_secs(60);
-/// How often it is looked at.
-const GONE_POLL: Duration = Duration::from_millis(50);
 /// Below this number of samples a p99 is as good as the maximum.
 const FEW: u64 = 100;
 /// A start delay beyond this is the generator's fault.
@@ -63,7 +62,11 @@ pub async fn run(
 ) -> Result<Summary, EngineError> {
     let started = Instant::now();
     let health = OwnHealth::start();
-    let failures = Arc::new(Failures::default());
+    let (failures, cleanups) = (
+        Arc::new(Failures::default()),
+        Arc::new(CleanUps::new(plan.cleanup_limit)),
+    );
+    let renewal = Renewal::start(plan, &facts.clients);
     let mut aggregates = Vec::new();
     let mut judged = BTreeMap::new();
     let mut prepare = |cell: &Cell| {
@@ -71,7 +74,7 @@ pub async fn run(
         let client = client.ok_or_else(|| EngineError::NoClient {
             namespace: cell.namespace.clone(),
         })?;
-        let run = CellRun::new(plan, cell, client, &failures, events);
+        let run = CellRun::new(plan, cell, client, (&failures, &cleanups), events);
         aggregates.push((cell.name.clone(), run.aggregate()));
         judged.insert(cell.name.clone(), Arc::clone(&run.judged));
         Ok(run)
@@ -99,12 +102,24 @@ pub async fn run(
     events.tell(RunEvent::CellsEnded);
     let order: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
     cells.sort_by_key(|cell| order.iter().position(|name| *name == cell.cell));
-    let leaks = look_for_leaks(&facts.clients, cancel.phase()).await;
+    let not_renewed = renewal.finish().await;
+    let leaks = sweep(
+        &facts.clients,
+        (plan.cleanup_limit, cleanups.doubtful()),
+        events,
+    )
+    .await;
     let mut info = facts.info;
     info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut warnings = warnings(&cells, &aggregates);
     warnings.extend(load_warnings(plan, &cells, &aggregates));
     warnings.extend(generator.warnings());
+    warnings.extend(not_renewed);
+    if cleanups.not_removed() > 0 {
+        warnings.push(Warning::CleanedUpLate {
+            claims: cleanups.not_removed(),
+        });
+    }
     if together > 1 {
         warnings.insert(0, Warning::RanTogether { cells: together });
     }
@@ -233,49 +248,6 @@ fn verdict(cells: &[CellSummary], cancel: &Cancel) -> Verdict {
         Verdict::NotApplicable
     } else {
         Verdict::Passed
-    }
-}
-
-/// Deletes what is still there and waits until it is gone; counts what stays.
-async fn look_for_leaks(clients: &BTreeMap<String, Client>, phase: Phase) -> Leaks {
-    let mut leaks = Leaks::default();
-    for (namespace, client) in clients {
-        if let Err(error) = sweep(client, phase, &mut leaks).await {
-            leaks.unknown = Some(format!("namespace {namespace}: {error}"));
-        }
-        client.close().await;
-        let open = client.open_connections() + client.open_tunnels();
-        leaks.connections += open as u64;
-    }
-    leaks
-}
-
-async fn sweep(
-    client: &Client,
-    phase: Phase,
-    leaks: &mut Leaks,
-) -> Result<(), crate::client::DeleteError> {
-    let deadline = Instant::now() + GONE_LIMIT;
-    if phase == Phase::Aborting {
-        client.delete_claims_of_run().await?;
-        // A create that was cancelled on its way may still arrive; it is deleted below.
-        tokio::time::sleep(GONE_POLL).await;
-    }
-    loop {
-        let left = client.leftovers().await?;
-        if left.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            leaks.claims += left.claims as u64;
-            leaks.sandboxes += left.sandboxes as u64;
-            leaks.pods += left.pods as u64;
-            return Ok(());
-        }
-        if left.claims > 0 {
-            client.delete_claims_of_run().await?;
-        }
-        tokio::time::sleep(GONE_POLL).await;
     }
 }
 

@@ -13,6 +13,7 @@
 mod aggregate;
 mod doubt;
 mod histogram;
+mod leaks;
 mod metric;
 mod recorder;
 mod summary;
@@ -25,10 +26,11 @@ mod warning;
 pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
 pub use doubt::{Doubt, Generator, Reliability};
 pub use histogram::{Histogram, HistogramError};
+pub use leaks::Leaks;
 pub use metric::{Kind, Metric, Unit};
 pub use recorder::{Figures, Recorder, StepIndex};
 pub use summary::{
-    CellSummary, FailureGroup, Leaks, MetricSummary, Place, RunInfo, Statistics, Summary, Verdict,
+    CellSummary, FailureGroup, MetricSummary, Place, RunInfo, Statistics, Summary, Verdict,
 };
 pub use threshold::{
     Condition, Observed, OnFail, Operator, Outcome, Quantity, Selector, Statistic, Threshold,

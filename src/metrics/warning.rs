@@ -69,6 +69,19 @@ pub enum Warning {
         /// The limit.
         limit: u64,
     },
+    /// Claims whose time to live could not be renewed: they may have ended before their steps.
+    NotRenewed {
+        /// How often it failed.
+        times: u64,
+        /// Why it failed the first time.
+        reason: String,
+    },
+    /// Claims could not be deleted when their iteration ended; the end of the run did it, or tells
+    /// what was left.
+    CleanedUpLate {
+        /// How many.
+        claims: u64,
+    },
     /// Progress events that nobody read in time; figures are not affected.
     EventsDropped {
         /// How many.
@@ -85,6 +98,7 @@ impl Warning {
             Self::FewSamples { .. }
             | Self::RanTogether { .. }
             | Self::EventsDropped { .. }
+            | Self::CleanedUpLate { .. }
             | Self::DebugBuild => Reliability::Ok,
             Self::GeneratorBusy {
                 without_headroom: true,
@@ -97,6 +111,7 @@ impl Warning {
             | Self::ClosedLoad { .. }
             | Self::GeneratorBusy { .. }
             | Self::RuntimeLate { .. }
+            | Self::NotRenewed { .. }
             | Self::FewDescriptors { .. } => Reliability::Degraded,
         }
     }
@@ -150,6 +165,16 @@ impl fmt::Display for Warning {
             Self::FewDescriptors { open, limit } => write!(
                 f,
                 "{open} of {limit} descriptors were open; raise the limit (`ulimit -n`)"
+            ),
+            Self::NotRenewed { times, reason } => write!(
+                f,
+                "claims could not be given more time to live, {times} times: {reason}; they may have \
+                 ended before their steps"
+            ),
+            Self::CleanedUpLate { claims } => write!(
+                f,
+                "{claims} claims could not be deleted when their iteration ended; they were deleted \
+                 at the end of the run unless a leak is told"
             ),
             Self::EventsDropped { events } => {
                 write!(f, "{events} progress events were dropped; figures are not affected")

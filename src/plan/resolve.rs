@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -33,6 +34,10 @@ pub struct Overrides {
     pub environment: BTreeMap<String, String>,
     /// `--jobs`.
     pub jobs: u32,
+    /// `--ttl`.
+    pub time_to_live: Option<Duration>,
+    /// `--cleanup-timeout`.
+    pub cleanup_limit: Option<Duration>,
 }
 
 /// Makes the plan.
@@ -84,6 +89,7 @@ pub fn resolve(
         vars,
         cells,
         jobs: overrides.jobs.max(1),
+        cleanup_limit: overrides.cleanup_limit.unwrap_or(defaults::CLEANUP_LIMIT),
     })
 }
 
@@ -134,6 +140,7 @@ fn cell(
     let layers = Layers {
         scenario: &scenario.target,
         file: &document.target,
+        time_to_live: overrides.time_to_live,
     };
     let timeout = scenario.timeout.unwrap_or(defaults::ITERATION_TIMEOUT);
     let Some(word) = layers.mode_word(matrix.get("mode").map(String::as_str)) else {

@@ -21,6 +21,7 @@ mod kubectl;
 mod moves;
 mod places;
 mod program;
+mod reap;
 mod sandboxd;
 mod scale;
 mod snapshots;

@@ -36,7 +36,7 @@ pub(in crate::client) struct Resource {
 pub(in crate::client) struct Collection {
     /// The kind.
     pub(in crate::client) resource: Resource,
-    /// The namespace.
+    /// The namespace; empty for all of them, which is for lists only.
     pub(in crate::client) namespace: String,
 }
 
@@ -63,6 +63,9 @@ impl Collection {
         } else {
             format!("/apis/{group}/{version}")
         };
+        if self.namespace.is_empty() {
+            return format!("{root}/{plural}");
+        }
         format!(
             "{root}/namespaces/{}/{plural}",
             encode::component(&self.namespace)
@@ -370,7 +373,7 @@ impl Api {
 }
 
 /// A request without a body.
-fn plain(method: Method, target: &str) -> Request<Vec<u8>> {
+pub(super) fn plain(method: Method, target: &str) -> Request<Vec<u8>> {
     Request::builder()
         .method(method)
         .uri(target)
