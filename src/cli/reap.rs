@@ -248,9 +248,10 @@ async fn wait(
     claims: &[RunClaim],
     deadline: Instant,
 ) -> Option<String> {
+    let mut left = "the API server does not answer".to_owned();
     loop {
         let looked = timeout_at(deadline, client.leftovers_of(claims)).await;
-        let left = match looked {
+        left = match looked {
             Ok(Ok(left)) if left.is_empty() => {
                 let not_counted = left.not_counted().join(", ");
                 if !not_counted.is_empty() {
@@ -264,7 +265,8 @@ async fn wait(
             Ok(Err(error)) => Failure::setup("look for what is left")
                 .because(error)
                 .to_string(),
-            Err(_) => "the API server does not answer".to_owned(),
+            // Cut off by the deadline: what was seen before still holds.
+            Err(_) => left,
         };
         if Instant::now() >= deadline {
             return Some(format!("namespace {namespace}: {left}"));

@@ -84,12 +84,14 @@ impl Sweep<'_> {
         let mut pause = SHORTEST;
         let mut clean_since: Option<Instant> = None;
         let mut told = false;
+        let mut last = Err("the API server does not answer".to_owned());
         loop {
             let looked = timeout_at(self.deadline, self.look()).await;
             let seen = match looked {
                 Ok(Ok(left)) => Ok(left),
                 Ok(Err(error)) => Err(chain(&error)),
-                Err(_) => Err("the API server does not answer".to_owned()),
+                // Cut off by the deadline: what was seen before still holds.
+                Err(_) => return last,
             };
             match &seen {
                 Ok(left) if left.is_empty() => {
@@ -114,6 +116,7 @@ impl Sweep<'_> {
             if Instant::now() >= self.deadline {
                 return seen;
             }
+            last = seen;
             sleep_until(self.deadline.min(Instant::now() + pause)).await;
             pause = LONGEST.min(pause * 2);
         }

@@ -153,6 +153,10 @@ fn cell(
     let place = (word.as_str(), scenario.id.span);
     let mut target = layers.step_target(place, timeout, &bindings, problems)?;
     target.directory = directory(file);
+    let load = match &scenario.load_template {
+        Some(template) => template.load(&bindings, problems)?,
+        None => scenario.load.clone().unwrap_or_else(Load::once),
+    };
     let thresholds = thresholds(document, scenario, &matrix);
     let data = rows.zip(scenario.data.as_ref()).map(|(rows, data)| {
         Feed::new(
@@ -178,12 +182,12 @@ fn cell(
             .iter()
             .map(|(name, value)| (name.value.to_string(), value.to_string()))
             .collect(),
-        exclusive: if scenario.load.is_some() || scenario.start_time.is_some() {
+        exclusive: if scenario.has_load() || scenario.start_time.is_some() {
             Exclusive::Yes
         } else {
             Exclusive::No
         },
-        load: scenario.load.clone().unwrap_or_else(Load::once),
+        load,
         start_time: scenario.start_time,
         timeout,
         data,
@@ -216,12 +220,7 @@ fn thresholds(
 
 /// An expression that has no value, at its place.
 pub(super) fn not_evaluated(error: &EvalError) -> Diagnostic {
-    let problem = Diagnostic::error(Code::Expression, error.span(), error.to_string());
-    let problem = problem.label(error.label());
-    match error.help() {
-        Some(help) => problem.help(help),
-        None => problem,
-    }
+    error.diagnostic()
 }
 
 /// What the scenario's `if` says about a cell.

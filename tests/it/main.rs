@@ -9,6 +9,7 @@
 
 mod architecture;
 mod cancel;
+mod catalogue;
 mod cli;
 mod cluster;
 mod examples;
