@@ -93,6 +93,10 @@ pub(super) struct RunArguments {
 }
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub(super) struct ReapArguments {
     /// Delete what this run left
     #[arg(

@@ -10,12 +10,13 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::{Client, Deleted};
+use crate::metrics::Warning;
 use crate::step::{Registered, Registrar, StepContext};
 
 /// How the clean-ups of a run went.
 #[derive(Debug)]
 pub(super) struct CleanUps {
-    /// How long the clean-up of one iteration may take.
+    /// How long the clean-up of one iteration may take, and that of the end of the run.
     limit: Duration,
     not_removed: AtomicU64,
     doubtful: AtomicU64,
@@ -89,9 +90,15 @@ impl CleanUps {
         }
     }
 
-    /// Claims that could not be removed when their iteration ended.
-    pub(super) fn not_removed(&self) -> u64 {
-        self.not_removed.load(Ordering::Relaxed)
+    /// What to say of claims that could not be removed when their iteration ended.
+    pub(super) fn warning(&self) -> Option<Warning> {
+        let claims = self.not_removed.load(Ordering::Relaxed);
+        (claims > 0).then_some(Warning::CleanedUpLate { claims })
+    }
+
+    /// How long the end of the run may take.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// Claims whose creation was sent and never answered: they may come to exist yet.

@@ -103,23 +103,14 @@ pub async fn run(
     let order: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
     cells.sort_by_key(|cell| order.iter().position(|name| *name == cell.cell));
     let not_renewed = renewal.finish().await;
-    let leaks = sweep(
-        &facts.clients,
-        (plan.cleanup_limit, cleanups.doubtful()),
-        events,
-    )
-    .await;
+    let leaks = sweep(&facts.clients, &cleanups, events).await;
     let mut info = facts.info;
     info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut warnings = warnings(&cells, &aggregates);
     warnings.extend(load_warnings(plan, &cells, &aggregates));
     warnings.extend(generator.warnings());
     warnings.extend(not_renewed);
-    if cleanups.not_removed() > 0 {
-        warnings.push(Warning::CleanedUpLate {
-            claims: cleanups.not_removed(),
-        });
-    }
+    warnings.extend(cleanups.warning());
     if together > 1 {
         warnings.insert(0, Warning::RanTogether { cells: together });
     }
@@ -129,18 +120,9 @@ pub async fn run(
         });
     }
     let thresholds = judge(plan, &cells, &judged);
-    let verdict = match verdict(&cells, &cancel) {
-        Verdict::Passed | Verdict::Interrupted
-            if cancel.reason() == Some(CancelReason::Threshold) =>
-        {
-            Verdict::Failed
-        }
-        Verdict::Passed if thresholds.iter().any(ThresholdResult::is_failed) => Verdict::Failed,
-        verdict => verdict,
-    };
     Ok(Summary {
         format_version: FORMAT_VERSION,
-        verdict,
+        verdict: verdict(&cells, &thresholds, &cancel),
         thresholds,
         run: info,
         cells,
@@ -231,7 +213,19 @@ fn judge(
     results
 }
 
-fn verdict(cells: &[CellSummary], cancel: &Cancel) -> Verdict {
+fn verdict(cells: &[CellSummary], thresholds: &[ThresholdResult], cancel: &Cancel) -> Verdict {
+    match verdict_of_cells(cells, cancel) {
+        Verdict::Passed | Verdict::Interrupted
+            if cancel.reason() == Some(CancelReason::Threshold) =>
+        {
+            Verdict::Failed
+        }
+        Verdict::Passed if thresholds.iter().any(ThresholdResult::is_failed) => Verdict::Failed,
+        verdict => verdict,
+    }
+}
+
+fn verdict_of_cells(cells: &[CellSummary], cancel: &Cancel) -> Verdict {
     if cells.iter().any(|cell| cell.verdict == Verdict::Failed) {
         Verdict::Failed
     } else if cancel.reason().is_some()

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::cleanup::CleanUps;
 use super::event::{Events, RunEvent};
 use crate::client::{Client, DeleteError, Leftovers};
 use crate::metrics::Leaks;
@@ -26,12 +27,14 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Deletes what is still there, in all namespaces at the same time, and waits until it is gone.
 ///
-/// `limit` is for all of that, `doubtful` is how many creations were cut off.
+/// The clean-ups of the iterations say how long all of that may take, and whether a creation was
+/// cut off.
 pub(super) async fn sweep(
     clients: &BTreeMap<String, Client>,
-    (limit, doubtful): (Duration, u64),
+    cleanups: &CleanUps,
     events: &Events,
 ) -> Leaks {
+    let (limit, doubtful) = (cleanups.limit(), cleanups.doubtful());
     let deadline = Instant::now() + limit;
     let sweeping = clients.iter().map(|(namespace, client)| {
         let sweep = Sweep {

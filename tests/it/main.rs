@@ -8,7 +8,9 @@
 )]
 
 mod allocations;
+mod api_rules;
 mod architecture;
+mod blocking;
 mod cancel;
 mod catalogue;
 mod cli;
@@ -17,6 +19,7 @@ mod examples;
 mod fault_table;
 mod faults;
 mod flow;
+mod gone;
 mod honest;
 mod invalid;
 mod kubectl;

@@ -21,13 +21,14 @@ impl Api {
             namespace: String::new(),
             name: String::new(),
         };
+        let limit = self.time_left();
         let picked = self.requests().pick();
         let request = plain(Method::GET, "/version").map(Body::from);
-        let answered = timeout(self.deadline(), async {
+        let answered = timeout(limit, async {
             let response = picked.client().send(request).await;
             response.map_err(|error| transport(error, &operation))
         });
-        let response = self.within(answered.await, &operation)?;
+        let response = self.within(limit, answered.await, &operation)?;
         let date = response.headers().get(header::DATE);
         Ok(date
             .and_then(|date| date.to_str().ok())
