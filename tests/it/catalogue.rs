@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::mpsc;
 
+use sandbench::loopback::ClusterConfig;
 use serde_json::json;
 
 use crate::cluster::Running;
@@ -69,6 +70,18 @@ fn every_scenario_of_the_catalogue_tells_its_reader_what_it_is_for() {
     }
 }
 
+/// Runs entries as their heads say until there are no more.
+fn run_all(entries: &Mutex<std::vec::IntoIter<Entry>>, ended: &mpsc::Sender<(String, Ended)>) {
+    let next = || entries.lock().unwrap().next();
+    while let Some(entry) = next() {
+        let place = Place::new();
+        let command = entry.command();
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        ended.send((entry.name, place.run(&words))).unwrap();
+        place.assert_nothing_left();
+    }
+}
+
 #[test]
 fn every_scenario_of_the_catalogue_runs_shortened_without_a_cluster() {
     let entries = Mutex::new(catalogue().into_iter());
@@ -76,23 +89,12 @@ fn every_scenario_of_the_catalogue_runs_shortened_without_a_cluster() {
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             let (entries, sender) = (&entries, sender.clone());
-            scope.spawn(move || {
-                loop {
-                    let Some(entry) = entries.lock().unwrap().next() else {
-                        return;
-                    };
-                    let place = Place::new();
-                    let command = entry.command();
-                    let words: Vec<&str> = command.iter().map(String::as_str).collect();
-                    sender.send((entry.name, place.run(&words))).unwrap();
-                    place.assert_nothing_left();
-                }
-            });
+            scope.spawn(move || run_all(entries, &sender));
         }
         drop(sender);
         for (name, ended) in ended {
-            println!("{name}");
-            ended.assert_code(0).assert_says("nothing left behind");
+            assert_eq!(ended.code, Some(0), "{name}: {ended:?}");
+            ended.assert_says("nothing left behind");
         }
     });
 }
@@ -100,8 +102,10 @@ fn every_scenario_of_the_catalogue_runs_shortened_without_a_cluster() {
 #[tokio::test(flavor = "multi_thread")]
 async fn users_get_through_again_after_the_router_has_failed() {
     let place = Place::new();
-    let mut config = sandbench::loopback::ClusterConfig::default();
-    config.faults = vec!["router=502@30%*40".parse().unwrap()];
+    let config = ClusterConfig {
+        faults: vec!["router=502@30%*40".parse().unwrap()],
+        ..ClusterConfig::default()
+    };
     let running = Running::start_with(&place, config).await;
     running.pool("python-pool", 6, json!({})).await;
     let entry = catalogue()

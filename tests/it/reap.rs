@@ -25,12 +25,19 @@ fn held(count: usize) -> String {
 
 /// A cluster with a pool of so many warm sandboxes.
 async fn cluster(place: &Place, warm: u32) -> Running {
-    cluster_with(place, warm, ClusterConfig::default()).await
+    let running = Running::start(place).await;
+    running.pool("p", warm, json!({})).await;
+    running
 }
 
-async fn cluster_with(place: &Place, warm: u32, config: ClusterConfig) -> Running {
+/// A cluster with a pool of one warm sandbox in which something goes wrong.
+async fn faulty(place: &Place, faults: &[&str]) -> Running {
+    let config = ClusterConfig {
+        faults: faults.iter().map(|fault| fault.parse().unwrap()).collect(),
+        ..ClusterConfig::default()
+    };
     let running = Running::start_with(place, config).await;
-    running.pool("p", warm, json!({})).await;
+    running.pool("p", 1, json!({})).await;
     running
 }
 
@@ -118,9 +125,7 @@ async fn killed_and_reaped(count: usize) {
         .assert_code(0)
         .assert_says(&format!("{count} claims would be deleted"));
     assert_eq!(of_claims(&running).await, (count, count));
-    let started = Instant::now();
     let reaped = run(&place, &running, &to_do[..5]).await;
-    println!("{count} sandboxes reaped after {:?}", started.elapsed());
     reaped
         .assert_code(0)
         .assert_says(&format!("{count} claims deleted"));
@@ -138,15 +143,10 @@ async fn killed_and_left(count: usize) {
     let running = cluster(&place, u32::try_from(count).unwrap()).await;
     killed(&place, &running, count, &["--ttl", "10s"]).await;
     assert!(running.cluster.leftovers().claims > 0);
-    let started = Instant::now();
     until("no claims", LONG, || {
         running.cluster.leftovers().claims == 0
     })
     .await;
-    println!(
-        "{count} sandboxes ended by themselves after {:?}",
-        started.elapsed()
-    );
     let started = Instant::now();
     while of_claims(&running).await != (0, 0) {
         assert!(started.elapsed() < LONG);
@@ -234,9 +234,7 @@ async fn reap_says_what_it_cannot_do() {
         .run(&["reap", "--run", "r-1"])
         .assert_code(2)
         .assert_says("--cluster");
-    let mut config = ClusterConfig::default();
-    config.faults = vec!["api.delete.sandboxclaims=403".parse().unwrap()];
-    let running = cluster_with(&place, 1, config).await;
+    let running = faulty(&place, &["api.delete.sandboxclaims=403"]).await;
     let id = killed(&place, &running, 1, &[]).await;
     let arguments = [
         "reap",
@@ -258,12 +256,8 @@ async fn reap_says_what_it_cannot_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_not_be_listed_is_not_counted_as_nothing() {
     let place = Place::new();
-    let mut config = ClusterConfig::default();
-    config.faults = vec![
-        "api.list.pods=403".parse().unwrap(),
-        "api.list.persistentvolumeclaims=403".parse().unwrap(),
-    ];
-    let running = cluster_with(&place, 1, config).await;
+    let faults = ["api.list.pods=403", "api.list.persistentvolumeclaims=403"];
+    let running = faulty(&place, &faults).await;
     let file = place.file("short.yaml", &held(1).replace("2m", "1ms"));
     let out = format!("json={}", place.path("r.json").display());
     let arguments = [
