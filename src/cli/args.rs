@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::loopback::{Fault, ServedVersions};
 use crate::scenario::Target;
-use crate::units::HumanDuration;
+use crate::units::{HumanDuration, Rate};
 
 /// Verify, load-test and compare Kubernetes Agent Sandboxes.
 #[derive(Debug, Parser)]
@@ -37,6 +37,10 @@ pub(super) enum Command {
     Reap(ReapArguments),
     /// Explain a topic (`steps`, `metrics`, `contexts`, `exit-codes`), an action or a metric
     Explain(ExplainArguments),
+    /// Make reports of a saved result (JSON, or the JSON Lines of a run that was cut off)
+    Report(ReportArguments),
+    /// Add the results of several generators that ran the same scenario, exact to the bucket
+    Merge(MergeArguments),
     /// The loopback cluster: Kubernetes API, controllers, gateway, router and runtimes on 127.0.0.0/8
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -55,6 +59,10 @@ pub(super) struct RunArguments {
     /// not resolve the cluster's names; by default the system's
     #[arg(long, env = "SANDBENCH_DNS", value_name = "ADDRESS")]
     pub(super) dns: Option<SocketAddr>,
+    /// Claims that the loopback cluster serves in a second, at the most, `60/s`: a known capacity, to
+    /// see what a load makes of it
+    #[arg(long, value_name = "RATE")]
+    pub(super) claim_capacity: Option<Rate>,
     /// Run only these scenarios or cells: `NAME` or `NAME[axis=value]`; repeatable
     #[arg(long, value_name = "SELECTION")]
     pub(super) only: Vec<String>,
@@ -64,7 +72,8 @@ pub(super) struct RunArguments {
     /// Set a variable of the scenario file; repeatable, and `SANDBENCH_VAR_NAME` works too
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) var: Vec<Assignment>,
-    /// Write a report: `json=PATH` or `text=PATH`, `-` for standard output; repeatable
+    /// Write a report, of the kind `text`, `json`, `jsonl`, `html`, `junit`, `md`, `csv`, `prom` or
+    /// `hlog`; `-` for standard output; with several files `{name}` in the path; repeatable
     #[arg(long, value_name = "KIND=PATH")]
     pub(super) out: Vec<Assignment>,
     /// How many cells without `load` run side by side
@@ -90,6 +99,40 @@ pub(super) struct RunArguments {
     /// Progress on standard error
     #[arg(long, env = "SANDBENCH_PROGRESS", default_value = "auto")]
     pub(super) progress: ProgressChoice,
+    #[command(flatten)]
+    pub(super) web: WebArguments,
+}
+
+/// The live view in a browser.
+#[derive(Debug, Args)]
+pub(super) struct WebArguments {
+    /// Show the run live at this address, `127.0.0.1:PORT` (0: any port), to who has the link that is
+    /// printed; loopback addresses only
+    #[arg(long, env = "SANDBENCH_WEB", value_name = "ADDRESS")]
+    pub(super) web: Option<SocketAddr>,
+    /// Let `--web` listen on other addresses than loopback ones; the link is not encrypted
+    #[arg(long, requires = "web")]
+    pub(super) web_anywhere: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArguments {
+    /// The result: `--out json=PATH` or `--out jsonl=PATH` of a run, or `PATH.partial.jsonl`
+    #[arg(value_name = "RESULT")]
+    pub(super) result: PathBuf,
+    /// Write a report, as for `run`; without it the text is printed; repeatable
+    #[arg(long, value_name = "KIND=PATH")]
+    pub(super) out: Vec<Assignment>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MergeArguments {
+    /// The results
+    #[arg(required = true, num_args = 2.., value_name = "RESULT")]
+    pub(super) results: Vec<PathBuf>,
+    /// Write a report of the sum, as for `run`; without it the text is printed; repeatable
+    #[arg(long, value_name = "KIND=PATH")]
+    pub(super) out: Vec<Assignment>,
 }
 
 #[derive(Debug, Args)]
@@ -169,6 +212,10 @@ pub(super) struct UpArguments {
     /// Time that the controller takes to adopt a warm sandbox; written as for `--pod-start-delay`
     #[arg(long, value_name = "DELAY", env = "SANDBENCH_ADOPTION_DELAY")]
     pub(super) adoption_delay: Option<String>,
+    /// Claims that the controller serves in a second, at the most, `60/s`: beyond it they wait in
+    /// line. By default as many as this machine can
+    #[arg(long, value_name = "RATE", env = "SANDBENCH_CLAIM_CAPACITY")]
+    pub(super) claim_capacity: Option<Rate>,
     /// Versions of the Agent Sandbox API to serve: `v1alpha1` (as controllers up to 0.4),
     /// `v1alpha1,v1beta1` (0.5) or `v1beta1` (1.0 and later)
     #[arg(long, value_name = "VERSIONS", default_value = "v1beta1")]
@@ -257,9 +304,13 @@ pub(super) enum ColourChoice {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressChoice {
-    /// Lines at each change of stage, at most one per 10 s
+    /// `bar` on a terminal, `lines` elsewhere
     Auto,
-    /// The same
+    /// A line per running cell, redrawn in place; `t` tells what is in flight
+    Bar,
+    /// One line for all cells, redrawn in place
+    Counter,
+    /// A line at each change of stage, and at most one per 10 s
     Lines,
     /// Nothing
     None,

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -15,12 +16,14 @@ use super::event::{Events, IterationEnd, RunEvent};
 use super::failure::Failures;
 use super::iteration::{self, Number};
 use super::overseer::{Judged, Overseer};
-use super::{closed_loop, open_loop};
+use super::pacer::Pacing;
+use super::windows::Windows;
+use super::{breakpoint_loop, closed_loop, open_loop};
 use crate::client::Client;
 use crate::load::{LoadModel, VuCurve};
 use crate::metrics::{
-    CellCounts, CellSummary, Figures, Metric, Observed, Recorder, SharedAggregate, StepIndex,
-    Threshold, Verdict,
+    BreakpointSummary, CellCounts, CellFacts, CellSummary, Figures, Metric, Observed, Recorder,
+    SharedAggregate, Sinks, StepIndex, Threshold, Verdict,
 };
 use crate::plan::{Cell, Feed, Plan};
 
@@ -34,6 +37,8 @@ pub(super) struct CellRun {
     pub(super) cleanups: Arc<CleanUps>,
     pub(super) events: Events,
     pub(super) started: Instant,
+    /// What tells when its arrivals are due.
+    pub(super) pacing: Pacing,
     /// Number of the next iteration.
     next: AtomicU64,
     aggregate: SharedAggregate,
@@ -45,6 +50,8 @@ pub(super) struct CellRun {
     most: AtomicU32,
     /// Thresholds that were judged while it ran.
     pub(super) judged: Arc<Judged>,
+    /// Who gets the windows.
+    sinks: Sinks,
     /// What the cell's runtime cannot do.
     not_applicable: OnceLock<String>,
 }
@@ -65,6 +72,7 @@ impl CellRun {
             cleanups: Arc::clone(cleanups),
             events: events.clone(),
             started: Instant::now(),
+            pacing: Pacing::default(),
             next: AtomicU64::new(0),
             aggregate: SharedAggregate::default(),
             passed: AtomicU64::new(0),
@@ -73,8 +81,15 @@ impl CellRun {
             dropped: AtomicU64::new(0),
             most: AtomicU32::new(0),
             judged: Arc::default(),
+            sinks: Sinks::default(),
             not_applicable: OnceLock::new(),
         }
+    }
+
+    /// Tells these of its windows.
+    pub(super) fn with_sinks(mut self, sinks: &Sinks) -> Self {
+        self.sinks = sinks.clone();
+        self
     }
 
     /// The same cell, for what comes after its run.
@@ -96,33 +111,59 @@ impl CellRun {
             cell: run.cell.name.clone(),
             load: run.cell.load.model.to_string(),
         });
+        let windows = Windows::begin(run.facts(), run.started, (&run.sinks, &run.failures));
         let ended = CancellationToken::new();
         let mut overseers = JoinSet::new();
         if let Some(overseer) = Overseer::of(&run, &cancel) {
             overseers.spawn(overseer.watch(ended.clone()));
         }
-        match &run.cell.load.model {
+        let found = match &run.cell.load.model {
             LoadModel::Closed(closed) => {
                 run.set_most(closed.most());
                 closed_loop::drive(&run, closed, &cancel).await?;
+                None
             }
-            LoadModel::Open(open) => open_loop::drive(&run, open, &cancel).await?,
-        }
+            LoadModel::Open(open) => {
+                open_loop::drive(&run, open, &cancel).await?;
+                None
+            }
+            LoadModel::Breakpoint(breakpoint) => {
+                Some(breakpoint_loop::drive(&run, breakpoint, &cancel).await?)
+            }
+        };
         ended.cancel();
         while let Some(joined) = overseers.join_next().await {
             joined.map_err(|error| run.panicked(&error))?;
         }
+        let (windows, width) = windows.end().await.map_err(|error| run.panicked(&error))?;
         run.events.tell(RunEvent::CellEnded {
             cell: run.cell.name.clone(),
         });
-        Ok(run.summary())
+        let mut summary = run.summary(found);
+        summary.window_ms = milliseconds(width);
+        summary.windows = windows;
+        Ok(summary)
+    }
+
+    fn facts(&self) -> CellFacts {
+        CellFacts {
+            cell: self.cell.name.clone(),
+            scenario: self.cell.scenario.clone(),
+            matrix: self.cell.matrix.clone(),
+            tags: self.cell.tags.clone(),
+            load: self.cell.load.model.to_string(),
+            planned: self.planned(),
+            steps: self.cell.step_names(),
+            started: self.failures.offset(self.started),
+            figures: self.aggregate(),
+        }
     }
 
     /// The curve of a closed model.
     pub(super) fn curve(&self) -> Option<&dyn VuCurve> {
         match &self.cell.load.model {
             LoadModel::Closed(closed) => Some(closed),
-            LoadModel::Open(_) => None,
+            LoadModel::Open(_) | LoadModel::Breakpoint(_) => None,
         }
     }
 
@@ -163,7 +204,8 @@ impl CellRun {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// Runs an iteration, its number and its VU's, and counts how it ended.
+    /// Runs an iteration, its number and its VU's, and counts how it ended. Whether it counts was
+    /// told to the recorder.
     pub(super) async fn iterate(
         &self,
         (iteration, vu): (u64, u32),
@@ -176,7 +218,7 @@ impl CellRun {
             vu,
             planned,
         };
-        recorder.begin(self.figures(iteration, planned));
+        recorder.enter(iteration, planned);
         let end = iteration::run(self, number, recorder, abort).await;
         let counter = match end {
             IterationEnd::Passed => Some(&self.passed),
@@ -187,21 +229,19 @@ impl CellRun {
         if let Some(counter) = counter {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        self.events.tell(RunEvent::IterationEnded {
-            cell: self.cell.name.clone(),
-            end,
-        });
+        recorder.leave();
         recorder.hand_over();
     }
 
     /// Counts an arrival that found no room.
-    pub(super) fn drop_one(&self, recorder: &mut Recorder, (iteration, planned): (u64, Instant)) {
+    pub(super) fn drop_one(&self, recorder: &mut Recorder) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
-        recorder.begin(self.figures(iteration, planned));
         recorder.count(Metric::DroppedIterations, None, 1);
+        recorder.hand_over();
     }
 
-    fn figures(&self, iteration: u64, planned: Instant) -> Figures {
+    /// Whether an iteration of a load that has a warm-up counts.
+    pub(super) fn figures(&self, iteration: u64, planned: Instant) -> Figures {
         let offset = planned.saturating_duration_since(self.started);
         if self.cell.load.warmup.holds(iteration, offset) {
             Figures::LeftOut
@@ -227,7 +267,7 @@ impl CellRun {
         }
     }
 
-    fn summary(&self) -> CellSummary {
+    fn summary(&self, found: Option<BreakpointSummary>) -> CellSummary {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let aggregate = self.aggregate.lock();
         let mut summary = CellSummary {
@@ -244,8 +284,13 @@ impl CellRun {
             iterations_interrupted: 0,
             iterations_dropped: 0,
             iterations_warmup: aggregate.counter(Metric::WarmupIterations),
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            started_ms: milliseconds(self.failures.offset(self.started)),
+            duration_ms: milliseconds(self.started.elapsed()),
+            steps: self.cell.step_summaries(&self.plan.file),
             metrics: aggregate.metrics(&self.cell.step_names()),
+            breakpoint: None,
+            window_ms: 0,
+            windows: Vec::new(),
         };
         summary.set_counts(CellCounts {
             passed: read(&self.passed),
@@ -253,6 +298,9 @@ impl CellRun {
             interrupted: read(&self.interrupted),
             dropped: read(&self.dropped),
         });
+        if let Some(found) = found {
+            summary.found(found);
+        }
         if let Some(why) = self.why_not_applicable() {
             summary.not_applicable(why);
         }
@@ -271,6 +319,7 @@ impl CellRun {
             sum,
             iterations: read(&self.passed) + read(&self.failed),
             elapsed: self.started.elapsed(),
+            rate: None,
         }
     }
 
@@ -278,4 +327,8 @@ impl CellRun {
     pub(super) fn aggregate(&self) -> SharedAggregate {
         self.aggregate.clone()
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

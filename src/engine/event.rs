@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::metrics::LevelVerdict;
+
 /// How many events wait for a reader before further ones are dropped.
 const CAPACITY: usize = 1024;
 
@@ -22,13 +24,6 @@ pub enum RunEvent {
         /// Its load model in words.
         load: String,
     },
-    /// An iteration ended.
-    IterationEnded {
-        /// `scenario[axis=value]`.
-        cell: String,
-        /// How.
-        end: IterationEnd,
-    },
     /// A cell ended.
     CellEnded {
         /// `scenario[axis=value]`.
@@ -40,6 +35,15 @@ pub enum RunEvent {
         cell: String,
         /// As it is written.
         threshold: String,
+    },
+    /// A level of a `breakpoint` ended.
+    LevelEnded {
+        /// `scenario[axis=value]`.
+        cell: String,
+        /// Its rate, as it is shown.
+        level: String,
+        /// Whether it held.
+        verdict: LevelVerdict,
     },
     /// All cells ended; what is left is looked for.
     CellsEnded,
@@ -56,7 +60,7 @@ pub enum RunEvent {
 
 /// How an iteration ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IterationEnd {
+pub(super) enum IterationEnd {
     /// Every step did what was expected.
     Passed,
     /// A step or an expectation failed.

@@ -56,6 +56,8 @@ struct Watched {
     threshold: Threshold,
     /// None for all.
     steps: Option<Vec<StepIndex>>,
+    /// Their names.
+    names: Option<Vec<String>>,
     sliding: Option<Sliding>,
 }
 
@@ -80,6 +82,7 @@ impl Overseer {
                 threshold.window.is_some() || threshold.on_fail != OnFail::GoOn
             })
             .map(|(place, (threshold, series))| Watched {
+                names: series.names(),
                 place,
                 threshold: threshold.clone(),
                 steps: steps(series, &names),
@@ -164,6 +167,7 @@ impl Watched {
         (outcome != Outcome::NoSamples).then(|| ThresholdResult {
             cell: cell.to_owned(),
             threshold: self.threshold.to_string(),
+            steps: self.names.clone(),
             outcome,
             measured,
             window,
@@ -173,7 +177,7 @@ impl Watched {
 }
 
 /// The places of the steps that a threshold is about.
-fn steps(series: &Series, names: &[String]) -> Option<Vec<StepIndex>> {
+pub(super) fn steps(series: &Series, names: &[String]) -> Option<Vec<StepIndex>> {
     let Series::Steps(wanted) = series else {
         return None;
     };
@@ -182,6 +186,6 @@ fn steps(series: &Series, names: &[String]) -> Option<Vec<StepIndex>> {
     Some(chosen.map(|(place, _)| StepIndex(place)).collect())
 }
 
-fn milliseconds(time: Duration) -> u64 {
+pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -16,13 +16,15 @@ use super::failure::Failures;
 use super::fixture;
 use super::overseer::Judged;
 use super::own_health::OwnHealth;
+use super::pacer::Pacing;
 use super::renewal::Renewal;
 use super::sweep::sweep;
+use super::windows;
 use crate::client::Client;
 use crate::load::LoadModel;
 use crate::metrics::{
-    CellSummary, Doubt, FORMAT_VERSION, Metric, RunInfo, SharedAggregate, Summary, ThresholdResult,
-    Verdict, Warning,
+    CellSummary, Doubt, FORMAT_VERSION, LevelVerdict, Metric, RunInfo, SharedAggregate, Sinks,
+    Summary, ThresholdResult, Verdict, Warning,
 };
 use crate::plan::{Cell, Exclusive, Plan};
 
@@ -44,6 +46,10 @@ pub struct RunFacts {
     pub info: RunInfo,
     /// One client per namespace of the plan.
     pub clients: BTreeMap<String, Client>,
+    /// Who gets the windows while the cells run.
+    pub sinks: Sinks,
+    /// What tells when arrivals are due.
+    pub pacing: Pacing,
 }
 
 /// Runs a plan. Whatever happens, what was created is deleted and the summary tells what was not.
@@ -63,7 +69,7 @@ pub async fn run(
     let started = Instant::now();
     let health = OwnHealth::start();
     let (failures, cleanups) = (
-        Arc::new(Failures::default()),
+        Arc::new(Failures::since(started)),
         Arc::new(CleanUps::new(plan.cleanup_limit)),
     );
     let renewal = Renewal::start(plan, &facts.clients);
@@ -74,7 +80,10 @@ pub async fn run(
         let client = client.ok_or_else(|| EngineError::NoClient {
             namespace: cell.namespace.clone(),
         })?;
-        let run = CellRun::new(plan, cell, client, (&failures, &cleanups), events);
+        let shared = (&failures, &cleanups);
+        let run = CellRun::new(plan, cell, client, shared, events);
+        let mut run = run.with_sinks(&facts.sinks);
+        run.pacing = facts.pacing;
         aggregates.push((cell.name.clone(), run.aggregate()));
         judged.insert(cell.name.clone(), Arc::clone(&run.judged));
         Ok(run)
@@ -120,7 +129,7 @@ pub async fn run(
         });
     }
     let thresholds = judge(plan, &cells, &judged);
-    Ok(Summary {
+    let summary = Summary {
         format_version: FORMAT_VERSION,
         verdict: verdict(&cells, &thresholds, &cancel),
         thresholds,
@@ -131,7 +140,8 @@ pub async fn run(
         doubt: Doubt::of(&warnings),
         generator,
         warnings,
-    })
+    };
+    windows::finish(facts.sinks, summary).await
 }
 
 /// Cells that run one after the other.
@@ -290,7 +300,8 @@ fn warnings(cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
 fn load_warnings(plan: &Plan, cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for cell in cells {
-        if cell.iterations_dropped > 0 {
+        warnings.extend(breakpoint_warnings(cell));
+        if cell.iterations_dropped > 0 && cell.breakpoint.is_none() {
             warnings.push(Warning::Dropped {
                 cell: cell.cell.clone(),
                 iterations: cell.iterations_dropped,
@@ -312,6 +323,36 @@ fn load_warnings(plan: &Plan, cells: &[CellSummary], aggregates: &[Figures]) -> 
                 cell: cell.cell.clone(),
                 hidden,
                 measured,
+            });
+        }
+    }
+    warnings
+}
+
+/// What speaks against single levels of a breakpoint.
+fn breakpoint_warnings(cell: &CellSummary) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for level in cell.breakpoint.iter().flat_map(|found| &found.levels) {
+        let rate = level.rate.to_string();
+        if level.unfinished > 0 && level.verdict != LevelVerdict::Stopped {
+            warnings.push(Warning::NotDrained {
+                cell: cell.cell.clone(),
+                rate: rate.clone(),
+                in_flight: level.unfinished,
+                waited_ms: level.drain_ms,
+            });
+        }
+        let delay = level
+            .metrics
+            .iter()
+            .find(|series| series.is(Metric::IterationStartDelay));
+        let p99_ns = delay.and_then(|delay| Some(delay.statistics.as_ref()?.p99_ns));
+        let late = p99_ns.filter(|p99| u128::from(*p99) > LATE.as_nanos());
+        if let Some(p99_ns) = late.filter(|_| level.verdict == LevelVerdict::Broke) {
+            warnings.push(Warning::BrokeLate {
+                cell: cell.cell.clone(),
+                rate,
+                p99_ns,
             });
         }
     }

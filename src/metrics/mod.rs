@@ -3,6 +3,7 @@
 //! ```text
 //! Sample ──► Recorder (one per VU or slot)   ──after each iteration──► Aggregate (one per cell)
 //!                                                                          │ histograms per series
+//!                     SampleSink, Timeline ◄──each second── ClosedWindow ◄─┤
 //!                                                                          ▼
 //!                                                                       Summary
 //! ```
@@ -11,34 +12,48 @@
 //! the cell's histograms between iterations, so memory depends on series, never on samples.
 
 mod aggregate;
+mod breakpoint;
+mod cut_off;
 mod doubt;
 mod histogram;
 mod leaks;
+mod merge;
 mod metric;
 mod recorder;
+mod series;
+mod shared;
+mod sink;
 mod summary;
 mod threshold;
 mod threshold_judge;
 mod threshold_parse;
 mod threshold_window;
+mod track;
 mod warning;
+mod window;
 
-pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
+pub use aggregate::{Aggregate, CellCounts};
+pub use breakpoint::{BreakpointSummary, Finding, LevelSummary, LevelVerdict};
+pub use cut_off::CellFigures;
 pub use doubt::{Doubt, Generator, Reliability};
 pub use histogram::{Histogram, HistogramError};
 pub use leaks::Leaks;
+pub use merge::MergeError;
 pub use metric::{Kind, Metric, Unit};
 pub use recorder::{Figures, Recorder, StepIndex};
-pub use summary::{
-    CellSummary, FailureGroup, MetricSummary, Place, RunInfo, Statistics, Summary, Verdict,
-};
+pub use series::{MetricSummary, Statistics};
+pub use shared::{SharedAggregate, Total};
+pub use sink::{CellFacts, SampleSink, Sinks};
+pub use summary::{CellSummary, FailureGroup, Place, RunInfo, StepSummary, Summary, Verdict};
 pub use threshold::{
     Condition, Observed, OnFail, Operator, Outcome, Quantity, Selector, Statistic, Threshold,
     ThresholdError, ThresholdResult, Window,
 };
 pub use threshold_judge::Series;
 pub use threshold_window::Sliding;
+pub use track::UnderWay;
 pub use warning::Warning;
+pub use window::{ClosedWindow, Timeline, WindowSummary};
 
 pub use summary::FORMAT_VERSION;
 pub(crate) use summary::{humanise, humanise_millis};

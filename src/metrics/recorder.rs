@@ -1,13 +1,18 @@
 //! [`Recorder`]: where one VU writes its samples.
 //!
-//! A buffer of fixed size: recording is a write to memory. [`Recorder::hand_over`], called between
+//! A buffer that grows to what an iteration needs and no further than [`CAPACITY`]: recording is a
+//! write to memory. [`Recorder::hand_over`], called between
 //! iterations, empties it into the cell's [`Aggregate`]; when that is busy the VU does not wait but
 //! keeps its samples, until the buffer is full.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::aggregate::SharedAggregate;
+use tokio::time::Instant;
+
 use super::metric::Metric;
+use super::shared::SharedAggregate;
+use super::track::Track;
 
 /// The place of a step among the cell's steps, groups and their steps counted in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,17 +51,32 @@ const CAPACITY: usize = 512;
 pub struct Recorder {
     buffer: Vec<Sample>,
     aggregate: SharedAggregate,
+    /// That of the level of a `breakpoint`, beside the cell's.
+    level: Option<SharedAggregate>,
     figures: Figures,
+    track: Arc<Track>,
+    /// Whether it is the one that gives the track back.
+    owns_track: bool,
 }
 
 impl Recorder {
     /// A recorder for a cell.
     pub fn new(aggregate: SharedAggregate) -> Self {
         Self {
-            buffer: Vec::with_capacity(CAPACITY),
+            buffer: Vec::new(),
+            track: aggregate.track(),
             aggregate,
+            level: None,
             figures: Figures::Counted,
+            owns_track: true,
         }
+    }
+
+    /// What is recorded from now on also counts for this level of a `breakpoint`, and for no earlier
+    /// one.
+    pub fn begin_level(&mut self, level: SharedAggregate) {
+        self.flush();
+        self.level = Some(level);
     }
 
     /// A recorder for what runs beside this one in the same iteration.
@@ -65,8 +85,26 @@ impl Recorder {
         Self {
             buffer: Vec::new(),
             aggregate: self.aggregate.clone(),
+            level: self.level.clone(),
             figures: self.figures,
+            track: Arc::clone(&self.track),
+            owns_track: false,
         }
+    }
+
+    /// An iteration is under way from now on; it was due at `since`.
+    pub fn enter(&mut self, iteration: u64, since: Instant) {
+        self.aggregate.enter(&self.track, iteration, since);
+    }
+
+    /// The iteration is over.
+    pub fn leave(&mut self) {
+        self.aggregate.leave(&self.track);
+    }
+
+    /// The step that the iteration is at; none while it is cleaned up after.
+    pub fn at(&self, step: Option<StepIndex>) {
+        self.track.at(step);
     }
 
     /// A new iteration begins.
@@ -110,21 +148,44 @@ impl Recorder {
     /// there is still room.
     pub fn hand_over(&mut self) {
         let must = self.buffer.len() > CAPACITY / 2;
-        if let Some(mut aggregate) = self.aggregate.try_lock() {
-            aggregate.take(&mut self.buffer);
-        } else if must {
+        if !self.try_hand_over() && must {
             self.flush();
         }
     }
 
-    fn flush(&mut self) {
-        self.aggregate.lock().take(&mut self.buffer);
+    /// Whether nobody else was there.
+    fn try_hand_over(&mut self) -> bool {
+        let Some(mut cell) = self.aggregate.try_open() else {
+            return false;
+        };
+        if let Some(level) = &self.level {
+            let Some(mut level) = level.try_open() else {
+                return false;
+            };
+            level.take(&self.buffer);
+        }
+        cell.take(&self.buffer);
+        self.buffer.clear();
+        true
+    }
+
+    /// Empties the buffer into the cell's histograms and waits for them; for the end of a level or of
+    /// a cell.
+    pub fn flush(&mut self) {
+        self.aggregate.open().take(&self.buffer);
+        if let Some(level) = &self.level {
+            level.open().take(&self.buffer);
+        }
+        self.buffer.clear();
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.flush();
+        if self.owns_track {
+            self.aggregate.give_back(&self.track);
+        }
     }
 }
 
@@ -154,7 +215,7 @@ mod tests {
     fn a_busy_aggregate_is_not_waited_for_while_there_is_room() {
         let aggregate = SharedAggregate::default();
         let mut recorder = Recorder::new(aggregate.clone());
-        let busy = aggregate.lock();
+        let busy = aggregate.open();
         recorder.count(Metric::Iterations, None, 1);
         recorder.hand_over();
         assert_eq!(busy.counter(Metric::Iterations), 0);
@@ -178,12 +239,49 @@ mod tests {
     }
 
     #[test]
-    fn recording_does_not_allocate() {
-        let mut recorder = Recorder::new(SharedAggregate::default());
-        let before = recorder.buffer.capacity();
-        for _ in 0..10_000 {
-            recorder.time(Metric::StepDuration, None, Duration::from_millis(1));
+    fn whoever_reads_the_figures_does_not_make_a_recorder_wait() {
+        let aggregate = SharedAggregate::default();
+        let mut recorder = Recorder::new(aggregate.clone());
+        let reader = aggregate.lock();
+        for _ in 0..CAPACITY * 3 {
+            recorder.count(Metric::Iterations, None, 1);
         }
-        assert_eq!(recorder.buffer.capacity(), before);
+        recorder.hand_over();
+        assert_eq!(reader.counter(Metric::Iterations), 0);
+        drop(reader);
+        let all = CAPACITY as u64 * 3;
+        assert_eq!(aggregate.lock().counter(Metric::Iterations), all);
+    }
+
+    #[test]
+    fn after_the_first_iteration_recording_does_not_allocate() {
+        let mut recorder = Recorder::new(SharedAggregate::default());
+        let mut iteration = || {
+            for _ in 0..20 {
+                recorder.time(Metric::StepDuration, None, Duration::from_millis(1));
+            }
+            recorder.hand_over();
+            recorder.buffer.capacity()
+        };
+        let first = iteration();
+        assert!(first < 40, "{first}");
+        assert!((0..1000).all(|_| iteration() == first));
+    }
+
+    #[test]
+    fn what_is_recorded_in_a_level_counts_for_that_level_and_for_the_cell() {
+        let [cell, first, second] = std::array::from_fn(|_| SharedAggregate::default());
+        let mut recorder = Recorder::new(cell.clone());
+        let mut count = |level: &SharedAggregate, times| {
+            recorder.begin_level(level.clone());
+            for _ in 0..times {
+                recorder.count(Metric::Iterations, None, 1);
+            }
+        };
+        count(&first, 3);
+        count(&second, 600);
+        drop(recorder);
+        let counted = [&cell, &first, &second].map(|all| all.lock().counter(Metric::Iterations));
+        assert_eq!(counted, [603, 3, 600]);
     }
 }

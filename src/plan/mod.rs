@@ -24,7 +24,7 @@ pub use seed::Seed;
 
 use crate::expr::Bindings;
 use crate::load::Load;
-use crate::metrics::{Series, Threshold};
+use crate::metrics::{Series, StepSummary, Threshold};
 use crate::source::SourceFile;
 use crate::step::{Action, Step, StepTarget};
 
@@ -78,6 +78,8 @@ pub struct Cell {
     pub tags: BTreeMap<String, String>,
     /// The limits for its metrics and the series that they are about.
     pub thresholds: Vec<(Threshold, Series)>,
+    /// What must hold in every level of a `breakpoint`; empty without one.
+    pub holds_while: Vec<(Threshold, Series)>,
     /// How many iterations, how many at a time.
     pub load: Load,
     /// Whether the file says `load`: then the cell has the machine to itself.
@@ -127,6 +129,22 @@ impl Cell {
             });
         }
         found
+    }
+
+    /// The steps that have figures, of an iteration and of `finally`, as the file has them: groups and
+    /// their steps in order.
+    pub fn step_summaries(&self, file: &SourceFile) -> Vec<StepSummary> {
+        let mut steps = Vec::new();
+        for step in self.steps.iter().chain(self.finally.iter()) {
+            step.walk(&mut |step| {
+                steps.push(StepSummary {
+                    name: step.label(),
+                    action: step.action.kind().to_owned(),
+                    line: file.location(step.span.start).line,
+                });
+            });
+        }
+        steps
     }
 
     /// The names of all steps, groups and their steps counted in order.
