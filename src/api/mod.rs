@@ -112,6 +112,9 @@ pub mod annotation {
     pub const POD_NAME: &str = "agents.x-k8s.io/pod-name";
     /// On a Sandbox: name of its template.
     pub const TEMPLATE_REF: &str = "agents.x-k8s.io/sandbox-template-ref";
+    /// On a claim of a run of sandbench: the time to live that it gets again when it lives longer,
+    /// whole seconds (`900s`). A claim without it ends when it says.
+    pub const TIME_TO_LIVE: &str = "sandbench.dev/time-to-live";
     /// On a claim and its Sandbox: W3C trace context as a JSON object.
     pub const TRACE_CONTEXT: &str = "opentelemetry.io/trace-context";
 }

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::loopback::{Fault, ServedVersions};
-use crate::units::Rate;
+use crate::scenario::Target;
+use crate::units::{HumanDuration, Rate};
 
 /// Verify, load-test and compare Kubernetes Agent Sandboxes.
 #[derive(Debug, Parser)]
@@ -32,6 +33,8 @@ pub(super) enum Command {
     Check(CheckArguments),
     /// List the scenarios of files and how many cells each has
     List(CheckArguments),
+    /// Delete what a killed run left behind on a cluster, and wait until it is gone
+    Reap(ReapArguments),
     /// Explain a topic (`steps`, `metrics`, `contexts`, `exit-codes`), an action or a metric
     Explain(ExplainArguments),
     /// Make reports of a saved result (JSON, or the JSON Lines of a run that was cut off)
@@ -77,6 +80,19 @@ pub(super) struct RunArguments {
     #[arg(long, env = "SANDBENCH_JOBS", value_name = "N", default_value = "8",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) jobs: u32,
+    /// How long sandboxes outlive a killed run, at least 10s: they end by themselves then. Those of a
+    /// run that is alive are given more time. By default an iteration's `timeout` and ten minutes
+    #[arg(long, env = "SANDBENCH_TTL", value_name = "DURATION", value_parser = time_to_live)]
+    pub(super) ttl: Option<HumanDuration>,
+    /// How long clean-up may take, of each iteration and at the end of the run; what is left then is
+    /// told (exit code 101)
+    #[arg(
+        long,
+        env = "SANDBENCH_CLEANUP_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "2m"
+    )]
+    pub(super) cleanup_timeout: HumanDuration,
     /// Fail (exit code 97) when the generator, not the system, may have been the limit
     #[arg(long, env = "SANDBENCH_STRICT")]
     pub(super) strict: bool,
@@ -117,6 +133,52 @@ pub(super) struct MergeArguments {
     /// Write a report of the sum, as for `run`; without it the text is printed; repeatable
     #[arg(long, value_name = "KIND=PATH")]
     pub(super) out: Vec<Assignment>,
+}
+
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
+pub(super) struct ReapArguments {
+    /// Delete what this run left
+    #[arg(
+        long,
+        value_name = "ID",
+        required_unless_present = "all",
+        conflicts_with_all = ["all", "older_than"]
+    )]
+    pub(super) run: Option<String>,
+    /// Delete what all runs left; says nothing about which of them are still alive, so it needs
+    /// `--older-than`
+    #[arg(long, requires = "older_than")]
+    pub(super) all: bool,
+    /// Only claims that were made longer ago than this, by the clock of the API server: more than
+    /// your longest run takes
+    #[arg(long, value_name = "DURATION")]
+    pub(super) older_than: Option<HumanDuration>,
+    /// Where: `current` (kubeconfig's current context, or the service account inside a pod) or
+    /// `context:NAME`
+    #[arg(long, env = "SANDBENCH_CLUSTER")]
+    pub(super) cluster: ClusterChoice,
+    /// In this namespace; repeatable
+    #[arg(
+        long,
+        short,
+        value_name = "NAMESPACE",
+        default_value = "default",
+        conflicts_with = "all_namespaces"
+    )]
+    pub(super) namespace: Vec<String>,
+    /// In all namespaces; needs the permission to list claims in all of them
+    #[arg(long, short = 'A')]
+    pub(super) all_namespaces: bool,
+    /// Only tell what would be deleted
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// How long it is waited for until everything is gone
+    #[arg(long, value_name = "DURATION", default_value = "2m")]
+    pub(super) timeout: HumanDuration,
 }
 
 #[derive(Debug, Args)]
@@ -177,6 +239,16 @@ pub(super) struct UpArguments {
     /// End when standard input closes, and speak JSON on standard output (`run` uses it)
     #[arg(long, hide = true)]
     pub(super) attached: bool,
+}
+
+/// Reads `--ttl`.
+fn time_to_live(text: &str) -> Result<HumanDuration, String> {
+    let time: HumanDuration = text.parse().map_err(|error| format!("{error}"))?;
+    let least = HumanDuration(Target::SHORTEST_TIME_TO_LIVE);
+    if time < least {
+        return Err(format!("at least {least}"));
+    }
+    Ok(time)
 }
 
 /// Which cluster a run is pointed at.

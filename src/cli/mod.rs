@@ -18,6 +18,7 @@ mod output;
 mod partial;
 mod progress;
 mod provision;
+mod reap;
 mod redact;
 mod report;
 mod run;
@@ -86,6 +87,7 @@ async fn dispatch(arguments: Arguments, console: Console) -> Result<Exit, Failur
             Look::of(choice, &io::stderr()).source(),
         )),
         Command::List(list) => explain::list(&list.files, Look::of(choice, &io::stderr()).source()),
+        Command::Reap(arguments) => reap::run(arguments).await,
         Command::Explain(arguments) => explain::explain(arguments.topic.as_deref()),
         Command::Report(arguments) => report::report(&arguments, Look::of(choice, &io::stdout())),
         Command::Merge(arguments) => report::merge(&arguments, Look::of(choice, &io::stdout())),

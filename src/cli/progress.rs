@@ -13,6 +13,7 @@ use super::board::{Board, CellView, State};
 use super::console::{Console, Keys, size};
 use crate::engine::RunEvent;
 use crate::metrics::{LevelVerdict, humanise, humanise_millis};
+use crate::units::HumanDuration;
 
 /// The least time between two counting lines.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -118,6 +119,15 @@ fn stage(event: &RunEvent, mode: Mode) -> Option<String> {
             level,
             verdict,
         } => Some(format!("         {cell}  {level} {}", words(*verdict))),
+        RunEvent::CleanUpFails {
+            namespace,
+            reason,
+            limit,
+        } => Some(format!(
+            "clean-up in namespace {namespace} fails: {reason}\n\
+             it is tried again for up to {} in all; Ctrl-C gives up",
+            HumanDuration(*limit)
+        )),
         RunEvent::CellsEnded => {
             (mode == Mode::Lines).then(|| "looking for what is left".to_owned())
         }

@@ -117,7 +117,14 @@ pub(super) async fn provision(client: &KubeClient, wanted: &Wanted) -> Result<()
         )
         .await?;
     }
-    if let (Some(pool), Some(template)) = (&wanted.warm_pool, &template) {
+    // From v1beta1 on a claim names a pool. For a template alone that is one without replicas, so
+    // that every sandbox is a cold one; upstream's migration calls it so.
+    let (pool, replicas) = match (&wanted.warm_pool, &template) {
+        (Some(pool), _) => (Some(pool.clone()), wanted.replicas),
+        (None, Some(template)) => (Some(format!("shadow-pool-{template}")), 0),
+        (None, None) => (None, 0),
+    };
+    if let (Some(pool), Some(template)) = (&pool, &template) {
         let kind = (
             EXTENSIONS_GROUP,
             "v1beta1",
@@ -125,10 +132,10 @@ pub(super) async fn provision(client: &KubeClient, wanted: &Wanted) -> Result<()
             "sandboxwarmpools",
         );
         let spec = json!({
-            "replicas": wanted.replicas, "sandboxTemplateRef": { "name": template },
+            "replicas": replicas, "sandboxTemplateRef": { "name": template },
         });
         create(client, namespace, kind, pool, spec).await?;
-        fill(client, namespace, pool, wanted.replicas).await?;
+        fill(client, namespace, pool, replicas).await?;
     }
     if let Some((namespace, name)) = &wanted.gateway {
         let kind = (GATEWAY_GROUP, "v1", "Gateway", "gateways");

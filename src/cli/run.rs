@@ -18,11 +18,12 @@ use super::partial::{Partial, PartialPath};
 use super::progress::Mode;
 use super::signal::Signals;
 use super::web::Web;
-use super::{Look, Screen, check, output, progress, redact, target};
+use super::{Look, Screen, check, output, progress, reap, redact, target};
 use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, Pacing, RunFacts};
 use crate::metrics::{Metric, Reliability, RunInfo, Sinks, Summary, ThresholdResult, Verdict};
 use crate::plan::{self, Overrides, Plan};
 use crate::report::Out;
+use crate::units::HumanDuration;
 
 /// Runs every file; the worst reason is the exit code.
 pub(super) async fn run(arguments: RunArguments, screen: Screen) -> Result<Exit, Failure> {
@@ -87,6 +88,8 @@ fn plan_of(path: &Path, arguments: &RunArguments, look: Look) -> Result<Option<P
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
         jobs: arguments.jobs,
+        time_to_live: arguments.ttl.map(|time| time.0),
+        cleanup_limit: Some(arguments.cleanup_timeout.0),
     };
     match plan::resolve(&document, &file, &overrides) {
         Ok(plan) => Ok(Some(plan)),
@@ -173,18 +176,20 @@ fn left_at_once(plan: &Plan, cluster: &ClusterChoice) {
         eprintln!("the loopback cluster ends with this process and leaves nothing");
         return;
     }
-    for namespace in plan
-        .cells
-        .iter()
-        .map(|cell| &cell.namespace)
-        .collect::<std::collections::BTreeSet<_>>()
-    {
-        eprintln!(
-            "to delete what is left: kubectl delete sandboxclaims -n {namespace} -l {}={}",
-            crate::api::label::RUN_ID,
-            plan.run_id
-        );
-    }
+    eprintln!(
+        "to delete what is left: {}",
+        reap::command(plan, cluster).unwrap_or_default()
+    );
+    eprintln!(
+        "what is not deleted ends by itself, {} after it was made or last renewed",
+        HumanDuration(longest(plan))
+    );
+}
+
+/// The longest that a claim of the plan lives on.
+fn longest(plan: &Plan) -> Duration {
+    let times = plan.cells.iter().map(|cell| cell.target.time_to_live);
+    times.max().unwrap_or_default()
 }
 
 async fn work(
@@ -212,6 +217,15 @@ async fn work(
         sinks,
         pacing: Pacing::default(),
     };
+    if arguments.progress != ProgressChoice::None {
+        let console = &screen.console;
+        console.say(&format!("run {} on {}", plan.run_id, facts.info.cluster));
+        if let Some(command) = reap::command(plan, &arguments.cluster) {
+            console.say(&format!(
+                "should it be killed, this deletes what it leaves: {command}"
+            ));
+        }
+    }
     let (events, receiver) = Events::channel();
     let mut printing = tokio::task::JoinSet::new();
     let mode = mode(arguments.progress);
@@ -233,6 +247,9 @@ async fn work(
         Failure::internal(format!("run `{}`", plan.name)).because(error)
     })?;
     summary.leaks.local = local;
+    if summary.leaks.is_in_cluster() {
+        summary.leaks.reap = reap::command(plan, &arguments.cluster);
+    }
     Ok((summary, partial))
 }
 

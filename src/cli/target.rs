@@ -12,6 +12,7 @@ use crate::client::connect::Gateway;
 use crate::client::{ClaimSource, Client, ConnectionMode, Dns, Needs, Runtime};
 use crate::engine::{Cancel, Phase};
 use crate::plan::Plan;
+use crate::units::HumanDuration;
 
 /// Warm sandboxes are held for this many times the iterations that run at once, so that a pool is not
 /// what an iteration waits for.
@@ -119,6 +120,9 @@ async fn clients(
                 .because(error)
                 .maybe_help(help)
         })?;
+        if child.is_none() {
+            clock(&client).await;
+        }
         clients.insert(namespace.to_owned(), client);
     }
     // What a run needs of the loopback cluster has just been put there.
@@ -126,6 +130,26 @@ async fn clients(
         preflight(&name, &clients, plan).await?;
     }
     Ok((name, clients))
+}
+
+/// Lets times to live be those of the cluster's clock, which may be another one than ours.
+async fn clock(client: &Client) {
+    match client.read_server_clock().await {
+        Ok(ahead) if ahead.is_zero() => {}
+        Ok(ahead) => {
+            let by = HumanDuration(ahead.unsigned_abs());
+            let way = if ahead.is_negative() {
+                "behind"
+            } else {
+                "ahead of"
+            };
+            eprintln!(
+                "note: the cluster's clock is {by} {way} this machine's; times to live are told in \
+                 the cluster's"
+            );
+        }
+        Err(error) => tracing::debug!(%error, "the cluster's clock is taken to be this machine's"),
+    }
 }
 
 /// Asks the cluster for everything that the plan needs, and tells all that is missing.

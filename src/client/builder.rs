@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::attempts::AttemptObserver;
+use super::clock::ServerClock;
 use super::cluster::{self, Api, Protocol, SHARDS, Shards};
 use super::connect::GatewayCache;
 use super::core::{Client, Inner};
@@ -241,6 +242,7 @@ impl ClientBuilder {
             departures: Departures::default(),
             moves: Moves::default(),
             known: KnownClaims::default(),
+            clock: ServerClock::default(),
             retrier,
             cleanups: Cleanups::default(),
         }))

@@ -7,16 +7,18 @@ use tokio::time::{Instant, timeout};
 
 use super::builder::ClientBuilder;
 use super::claim::{Claim, ClaimOrigin, ClaimTimings, CreateRequest, ReadyClaim};
+use super::clock::ServerClock;
 use super::cluster::Api;
 use super::connect::{ConnectionMode, GatewayCache};
 use super::data::Pools;
-use super::delete::{Deleted, Leftovers};
+use super::delete::Deleted;
 use super::departures::Departures;
 use super::error::{
     ConnectError, CreateError, DeleteError, KubeError, PreflightError, ReadyError, WaitError,
 };
 use super::hub::Hub;
 use super::known::KnownClaims;
+use super::leftovers::Leftovers;
 use super::moved::Moves;
 use super::pods::Pods;
 use super::preflight::Needs;
@@ -24,7 +26,7 @@ use super::retry::Retrier;
 use super::sandbox::Sandbox;
 use super::scope::Cleanups;
 use super::tasks::{Gauge, Tasks};
-use super::{create, delete, gone, preflight};
+use super::{create, delete, gone, leftovers, preflight};
 use crate::api::claim::SandboxClaim;
 use crate::api::{ApiVersion, label};
 
@@ -78,6 +80,7 @@ pub(super) struct Inner {
     pub(super) departures: Departures,
     pub(super) moves: Moves,
     pub(super) known: KnownClaims,
+    pub(super) clock: ServerClock,
     pub(super) retrier: Arc<Retrier>,
     pub(super) cleanups: Cleanups,
 }
@@ -349,7 +352,7 @@ impl Client {
         delete::all_of_run(self).await
     }
 
-    /// Counts what is left of the run. What may not be read is not counted.
+    /// Counts what is left of the run; a kind that may not be listed has no number.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -370,7 +373,7 @@ impl Client {
     /// # Cancel safety
     /// Nothing is left behind.
     pub async fn leftovers(&self) -> Result<Leftovers, DeleteError> {
-        delete::leftovers(self).await
+        leftovers::leftovers(self).await
     }
 
     /// How many sockets the client has open, to the API server and to sandboxes. A port-forward

@@ -132,7 +132,9 @@ async fn spec(
     request: &CreateRequest,
 ) -> Result<ClaimSpec, CreateError> {
     let mut spec = ClaimSpec {
-        lifecycle: request.time_to_live.map(lifecycle),
+        lifecycle: request
+            .time_to_live
+            .map(|time_to_live| lifecycle(client.server_now(), time_to_live)),
         volume_claim_templates: request.volumes.iter().map(volume).collect(),
         additional_pod_metadata: pod_metadata(request),
         env: request.env.iter().map(variable).collect(),
@@ -199,20 +201,24 @@ fn volume(volume: &VolumeRequest) -> VolumeClaimTemplate {
     }
 }
 
-/// When the claim is to end: whole seconds, rounded up.
-fn lifecycle(time_to_live: Duration) -> Lifecycle {
+fn lifecycle(now: Timestamp, time_to_live: Duration) -> Lifecycle {
+    Lifecycle {
+        shutdown_time: Some(end_of_life(now, time_to_live)),
+        shutdown_policy: Some("Delete".to_owned()),
+        ttl_seconds_after_finished: None,
+    }
+}
+
+/// When a claim is to end: whole seconds, rounded up.
+pub(super) fn end_of_life(now: Timestamp, time_to_live: Duration) -> String {
     let ttl = SignedDuration::try_from(time_to_live).unwrap_or(SignedDuration::MAX);
-    let end = Timestamp::now()
+    let end = now
         .checked_add(ttl)
         .unwrap_or(Timestamp::MAX)
         .as_nanosecond();
     let seconds = i64::try_from(end.div_euclid(1_000_000_000) + 1).unwrap_or(i64::MAX);
     let end = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
-    Lifecycle {
-        shutdown_time: Some(end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
-        shutdown_policy: Some("Delete".to_owned()),
-        ttl_seconds_after_finished: None,
-    }
+    end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A pool that uses the template; upstream's migration calls it `shadow-pool-<template>`.
@@ -342,9 +348,7 @@ mod tests {
     #[test]
     fn the_end_of_life_is_in_whole_seconds_and_never_too_early() {
         let before = Timestamp::now();
-        let text = lifecycle(Duration::from_millis(1500))
-            .shutdown_time
-            .expect("has a time");
+        let text = end_of_life(before, Duration::from_millis(1500));
         assert_eq!(text.len(), "2026-01-01T00:00:00Z".len());
         let end: Timestamp = text.parse().expect("RFC 3339");
         assert!(end >= before + SignedDuration::from_millis(1500), "{text}");
@@ -352,6 +356,6 @@ mod tests {
 
     #[test]
     fn an_absurd_time_to_live_does_not_overflow() {
-        assert!(lifecycle(Duration::MAX).shutdown_time.is_some());
+        assert!(!end_of_life(Timestamp::now(), Duration::MAX).is_empty());
     }
 }

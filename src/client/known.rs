@@ -46,12 +46,13 @@ impl Client {
         known.values().map(|known| known.uid.clone()).collect()
     }
 
-    /// Names of the sandboxes of those claims.
+    /// Names of the sandboxes of those claims. One that is not known yet is a cold one, if it is at
+    /// all, and has the claim's name.
     pub(super) fn remembered_sandboxes(&self) -> HashSet<String> {
         let known = self.known();
         known
-            .values()
-            .filter_map(|known| known.sandbox.clone())
+            .iter()
+            .map(|(claim, known)| known.sandbox.as_ref().unwrap_or(claim).clone())
             .collect()
     }
 

@@ -81,6 +81,7 @@ mod attempts;
 mod blocking;
 mod builder;
 mod claim;
+mod clock;
 mod cluster;
 mod commands;
 pub mod connect;
@@ -101,6 +102,7 @@ mod health;
 mod hub;
 mod inventory;
 mod known;
+mod leftovers;
 mod manage;
 mod moved;
 mod options;
@@ -112,6 +114,7 @@ mod ready;
 mod refresh;
 mod restore;
 mod retry;
+mod runs;
 mod runtime;
 mod sandbox;
 mod scope;
@@ -139,7 +142,7 @@ pub use claim::{
 pub use commands::{Command, CommandLine, Commands, ExecutionResult};
 pub use connect::ConnectionMode;
 pub use core::Client;
-pub use delete::{Deleted, Leftovers};
+pub use delete::Deleted;
 pub use error::{
     BoxError, BuildError, CallError, ConnectError, CreateError, DeleteAndWaitError, DeleteError,
     Delivered, KubeError, ManageError, OpenError, Operation, PreflightError, ReadyError,
@@ -149,6 +152,7 @@ pub use files::{FileEntry, FileMode, Files, Recursive};
 pub use flow_control::FlowControl;
 pub use health::Health;
 pub use inventory::{ClaimEntry, ClaimPages, DeleteOutcome};
+pub use leftovers::Leftovers;
 pub use options::CallOptions;
 pub use pods::{Phases, PodMoment, PodTimes, ServerTimes, WatchPodsError};
 pub use preflight::Needs;
@@ -158,6 +162,7 @@ pub use processes::{
 };
 pub use restore::Resumed;
 pub use retry::RetryPolicy;
+pub use runs::{Reach, Renewed, RunClaim};
 pub use runtime::{Runtime, SandboxdPorts};
 pub use sandbox::{Drained, Sandbox};
 pub use scope::SandboxScope;

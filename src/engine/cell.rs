@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cancel::Cancel;
+use super::cleanup::CleanUps;
 use super::error::EngineError;
 use super::event::{Events, IterationEnd, RunEvent};
 use super::failure::Failures;
@@ -33,6 +34,7 @@ pub(super) struct CellRun {
     pub(super) cell: Cell,
     pub(super) client: Client,
     pub(super) failures: Arc<Failures>,
+    pub(super) cleanups: Arc<CleanUps>,
     pub(super) events: Events,
     pub(super) started: Instant,
     /// What tells when its arrivals are due.
@@ -59,7 +61,7 @@ impl CellRun {
         plan: &Arc<Plan>,
         cell: &Cell,
         client: Client,
-        failures: &Arc<Failures>,
+        (failures, cleanups): (&Arc<Failures>, &Arc<CleanUps>),
         events: &Events,
     ) -> Self {
         Self {
@@ -67,6 +69,7 @@ impl CellRun {
             cell: cell.clone(),
             client,
             failures: Arc::clone(failures),
+            cleanups: Arc::clone(cleanups),
             events: events.clone(),
             started: Instant::now(),
             pacing: Pacing::default(),
@@ -95,7 +98,7 @@ impl CellRun {
             &self.plan,
             &self.cell,
             self.client.clone(),
-            &self.failures,
+            (&self.failures, &self.cleanups),
             &self.events,
         )
     }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -46,6 +47,15 @@ pub enum RunEvent {
     },
     /// All cells ended; what is left is looked for.
     CellsEnded,
+    /// What is left cannot be looked for or deleted; it is tried again until the limit.
+    CleanUpFails {
+        /// Where.
+        namespace: String,
+        /// Why.
+        reason: String,
+        /// How long it is tried, from the end of the cells.
+        limit: Duration,
+    },
 }
 
 /// How an iteration ended.

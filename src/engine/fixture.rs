@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::cancel::{Cancel, CancelHandle, CancelReason, Phase};
 use super::cell::CellRun;
-use super::cleanup::clean_up;
 use super::error::EngineError;
 use super::failure::Failure;
 use super::steps::{Steps, Tries, size};
@@ -58,17 +57,10 @@ pub(super) async fn run(mut run: CellRun, cancel: Cancel) -> Result<CellSummary,
     if torn_down.is_err() && summary.verdict != Verdict::NotApplicable {
         summary.verdict = Verdict::Failed;
     }
-    context.disconnect().await;
-    // After an abort the whole run is cleaned up at once, by its label.
-    if cancel.phase() != Phase::Aborting {
-        for left in clean_up(&after.client, &registrar).await {
-            tracing::warn!(
-                claim = left.claim,
-                reason = left.reason,
-                "clean-up failed; tried again at the end"
-            );
-        }
-    }
+    let mut cancel = cancel;
+    let place = (&after.client, &*registrar);
+    let aborted = cancel.reached(Phase::Aborting);
+    after.cleanups.clean_up(place, &mut context, aborted).await;
     Ok(summary)
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cell::CellRun;
-use super::cleanup::clean_up;
+use super::cleanup::CleanUp;
 use super::event::IterationEnd;
 use super::steps::{Steps, Tries};
 use crate::metrics::{Metric, Recorder};
@@ -97,16 +97,10 @@ async fn once(
     }
     steps.recorder.at(None);
     let cleaning = Instant::now();
-    steps.context.disconnect().await;
-    // After an abort the whole run is cleaned up at once, by its label.
-    if !abort.is_cancelled() {
-        for left in clean_up(&cell.client, &registrar).await {
-            tracing::warn!(
-                claim = left.claim,
-                reason = left.reason,
-                "clean-up failed; tried again at the end"
-            );
-        }
+    let place = (&cell.client, &*registrar);
+    let cleanups = &cell.cleanups;
+    let cleaned = cleanups.clean_up(place, steps.context, abort.cancelled());
+    if cleaned.await == CleanUp::Ended {
         steps
             .recorder
             .time(Metric::CleanupDuration, None, cleaning.elapsed());

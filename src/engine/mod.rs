@@ -30,9 +30,11 @@ mod own_health;
 mod pacer;
 mod parallel;
 mod reasons;
+mod renewal;
 mod run;
 mod steps;
 mod stop;
+mod sweep;
 mod windows;
 
 pub use cancel::{Cancel, CancelHandle, CancelReason, Phase};

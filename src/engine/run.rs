@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::beforehand;
 use super::cancel::{Cancel, CancelReason, Phase};
 use super::cell::CellRun;
+use super::cleanup::CleanUps;
 use super::error::EngineError;
 use super::event::{Events, RunEvent};
 use super::failure::Failures;
@@ -18,18 +19,15 @@ use super::overseer::Judged;
 use super::own_health::OwnHealth;
 use super::pacer::Pacing;
 use super::reasons::{self, Figures};
+use super::renewal::Renewal;
+use super::sweep::sweep;
 use super::windows;
 use crate::client::Client;
 use crate::metrics::{
-    CellSummary, Doubt, FORMAT_VERSION, Leaks, RunInfo, Sinks, Summary, ThresholdResult, Verdict,
-    Warning,
+    CellSummary, Doubt, FORMAT_VERSION, RunInfo, Sinks, Summary, ThresholdResult, Verdict, Warning,
 };
 use crate::plan::{Cell, Exclusive, Plan};
 
-/// How long the end of everything that the run created is waited for.
-const GONE_LIMIT: Duration = Duration::from_secs(60);
-/// How often it is looked at.
-const GONE_POLL: Duration = Duration::from_millis(50);
 /// What the caller knows about the run and the engine does not.
 #[derive(Debug, Clone)]
 pub struct RunFacts {
@@ -62,7 +60,11 @@ pub async fn run(
     info.flow_control = beforehand::flow_control(plan, &facts.clients).await;
     let unseen = beforehand::watch_pods(plan, &facts.clients).await;
     let health = OwnHealth::start();
-    let failures = Arc::new(Failures::since(started));
+    let (failures, cleanups) = (
+        Arc::new(Failures::since(started)),
+        Arc::new(CleanUps::new(plan.cleanup_limit)),
+    );
+    let renewal = Renewal::start(plan, &facts.clients);
     let mut aggregates: Vec<Figures> = Vec::new();
     let mut judged = BTreeMap::new();
     let mut prepare = |cell: &Cell| {
@@ -70,7 +72,9 @@ pub async fn run(
         let client = client.ok_or_else(|| EngineError::NoClient {
             namespace: cell.namespace.clone(),
         })?;
-        let mut run = CellRun::new(plan, cell, client, &failures, events).with_sinks(&facts.sinks);
+        let shared = (&failures, &cleanups);
+        let run = CellRun::new(plan, cell, client, shared, events);
+        let mut run = run.with_sinks(&facts.sinks);
         run.pacing = facts.pacing;
         aggregates.push((cell.name.clone(), run.aggregate()));
         judged.insert(cell.name.clone(), Arc::clone(&run.judged));
@@ -101,7 +105,8 @@ pub async fn run(
     let order: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
     cells.sort_by_key(|cell| order.iter().position(|name| *name == cell.cell));
     let unseen = beforehand::pods_unseen(unseen, &facts.clients);
-    let leaks = look_for_leaks(&facts.clients, cancel.phase()).await;
+    let not_renewed = renewal.finish().await;
+    let leaks = sweep(&facts.clients, &cleanups, events).await;
     info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut warnings = reasons::of_cells(plan, &cells, &aggregates);
     warnings.extend(unseen);
@@ -109,15 +114,16 @@ pub async fn run(
         &generator,
         info.flow_control.as_ref(),
     ));
+    warnings.extend(not_renewed);
+    warnings.extend(cleanups.warning());
     if together > 1 {
         warnings.insert(0, Warning::RanTogether { cells: together });
     }
     warnings.extend(reasons::left_out(failures.unlisted(), events.dropped()));
     let thresholds = judge(plan, &cells, &judged);
-    let verdict = verdict(&cells, &thresholds, &cancel);
     let summary = Summary {
         format_version: FORMAT_VERSION,
-        verdict,
+        verdict: verdict(&cells, &thresholds, &cancel),
         thresholds,
         run: info,
         cells,
@@ -241,45 +247,4 @@ fn of_cells(cells: &[CellSummary], cancel: &Cancel) -> Verdict {
     }
 }
 
-/// Deletes what is still there and waits until it is gone; counts what stays.
-async fn look_for_leaks(clients: &BTreeMap<String, Client>, phase: Phase) -> Leaks {
-    let mut leaks = Leaks::default();
-    for (namespace, client) in clients {
-        if let Err(error) = sweep(client, phase, &mut leaks).await {
-            leaks.unknown = Some(format!("namespace {namespace}: {error}"));
-        }
-        client.close().await;
-        let open = client.open_connections() + client.open_tunnels();
-        leaks.connections += open as u64;
-    }
-    leaks
-}
-
-async fn sweep(
-    client: &Client,
-    phase: Phase,
-    leaks: &mut Leaks,
-) -> Result<(), crate::client::DeleteError> {
-    let deadline = Instant::now() + GONE_LIMIT;
-    if phase == Phase::Aborting {
-        client.delete_claims_of_run().await?;
-        // A create that was cancelled on its way may still arrive; it is deleted below.
-        tokio::time::sleep(GONE_POLL).await;
-    }
-    loop {
-        let left = client.leftovers().await?;
-        if left.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            leaks.claims += left.claims as u64;
-            leaks.sandboxes += left.sandboxes as u64;
-            leaks.pods += left.pods as u64;
-            return Ok(());
-        }
-        if left.claims > 0 {
-            client.delete_claims_of_run().await?;
-        }
-        tokio::time::sleep(GONE_POLL).await;
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::source::Span;
+use crate::source::{Code, Diagnostic, Span};
 
 /// Why an expression or template could not be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +55,16 @@ impl EvalError {
             Self::NoValue { .. } => "no value".to_owned(),
             Self::Failed { reason, .. } => reason.clone(),
             Self::NotText { found, .. } => format!("{found} cannot stand in text"),
+        }
+    }
+
+    /// It as a problem of the file, at its place.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let problem = Diagnostic::error(Code::Expression, self.span(), self.to_string());
+        let problem = problem.label(self.label());
+        match self.help() {
+            Some(help) => problem.help(help),
+            None => problem,
         }
     }
 

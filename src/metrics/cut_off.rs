@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::aggregate::CellCounts;
 use super::doubt::{Doubt, Generator};
+use super::leaks::Leaks;
 use super::summary::{
-    CellSummary, FORMAT_VERSION, FailureGroup, Leaks, RunInfo, StepSummary, Summary, Verdict,
+    CellSummary, FORMAT_VERSION, FailureGroup, RunInfo, StepSummary, Summary, Verdict,
 };
 use super::warning::Warning;
 use super::window::WindowSummary;
@@ -88,6 +89,7 @@ impl Summary {
         let warnings = vec![Warning::CutOff {
             after_ms: run.duration_ms,
         }];
+        let leaks = leaks(&run);
         Self {
             format_version: FORMAT_VERSION,
             verdict: Verdict::Interrupted,
@@ -95,10 +97,30 @@ impl Summary {
             cells,
             thresholds: Vec::new(),
             failures,
-            leaks: Leaks::default(),
+            leaks,
             doubt: Doubt::of(&warnings),
             generator: Generator::default(),
             warnings,
         }
+    }
+}
+
+/// What such a run left in a cluster nobody has looked for; the loopback cluster ended with it.
+fn leaks(run: &RunInfo) -> Leaks {
+    let RunInfo {
+        id,
+        cluster,
+        namespace,
+        ..
+    } = run;
+    if cluster == "loopback" {
+        return Leaks::default();
+    }
+    Leaks {
+        unknown: Some("the run was cut off before its clean-up".to_owned()),
+        reap: Some(format!(
+            "sandbench reap --run {id} --cluster '{cluster}' --namespace {namespace}"
+        )),
+        ..Leaks::default()
     }
 }

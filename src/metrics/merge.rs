@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use super::aggregate::CellCounts;
 use super::doubt::{Doubt, Generator, Machine};
+use super::leaks::Leaks;
 use super::metric::Metric;
-use super::summary::{CellSummary, FailureGroup, Leaks, RunInfo, Summary, Verdict};
+use super::summary::{CellSummary, FailureGroup, RunInfo, Summary, Verdict};
 use super::threshold::{
     Condition, Observed, OnFail, Outcome, Selector, Threshold, ThresholdResult,
 };
@@ -319,11 +320,20 @@ impl Leaks {
         self.claims += other.claims;
         self.sandboxes += other.sandboxes;
         self.pods += other.pods;
+        self.volumes += other.volumes;
+        self.services += other.services;
+        self.endpoint_slices += other.endpoint_slices;
+        self.port_forwards += other.port_forwards;
         self.connections += other.connections;
         self.local += other.local;
         if self.unknown.is_none() {
             self.unknown.clone_from(&other.unknown);
         }
+        let not_counted = other.not_counted.iter();
+        self.not_counted.extend(not_counted.cloned());
+        // Each part has a run id of its own, so each has a command of its own.
+        let commands = self.reap.take().into_iter().chain(other.reap.clone());
+        self.reap = commands.reduce(|all, command| format!("{all}; {command}"));
     }
 }
 

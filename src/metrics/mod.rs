@@ -18,6 +18,7 @@ mod doubt;
 mod doubt_of_cell;
 mod histogram;
 mod label;
+mod leaks;
 mod merge;
 mod metric;
 mod recorder;
@@ -39,6 +40,7 @@ pub use cut_off::CellFigures;
 pub use doubt::{Doubt, Generator, Machine, Reliability};
 pub use histogram::{Histogram, HistogramError};
 pub use label::{Cause, Label, LaunchType};
+pub use leaks::Leaks;
 pub use merge::MergeError;
 pub use metric::{Grain, Kind, Metric, ServerClock, Unit};
 pub use recorder::{Figures, Recorder, StepIndex};
@@ -46,7 +48,7 @@ pub use series::{MetricSummary, Statistics};
 pub use shared::{SharedAggregate, Total};
 pub use sink::{CellFacts, SampleSink, Sinks};
 pub use summary::{
-    CellSummary, FailureGroup, FlowControl, Leaks, Place, RunInfo, StepSummary, Summary, Verdict,
+    CellSummary, FailureGroup, FlowControl, Place, RunInfo, StepSummary, Summary, Verdict,
 };
 pub use threshold::{
     Condition, Observed, OnFail, Operator, Outcome, Quantity, Selector, Statistic, Threshold,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::aggregate::CellCounts;
 use super::breakpoint::{BreakpointSummary, Finding};
 use super::doubt::{Doubt, Generator};
+use super::leaks::Leaks;
 use super::metric::Metric;
 use super::series::MetricSummary;
 use super::threshold::ThresholdResult;
@@ -271,31 +272,6 @@ pub struct FailureGroup {
     /// When it happened last, in the same.
     #[serde(default)]
     pub last_ms: u64,
-}
-
-/// What was left behind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leaks {
-    /// Claims of the run that still exist.
-    pub claims: u64,
-    /// Sandboxes of the run that still exist.
-    pub sandboxes: u64,
-    /// Pods of the run that still exist.
-    pub pods: u64,
-    /// Port-forwards and data connections that are still open.
-    pub connections: u64,
-    /// What the loopback cluster could not remove from this machine.
-    pub local: u64,
-    /// Why it could not be found out, if so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unknown: Option<String>,
-}
-
-impl Leaks {
-    /// Whether nothing was left, as far as is known.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Three significant digits and a unit: `812µs`, `1.24ms`, `3.10s`.

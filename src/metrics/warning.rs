@@ -154,6 +154,19 @@ pub enum Warning {
         /// Why.
         reason: String,
     },
+    /// Claims whose time to live could not be renewed: they may have ended before their steps.
+    NotRenewed {
+        /// How often it failed.
+        times: u64,
+        /// Why it failed the first time.
+        reason: String,
+    },
+    /// Claims could not be deleted when their iteration ended; the end of the run did it, or tells
+    /// what was left.
+    CleanedUpLate {
+        /// How many.
+        claims: u64,
+    },
     /// Progress events that nobody read in time; figures are not affected.
     EventsDropped {
         /// How many.
@@ -177,6 +190,7 @@ impl Warning {
             | Self::PodsUnseen { .. }
             | Self::FailuresUnlisted { .. }
             | Self::EventsDropped { .. }
+            | Self::CleanedUpLate { .. }
             | Self::DebugBuild => Reliability::Ok,
             Self::GeneratorBusy {
                 without_headroom: true,
@@ -205,6 +219,7 @@ impl Warning {
             | Self::Stolen { .. }
             | Self::ApiQueued { .. }
             | Self::Throttled { .. }
+            | Self::NotRenewed { .. }
             | Self::NotStarted { .. } => Reliability::Degraded,
         }
     }
@@ -315,6 +330,16 @@ impl fmt::Display for Warning {
             Self::PodsUnseen { namespace, reason } => write!(
                 f,
                 "when pods of the namespace {namespace} were scheduled and running is not known: {reason}"
+            ),
+            Self::NotRenewed { times, reason } => write!(
+                f,
+                "claims could not be given more time to live, {times} times: {reason}; they may have \
+                 ended before their steps"
+            ),
+            Self::CleanedUpLate { claims } => write!(
+                f,
+                "{claims} claims could not be deleted when their iteration ended; they were deleted \
+                 at the end of the run unless a leak is told"
             ),
             Self::EventsDropped { events } => {
                 write!(f, "{events} progress events were dropped; figures are not affected")

@@ -6,7 +6,9 @@ use std::time::Duration;
 pub const ITERATION_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Time to live of every claim beyond the longest planned iteration, the dead man's switch of a
-/// killed run: long enough never to hit a live iteration, short enough not to be paid for long.
+/// killed run. Long enough for what comes after the iteration (`finally`, clean-up, a controller
+/// under load), so that claims of iterations are never renewed; short enough not to be paid for
+/// long. What lives longer, such as a sandbox of `setup`, is renewed while the run is alive.
 pub const TIME_TO_LIVE_MARGIN: Duration = Duration::from_secs(600);
 
 /// The namespace: what the SDKs and `kubectl` use.
@@ -23,6 +25,10 @@ pub const FINALLY_LIMIT: Duration = Duration::from_secs(30);
 
 /// `teardown` steps run even after an abort; once per cell, so they may take longer than `finally`.
 pub const TEARDOWN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Clean-up, of each iteration and at the end of the run. A pod may take its 30 s of grace to end,
+/// and a controller after a load test has much to catch up with.
+pub const CLEANUP_LIMIT: Duration = Duration::from_secs(120);
 
 /// Cells without `load` that run side by side.
 pub const JOBS: u32 = 8;

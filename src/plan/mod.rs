@@ -47,6 +47,8 @@ pub struct Plan {
     pub cells: Vec<Cell>,
     /// How many cells without `load` run side by side.
     pub jobs: u32,
+    /// How long clean-up may take: that of each iteration, and that at the end of the run.
+    pub cleanup_limit: Duration,
 }
 
 /// One combination of a scenario's matrix: its own test, series and verdict.

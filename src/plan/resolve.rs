@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -33,6 +34,10 @@ pub struct Overrides {
     pub environment: BTreeMap<String, String>,
     /// `--jobs`.
     pub jobs: u32,
+    /// `--ttl`.
+    pub time_to_live: Option<Duration>,
+    /// `--cleanup-timeout`.
+    pub cleanup_limit: Option<Duration>,
 }
 
 /// Makes the plan.
@@ -84,6 +89,7 @@ pub fn resolve(
         vars,
         cells,
         jobs: overrides.jobs.max(1),
+        cleanup_limit: overrides.cleanup_limit.unwrap_or(defaults::CLEANUP_LIMIT),
     })
 }
 
@@ -134,6 +140,7 @@ fn cell(
     let layers = Layers {
         scenario: &scenario.target,
         file: &document.target,
+        time_to_live: overrides.time_to_live,
     };
     let timeout = scenario.timeout.unwrap_or(defaults::ITERATION_TIMEOUT);
     let Some(word) = layers.mode_word(matrix.get("mode").map(String::as_str)) else {
@@ -146,6 +153,10 @@ fn cell(
     let place = (word.as_str(), scenario.id.span);
     let mut target = layers.step_target(place, timeout, &bindings, problems)?;
     target.directory = directory(file);
+    let load = match &scenario.load_template {
+        Some(template) => template.load(&bindings, problems)?,
+        None => scenario.load.clone().unwrap_or_else(Load::once),
+    };
     let thresholds = thresholds(document, scenario, &matrix);
     let holds_while = holds_while(scenario, &matrix);
     let data = rows.zip(scenario.data.as_ref()).map(|(rows, data)| {
@@ -173,12 +184,12 @@ fn cell(
             .iter()
             .map(|(name, value)| (name.value.to_string(), value.to_string()))
             .collect(),
-        exclusive: if scenario.load.is_some() || scenario.start_time.is_some() {
+        exclusive: if scenario.has_load() || scenario.start_time.is_some() {
             Exclusive::Yes
         } else {
             Exclusive::No
         },
-        load: scenario.load.clone().unwrap_or_else(Load::once),
+        load,
         start_time: scenario.start_time,
         timeout,
         data,
@@ -240,12 +251,7 @@ fn about<'t>(
 
 /// An expression that has no value, at its place.
 pub(super) fn not_evaluated(error: &EvalError) -> Diagnostic {
-    let problem = Diagnostic::error(Code::Expression, error.span(), error.to_string());
-    let problem = problem.label(error.label());
-    match error.help() {
-        Some(help) => problem.help(help),
-        None => problem,
-    }
+    error.diagnostic()
 }
 
 /// What the scenario's `if` says about a cell.

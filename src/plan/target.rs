@@ -18,6 +18,8 @@ use crate::step::{HttpConnections, StepTarget};
 pub(super) struct Layers<'a> {
     pub(super) scenario: &'a Target,
     pub(super) file: &'a Target,
+    /// The command line's word on how long claims live, before both.
+    pub(super) time_to_live: Option<Duration>,
 }
 
 impl<'a> Layers<'a> {
@@ -56,7 +58,10 @@ impl<'a> Layers<'a> {
         Some(StepTarget {
             source,
             mode,
-            time_to_live: iteration + defaults::TIME_TO_LIVE_MARGIN,
+            time_to_live: self
+                .time_to_live
+                .or_else(|| self.first(|target| target.time_to_live))
+                .unwrap_or_else(|| iteration.saturating_add(defaults::TIME_TO_LIVE_MARGIN)),
             ready_timeout: ready,
             directory: PathBuf::new(),
             http: HttpConnections::default(),

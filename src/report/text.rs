@@ -114,19 +114,10 @@ fn head(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::Result
     let leaks = &summary.leaks;
     if !leaks.is_empty() {
         let label = colour.paint(RED, "LEAK");
-        match &leaks.unknown {
-            Some(reason) => writeln!(out, "{label} could not look for what was left: {reason}")?,
-            None => writeln!(
-                out,
-                "{label} {} claims, {} sandboxes, {} pods, {} connections, {} local things were left",
-                leaks.claims, leaks.sandboxes, leaks.pods, leaks.connections, leaks.local
-            )?,
+        writeln!(out, "{label} {leaks}")?;
+        if let Some(reap) = &leaks.reap {
+            writeln!(out, "     = help  {reap}")?;
         }
-        writeln!(
-            out,
-            "     = help  kubectl delete sandboxclaims -n {} -l sandbench.dev/run-id={}",
-            run.namespace, run.id
-        )?;
     }
     Ok(())
 }
@@ -244,10 +235,14 @@ fn row_of(
 
 fn totals(out: &mut String, summary: &Summary) -> std::fmt::Result {
     let sum = |of: fn(&CellSummary) -> u64| summary.cells.iter().map(of).sum::<u64>();
-    let left = if summary.leaks.is_empty() {
-        "nothing left behind"
+    let leaks = &summary.leaks;
+    let left = if !leaks.is_empty() {
+        "see LEAK above".to_owned()
+    } else if leaks.not_counted.is_empty() {
+        "nothing left behind".to_owned()
     } else {
-        "see LEAK above"
+        let unknown = leaks.not_counted.join("; ");
+        format!("nothing left behind of what may be listed (not: {unknown})")
     };
     writeln!(
         out,

@@ -84,7 +84,12 @@ pub(super) fn counts(cell: &CellSummary) -> String {
 /// What was left behind: every count that is not 0.
 pub(super) fn leaks(leaks: &Leaks) -> String {
     if let Some(reason) = &leaks.unknown {
-        return format!("could not look for what was left: {reason}");
+        let reap = leaks
+            .reap
+            .iter()
+            .map(|reap| format!("; to delete it: {reap}"));
+        let reap: String = reap.collect();
+        return format!("could not look for what was left: {reason}{reap}");
     }
     let fields = serde_json::to_value(leaks).unwrap_or_default();
     let counted = fields.as_object().into_iter().flatten();
@@ -93,7 +98,11 @@ pub(super) fn leaks(leaks: &Leaks) -> String {
         Some(format!("{count} {}", name.replace('_', " ")))
     });
     let counted: Vec<String> = counted.collect();
-    format!("left behind: {}", counted.join(", "))
+    let counted = counted.join(", ");
+    match &leaks.reap {
+        Some(reap) => format!("left behind: {counted}; to delete it: {reap}"),
+        None => format!("left behind: {counted}"),
+    }
 }
 
 /// Under which of the API server's limits the creating of claims falls, if that is known.

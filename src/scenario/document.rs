@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::data::Data;
+use super::load::LoadTemplate;
 use super::matrix::Matrix;
 use super::target::Target;
 use super::threshold::DeclaredThreshold;
@@ -46,7 +47,10 @@ pub struct Scenario {
     /// A row of data per iteration.
     pub data: Option<Data>,
     /// The load; without it one VU does one iteration.
+    /// With expressions in it, what it is with the variables as the file has them, if that is known.
     pub load: Option<Load>,
+    /// The load if there are expressions in it.
+    pub load_template: Option<LoadTemplate>,
     /// The longest that one iteration may take, clean-up not counted.
     pub timeout: Option<Duration>,
     /// When it starts, counted from the start of the loads. If any scenario of the file has one, the
@@ -70,4 +74,11 @@ pub struct Scenario {
     pub condition: Option<Expression>,
     /// The whole entry.
     pub span: Span,
+}
+
+impl Scenario {
+    /// Whether it has a `load`.
+    pub fn has_load(&self) -> bool {
+        self.load.is_some() || self.load_template.is_some()
+    }
 }

@@ -23,6 +23,7 @@
 mod check;
 mod data;
 mod document;
+mod load;
 mod matrix;
 mod parse;
 mod target;
@@ -30,6 +31,7 @@ mod threshold;
 
 pub use data::{Data, DataEnd, DataFormat, DataOrder};
 pub use document::{Scenario, ScenarioFile};
+pub use load::LoadTemplate;
 pub use matrix::{Axis, Matrix, Pick};
 pub use parse::parse;
 pub use target::{GatewayTarget, RouterTarget, RuntimeName, Scheme, Target};

@@ -3,6 +3,7 @@
 use super::check;
 use super::data::Data;
 use super::document::{Scenario, ScenarioFile};
+use super::load::{LoadTemplate, with_defaults};
 use super::matrix;
 use super::target::Target;
 use super::threshold::{self, DeclaredThreshold};
@@ -82,10 +83,13 @@ fn decode(root: &Node, problems: &mut Problems) -> Option<ScenarioFile> {
         .and_then(|node| read_map::<Operand>(node, "variables", problems))
         .unwrap_or_default();
     let target = target(&fields, problems);
-    let scenarios = fields
+    let mut scenarios = fields
         .required_node("scenarios", problems)
         .map(|node| scenarios(node, problems))
         .unwrap_or_default();
+    for scenario in &mut scenarios {
+        with_defaults(scenario, &vars, problems);
+    }
     Some(ScenarioFile {
         name,
         description,
@@ -154,6 +158,8 @@ fn scenario(id: &Key, node: &Node, problems: &mut Problems) -> Option<Scenario> 
             .help("begin with `steps: [{ create: {} }, { exec: echo hello }]`"),
         );
     }
+    let load = fields.node("load");
+    let load_template = load.and_then(LoadTemplate::of);
     Some(Scenario {
         id: id.clone(),
         description: fields.optional("description", problems),
@@ -166,9 +172,10 @@ fn scenario(id: &Key, node: &Node, problems: &mut Problems) -> Option<Scenario> 
         data: fields
             .node("data")
             .and_then(|node| Data::decode(node, problems)),
-        load: fields
-            .node("load")
+        load: load
+            .filter(|_| load_template.is_none())
             .and_then(|node| Load::decode(node, problems)),
+        load_template,
         timeout: fields
             .quantity::<HumanDuration>("timeout", problems)
             .map(|duration| duration.0),

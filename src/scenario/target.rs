@@ -8,7 +8,7 @@ use crate::client::ConnectionMode;
 use crate::expr::Template;
 use crate::source::yaml::Node;
 use crate::source::{
-    Code, Diagnostic, Fields, FromNode, Keyword, Problems, Shape, Span, Spanned, keyword,
+    Code, Diagnostic, Fields, FromNode, Keyword, Problems, Shape, Span, Spanned, keyword, quantity,
 };
 use crate::units::HumanDuration;
 
@@ -37,6 +37,8 @@ pub struct Target {
     pub server_port: Option<Spanned<u16>>,
     /// How long a claim may take until its sandbox is ready, where the step says nothing.
     pub ready_timeout: Option<Duration>,
+    /// How long after a killed run a claim lives on, where the step says nothing.
+    pub time_to_live: Option<Duration>,
     /// The whole mapping.
     pub span: Span,
 }
@@ -104,6 +106,7 @@ const SHAPE: Shape = Shape {
         "runtime",
         "serverPort",
         "readyTimeout",
+        "timeToLive",
     ],
     later: &["labels", "annotations", "tls", "headers"],
     help: None,
@@ -124,6 +127,9 @@ const ROUTER: Shape = Shape {
 };
 
 impl Target {
+    /// The least `timeToLive`: below, a claim could end before it is renewed.
+    pub const SHORTEST_TIME_TO_LIVE: Duration = Duration::from_secs(10);
+
     /// Reads a `target` mapping; what cannot be read is reported and left out.
     pub(super) fn decode(node: &Node, problems: &mut Problems) -> Self {
         let Some(fields) = Fields::of(node, &SHAPE, problems) else {
@@ -155,6 +161,9 @@ impl Target {
             ready_timeout: fields
                 .quantity::<HumanDuration>("readyTimeout", problems)
                 .map(|duration| duration.0),
+            time_to_live: fields
+                .node("timeToLive")
+                .and_then(|node| time_to_live(node, problems)),
             span: node.span,
         };
         if let Some((key, _)) = fields.entry("createTemplatePool")
@@ -172,6 +181,25 @@ impl Target {
         }
         target
     }
+}
+
+/// Claims are renewed when half of it is over, which takes a moment.
+fn time_to_live(node: &Node, problems: &mut Problems) -> Option<Duration> {
+    let time = quantity::<HumanDuration>(node, problems)?.0;
+    if time < Target::SHORTEST_TIME_TO_LIVE {
+        let least = HumanDuration(Target::SHORTEST_TIME_TO_LIVE);
+        problems.push(
+            Diagnostic::error(
+                Code::BadValue,
+                node.span,
+                format!("`timeToLive: {}` is too short", HumanDuration(time)),
+            )
+            .label(format!("at least {least}"))
+            .help("claims that live longer are given more time while the run is alive"),
+        );
+        return None;
+    }
+    Some(time)
 }
 
 fn gateway(node: &Node, problems: &mut Problems) -> Option<GatewayTarget> {

@@ -12,6 +12,7 @@ use super::fields::limit;
 use super::later::Later;
 use super::limit::{Limit, LimitSource, READY};
 use super::{Measure, StepContext, StepError, StepOutcome};
+use crate::api::annotation;
 use crate::client::{
     Claim, ClaimSource, CreateError, CreateRequest, LaunchType, ReadyClaim, VolumeRequest,
     random_claim_name,
@@ -185,10 +186,19 @@ impl Create {
         Ok(CreateRequest {
             name: Some(name),
             labels,
+            annotations: self.renewal(context.target.time_to_live),
             time_to_live: Some(self.time_to_live.unwrap_or(context.target.time_to_live)),
             volumes: self.volumes(context)?,
             ..CreateRequest::new(self.source(context)?)
         })
+    }
+
+    /// Lets the claim be renewed, unless the step says when it ends.
+    fn renewal(&self, time_to_live: Duration) -> BTreeMap<String, String> {
+        let seconds = time_to_live.as_millis().div_ceil(1000);
+        let asked = (annotation::TIME_TO_LIVE.to_owned(), format!("{seconds}s"));
+        let asked = self.time_to_live.is_none().then_some(asked);
+        asked.into_iter().collect()
     }
 
     /// Sends the claim, which is registered before it can exist.

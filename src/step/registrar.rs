@@ -51,6 +51,12 @@ impl Registrar {
         }
     }
 
+    /// How many claims were asked for without an answer so far.
+    pub fn unconfirmed(&self) -> usize {
+        let claims = self.lock();
+        claims.iter().filter(|claim| claim.uid.is_none()).count()
+    }
+
     /// The claim that was registered last.
     pub fn newest(&self) -> Option<Registered> {
         self.lock().last().cloned()
@@ -67,6 +73,7 @@ mod tests {
         registrar.add("a");
         registrar.add("b");
         registrar.set_uid("b", "u");
+        assert_eq!(registrar.unconfirmed(), 1);
         let newest = registrar.newest().unwrap();
         assert_eq!(
             (newest.name.as_str(), newest.uid.as_deref()),

@@ -4,17 +4,25 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-use super::fields::time;
+use super::fields::{LONGEST, time};
 use super::{StepContext, StepError, StepOutcome};
-use crate::expr::Output;
+use crate::expr::{Bindings, Output, Template};
 use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, Fields, Problems, Shape};
+use crate::source::{Code, Diagnostic, Fields, FromNode as _, Problems, Shape};
+use crate::units::HumanDuration;
 
 /// Waits for a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Sleep {
-    shortest: Duration,
-    longest: Duration,
+    shortest: Time,
+    longest: Time,
+}
+
+/// A time that is written, or known when the step runs.
+#[derive(Debug, Clone)]
+enum Time {
+    Known(Duration),
+    Computed(Template),
 }
 
 const SHAPE: Shape = Shape {
@@ -30,19 +38,21 @@ impl Sleep {
 
     pub(super) fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         if node.as_mapping().is_none() {
-            let time = time(node, problems)?;
+            let time = Time::decode(node, problems)?;
             return Some(Self {
-                shortest: time,
+                shortest: time.clone(),
                 longest: time,
             });
         }
         let fields = Fields::of(node, &SHAPE, problems)?;
         let shortest = fields.required_node("min", problems);
         let longest = fields.required_node("max", problems);
-        let shortest = shortest.and_then(|node| time(node, problems));
-        let longest = longest.and_then(|node| time(node, problems))?;
+        let shortest = shortest.and_then(|node| Time::decode(node, problems));
+        let longest = longest.and_then(|node| Time::decode(node, problems))?;
         let shortest = shortest?;
-        if shortest > longest {
+        if let (Time::Known(shortest), Time::Known(longest)) = (&shortest, &longest)
+            && shortest > longest
+        {
             problems.push(
                 Diagnostic::error(Code::BadValue, fields.head(), "`min` is longer than `max`")
                     .label("exchange the two"),
@@ -52,15 +62,50 @@ impl Sleep {
         Some(Self { shortest, longest })
     }
 
-    pub(super) async fn run(self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
-        tokio::time::sleep(self.draw(&mut context.rng)).await;
+    pub(super) async fn run(&self, context: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let shortest = self.shortest.value(&context.bindings)?;
+        let longest = self.longest.value(&context.bindings)?;
+        if shortest > longest {
+            return Err(StepError::Value {
+                action: "sleep",
+                value: HumanDuration(longest).to_string(),
+                what: "time as long as `min`",
+            });
+        }
+        tokio::time::sleep(draw(shortest, longest, &mut context.rng)).await;
         Ok(StepOutcome::default())
     }
+}
 
-    fn draw(self, rng: &mut impl Rng) -> Duration {
-        let share: f64 = rng.random();
-        self.shortest + self.longest.saturating_sub(self.shortest).mul_f64(share)
+impl Time {
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let scalar = node.as_scalar();
+        if scalar.is_some_and(|scalar| scalar.text.contains("${{")) {
+            return Template::from_node(node, problems).map(Self::Computed);
+        }
+        time(node, problems).map(Self::Known)
     }
+
+    fn value(&self, bindings: &Bindings) -> Result<Duration, StepError> {
+        let template = match self {
+            Self::Known(time) => return Ok(*time),
+            Self::Computed(template) => template,
+        };
+        let text = template.render(bindings)?;
+        let read: Option<HumanDuration> = text.parse().ok();
+        let time = read.filter(|time| time.0 <= LONGEST);
+        time.map(|time| time.0).ok_or_else(|| StepError::Value {
+            action: "sleep",
+            value: text.to_string(),
+            what: "time such as `250ms`, at most 365d",
+        })
+    }
+}
+
+/// A time between the two, each as likely as the other.
+fn draw(shortest: Duration, longest: Duration, rng: &mut impl Rng) -> Duration {
+    let share: f64 = rng.random();
+    shortest + longest.saturating_sub(shortest).mul_f64(share)
 }
 
 #[cfg(test)]
@@ -69,21 +114,31 @@ mod tests {
     use rand::rngs::SmallRng;
 
     use super::*;
+    use crate::source::Span;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn drawn_times_lie_between_the_ends_and_follow_the_seed() {
-        let sleep = Sleep {
-            shortest: Duration::from_secs(1),
-            longest: Duration::from_secs(2),
-        };
         let draw = |seed| {
             let mut rng = SmallRng::seed_from_u64(seed);
-            [sleep.draw(&mut rng), sleep.draw(&mut rng)]
+            [0, 1].map(|_| draw(SECOND, 2 * SECOND, &mut rng))
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
         for time in draw(7) {
-            assert!(time >= sleep.shortest && time <= sleep.longest, "{time:?}");
+            assert!(time >= SECOND && time <= 2 * SECOND, "{time:?}");
+        }
+    }
+
+    #[test]
+    fn a_computed_time_needs_a_unit() {
+        let time = Time::Computed(Template::constant_text("2s", Span::default()));
+        assert_eq!(time.value(&Bindings::new()).unwrap(), 2 * SECOND);
+        for wrong in ["2", "soon", "366d"] {
+            let time = Time::Computed(Template::constant_text(wrong, Span::default()));
+            let refused = time.value(&Bindings::new()).unwrap_err().to_string();
+            assert!(refused.contains("is not a time such as"), "{refused}");
         }
     }
 }

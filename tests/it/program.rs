@@ -136,14 +136,13 @@ pub fn result(path: &Path) -> Summary {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The number of samples of a metric over all steps of a cell.
+/// The number of samples of a metric over all steps of a cell, and over all labels.
 pub fn samples(summary: &Summary, cell: usize, metric: &str) -> u64 {
-    let found = |m: &&sandbench::metrics::MetricSummary| m.metric == metric && m.step.is_none();
-    let metric = summary.cells[cell].metrics.iter().find(found);
-    metric.map_or(0, |metric| {
-        metric
-            .statistics
-            .as_ref()
-            .map_or(metric.value.unwrap_or(0), |s| s.n)
-    })
+    let all = summary.cells[cell].metrics.iter();
+    all.filter(|found| found.metric == metric && found.step.is_none())
+        .map(|found| {
+            let statistics = found.statistics.as_ref();
+            statistics.map_or(found.value.unwrap_or(0), |statistics| statistics.n)
+        })
+        .sum()
 }

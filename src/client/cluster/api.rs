@@ -291,7 +291,7 @@ impl Api {
 }
 
 /// A request without a body.
-fn plain(method: Method, target: &str) -> Request<Vec<u8>> {
+pub(super) fn plain(method: Method, target: &str) -> Request<Vec<u8>> {
     Request::builder()
         .method(method)
         .uri(target)

@@ -19,7 +19,7 @@ pub(in crate::client) struct Resource {
 pub(in crate::client) struct Collection {
     /// The kind.
     pub(in crate::client) resource: Resource,
-    /// The namespace.
+    /// The namespace; empty for all of them, which is for lists only.
     pub(in crate::client) namespace: String,
 }
 
@@ -46,6 +46,9 @@ impl Collection {
         } else {
             format!("/apis/{group}/{version}")
         };
+        if self.namespace.is_empty() {
+            return format!("{root}/{plural}");
+        }
         format!(
             "{root}/namespaces/{}/{plural}",
             encode::component(&self.namespace)

@@ -5,6 +5,7 @@
 
 mod answer;
 mod api;
+mod clock;
 mod collection;
 mod config;
 mod exchange;

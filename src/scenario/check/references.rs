@@ -65,6 +65,7 @@ pub(super) fn check(root: &Node, problems: &mut Problems) -> Vec<(Arc<str>, Vec<
 pub(super) enum Place {
     Vars,
     Target,
+    Load,
     Step,
     /// A step before or after all iterations.
     Fixture,
@@ -74,7 +75,7 @@ impl Place {
     pub(super) fn roots(self) -> &'static [&'static str] {
         match self {
             Self::Vars => &["vars", "env", "run"],
-            Self::Target => &["vars", "env", "run", "matrix", "scenario"],
+            Self::Target | Self::Load => &["vars", "env", "run", "matrix", "scenario"],
             Self::Fixture => &[
                 "vars", "env", "matrix", "run", "scenario", "sandbox", "steps", "each",
             ],
@@ -98,6 +99,7 @@ impl Place {
         match self {
             Self::Vars => "`vars`",
             Self::Target => "`target`",
+            Self::Load => "`load`",
             Self::Step => "a step",
             Self::Fixture => "`setup` and `teardown`, which run once",
         }
@@ -155,6 +157,11 @@ impl<'n> Walk<'n, '_> {
         self.place = Place::Target;
         if let Some(target) = scenario.get("target") {
             self.texts(target, Text::Template);
+        }
+        if let Some(load) = scenario.get("load") {
+            self.place = Place::Load;
+            self.texts(load, Text::Template);
+            self.place = Place::Target;
         }
         if let Some(condition) = scenario.get("if") {
             self.texts(condition, Text::Expression);
