@@ -243,6 +243,7 @@ impl CellRun {
             iterations_warmup: aggregate.counter(Metric::WarmupIterations),
             duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             metrics: aggregate.metrics(&self.cell.step_names()),
+            rounds: Vec::new(),
         };
         summary.set_counts(CellCounts {
             passed: read(&self.passed),

@@ -127,6 +127,7 @@ pub async fn run(
         format_version: FORMAT_VERSION,
         verdict,
         thresholds,
+        comparisons: Vec::new(),
         run: info,
         cells,
         failures: failures.finish(),

@@ -11,10 +11,12 @@
 //! the cell's histograms between iterations, so memory depends on series, never on samples.
 
 mod aggregate;
+mod comparison;
 mod doubt;
 mod histogram;
 mod metric;
 mod recorder;
+mod round;
 mod summary;
 mod threshold;
 mod threshold_judge;
@@ -23,10 +25,15 @@ mod threshold_window;
 mod warning;
 
 pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
+pub use comparison::{
+    Better, Caveat, ComparedCell, Comparison, ComparisonRow, Design, Finding, Interval, RunFact,
+    SampleUnit, ValueUnit,
+};
 pub use doubt::{Doubt, Generator, Reliability};
 pub use histogram::{Histogram, HistogramError};
 pub use metric::{Kind, Metric, Unit};
 pub use recorder::{Figures, Recorder, StepIndex};
+pub use round::{ComparedMetric, RoundFacts, RoundSummary, RoundTrend};
 pub use summary::{
     CellSummary, FailureGroup, Leaks, MetricSummary, Place, RunInfo, Statistics, Summary, Verdict,
 };

@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::aggregate::CellCounts;
+use super::comparison::Comparison;
 use super::doubt::{Doubt, Generator};
 use super::histogram::Histogram;
 use super::metric::{Kind, Metric, Unit};
+use super::round::RoundSummary;
 use super::threshold::ThresholdResult;
 use super::warning::Warning;
 
@@ -29,6 +31,9 @@ pub struct Summary {
     /// Every threshold in every cell that it is about.
     #[serde(default)]
     pub thresholds: Vec<ThresholdResult>,
+    /// Cells against a baseline: of every `compare` of the file, then of `--baseline`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Comparison>,
     /// Failures by place and cause, most frequent first.
     pub failures: Vec<FailureGroup>,
     /// What was left behind.
@@ -125,8 +130,11 @@ pub struct CellSummary {
     pub iterations_warmup: u64,
     /// From the first iteration's start to the last one's end, in milliseconds.
     pub duration_ms: u64,
-    /// Every series.
+    /// Every series; of a cell with rounds, all rounds together.
     pub metrics: Vec<MetricSummary>,
+    /// Its rounds, if it ran in rounds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<RoundSummary>,
 }
 
 impl CellSummary {

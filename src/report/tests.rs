@@ -37,6 +37,7 @@ fn fixed() -> Summary {
             iterations_warmup: 0,
             duration_ms: 1_234 * factor,
             metrics: aggregate.lock().metrics(&names),
+            rounds: Vec::new(),
         };
         cell.set_counts(counts);
         cell
@@ -68,6 +69,7 @@ fn fixed() -> Summary {
         },
         cells: vec![cell("gateway", 1, all), cell("tunnel", 2, some)],
         thresholds: Vec::new(),
+        comparisons: Vec::new(),
         failures: vec![FailureGroup {
             cell: "full-life[mode=tunnel]".to_owned(),
             step: "read".to_owned(),
