@@ -6,9 +6,11 @@
 )]
 
 mod args;
+mod baseline;
 mod check;
 mod child;
 mod cluster;
+mod compare;
 mod exit_code;
 mod explain;
 mod failure;
@@ -75,6 +77,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             &check.files,
             Look::of(choice, &io::stderr()).source(),
         )),
+        Command::Compare(arguments) => compare::run(&arguments, Look::of(choice, &io::stdout())),
         Command::List(list) => explain::list(&list.files, Look::of(choice, &io::stderr()).source()),
         Command::Explain(arguments) => explain::explain(arguments.topic.as_deref()),
         Command::Cluster(ClusterCommand::Up(up)) => cluster::up(up).await,

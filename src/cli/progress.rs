@@ -1,5 +1,6 @@
 //! Progress on standard error: a line per stage, and at most one per ten seconds in between.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,11 +15,21 @@ const PERIOD: Duration = Duration::from_secs(10);
 pub(super) async fn lines(mut events: mpsc::Receiver<RunEvent>) {
     let (mut passed, mut failed, mut running) = (0_u64, 0_u64, 0_u64);
     let mut last = Instant::now();
+    let mut seen = HashSet::new();
     while let Some(event) = events.recv().await {
         match event {
+            RunEvent::RoundStarted {
+                scenario,
+                round,
+                of,
+            } => eprintln!("round    {round} of {of}  {scenario}"),
             RunEvent::CellStarted { cell, load } => {
                 running += 1;
-                eprintln!("running  {cell}  {load}");
+                // In rounds a cell starts often.
+                if !seen.contains(&cell) {
+                    eprintln!("running  {cell}  {load}");
+                    seen.insert(cell);
+                }
             }
             RunEvent::CellEnded { .. } => running = running.saturating_sub(1),
             RunEvent::StoppedByThreshold { cell, threshold } => {

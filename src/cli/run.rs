@@ -8,11 +8,13 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::args::{ClusterChoice, ProgressChoice, RunArguments};
+use super::baseline::Baseline;
 use super::child::LoopbackChild;
 use super::exit_code::Exit;
 use super::failure::Failure;
 use super::signal::Signals;
 use super::{Look, check, progress, target};
+use crate::compare;
 use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, RunFacts};
 use crate::metrics::{Metric, Reliability, RunInfo, Summary, ThresholdResult, Verdict};
 use crate::plan::{self, Overrides, Plan};
@@ -46,6 +48,7 @@ pub(super) async fn run(arguments: RunArguments, look: Look) -> Result<Exit, Fai
     if invalid {
         return Ok(Exit::Invalid);
     }
+    let mut baseline = Baseline::prepare(&arguments.baseline, &plans)?;
     let mut signals = Signals::install()
         .map_err(|error| Failure::setup("take over Ctrl-C and SIGTERM").because(error))?;
     let mut reasons = Vec::new();
@@ -56,7 +59,8 @@ pub(super) async fn run(arguments: RunArguments, look: Look) -> Result<Exit, Fai
             continue;
         }
         let outs = std::mem::take(&mut outs);
-        reasons.extend(one(&plan, &arguments, &mut signals, (outs, look)).await?);
+        let baseline = &mut baseline;
+        reasons.extend(one(&plan, (&arguments, baseline), &mut signals, (outs, look)).await?);
         if reasons.contains(&Exit::Interrupted) {
             break;
         }
@@ -87,6 +91,7 @@ fn plan_of(
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
         jobs: arguments.jobs,
+        rounds: arguments.rounds,
     };
     match plan::resolve(&document, &file, &overrides) {
         Ok(plan) => Ok(Some(plan)),
@@ -100,7 +105,7 @@ fn plan_of(
 /// Runs one plan and gives every exit code that applies.
 async fn one(
     plan: &Arc<Plan>,
-    arguments: &RunArguments,
+    (arguments, baseline): (&RunArguments, &mut Baseline),
     signals: &mut Signals,
     (outs, look): (Vec<Out>, Look),
 ) -> Result<Vec<Exit>, Failure> {
@@ -115,7 +120,7 @@ async fn one(
             return Ok(vec![Exit::Interrupted]);
         }
     };
-    let summary = match worked {
+    let mut summary = match worked {
         Ok(summary) => summary,
         Err(_) if handle.listen().reason().is_some() => {
             eprintln!("interrupted before the run had begun; nothing was created");
@@ -123,8 +128,9 @@ async fn one(
         }
         Err(failure) => return Err(failure),
     };
+    let mut reasons = vec![baseline.compare(plan, &mut summary)];
     show(&summary, outs, look)?;
-    let mut reasons = Vec::new();
+    baseline.save(&summary)?;
     let stopped = handle.listen().reason();
     if stopped.is_some_and(|reason| reason != CancelReason::Threshold) {
         reasons.push(Exit::Interrupted);
@@ -211,6 +217,9 @@ async fn work(
         Failure::internal(format!("run `{}`", plan.name)).because(error)
     })?;
     summary.leaks.local = local;
+    let questions = plan.questions.iter();
+    let comparisons = questions.filter_map(|question| compare::rounds(question, &summary.cells));
+    summary.comparisons = comparisons.collect();
     Ok(summary)
 }
 
@@ -252,12 +261,17 @@ fn facts(plan: &Plan, cluster: &str, api_version: String) -> RunInfo {
 
 /// The text goes to standard output, unless a report is to have that for itself.
 fn show(summary: &Summary, outs: Vec<Out>, look: Look) -> Result<(), Failure> {
-    let stdout_taken = outs.iter().any(Out::is_stdout);
     let text = Format::Text.render(summary, look.report());
+    show_as(summary, &text, outs)
+}
+
+/// The same with this text.
+pub(super) fn show_as(summary: &Summary, text: &str, outs: Vec<Out>) -> Result<(), Failure> {
+    let stdout_taken = outs.iter().any(Out::is_stdout);
     if stdout_taken {
         eprint!("{text}");
     } else {
-        print(&text)?;
+        print(text)?;
     }
     for out in outs {
         let report = out.format.render(summary, crate::report::Colour::Off);

@@ -21,13 +21,15 @@ use crate::metrics::{
     CellCounts, CellSummary, Figures, Metric, Observed, Recorder, SharedAggregate, StepIndex,
     Threshold, Verdict,
 };
-use crate::plan::{Cell, Feed, Plan};
+use crate::plan::{Cell, Feed, Plan, Seed};
 
 /// What the iterations of a cell share.
 #[derive(Debug)]
 pub(super) struct CellRun {
     pub(super) plan: Arc<Plan>,
     pub(super) cell: Cell,
+    /// Of everything random in it.
+    pub(super) seed: Seed,
     pub(super) client: Client,
     pub(super) failures: Arc<Failures>,
     pub(super) events: Events,
@@ -58,6 +60,7 @@ impl CellRun {
         Self {
             plan: Arc::clone(plan),
             cell: cell.clone(),
+            seed: plan.seed,
             client,
             failures: Arc::clone(failures),
             events: events.clone(),
@@ -83,6 +86,15 @@ impl CellRun {
             &self.failures,
             &self.events,
         )
+    }
+
+    /// The same cell for one round, from 1, with figures of its own.
+    pub(super) fn of_round(&self, round: u32) -> Self {
+        Self {
+            seed: self.plan.seed.of_round(round),
+            judged: Arc::clone(&self.judged),
+            ..self.again()
+        }
     }
 
     /// Runs the cell to its end.
@@ -255,6 +267,12 @@ impl CellRun {
             summary.not_applicable(why);
         }
         summary
+    }
+
+    /// What is known of the cell without a run of its own: its name and the figures that were merged
+    /// into its aggregate.
+    pub(super) fn whole(&self) -> CellSummary {
+        self.summary()
     }
 
     /// The figures of a threshold's series so far.

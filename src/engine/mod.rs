@@ -25,6 +25,7 @@ mod overseer;
 mod own_health;
 mod pacer;
 mod parallel;
+mod rounds;
 mod run;
 mod steps;
 mod stop;

@@ -46,7 +46,7 @@ pub(super) async fn drive(
     cancel: &Cancel,
 ) -> Result<(), EngineError> {
     let mut stop = Stop::new(cancel.clone(), run.cell.load.graceful_stop);
-    let seed = run.plan.seed.stream(&run.cell.name, ARRIVALS);
+    let seed = run.seed.stream(&run.cell.name, ARRIVALS);
     let pacer = Pacer::default();
     let mut pacing = JoinSet::new();
     let (thread, shared) = (pacer.clone(), Arc::clone(run));

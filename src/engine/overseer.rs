@@ -172,8 +172,8 @@ impl Watched {
     }
 }
 
-/// The places of the steps that a threshold is about.
-fn steps(series: &Series, names: &[String]) -> Option<Vec<StepIndex>> {
+/// The places of the steps that a series is of; nothing for all.
+pub(super) fn steps(series: &Series, names: &[String]) -> Option<Vec<StepIndex>> {
     let Series::Steps(wanted) = series else {
         return None;
     };

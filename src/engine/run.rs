@@ -15,6 +15,7 @@ use super::failure::Failures;
 use super::fixture;
 use super::overseer::Judged;
 use super::own_health::OwnHealth;
+use super::rounds;
 use crate::client::Client;
 use crate::load::LoadModel;
 use crate::metrics::{
@@ -160,8 +161,18 @@ impl Lane {
             () = tokio::time::sleep(self.starts) => {}
         }
         let mut ended = Vec::with_capacity(self.cells.len());
-        for cell in self.cells {
-            ended.push(fixture::run(cell, cancel.clone()).await?);
+        let mut cells = self.cells.into_iter().peekable();
+        while let Some(cell) = cells.next() {
+            if cell.cell.rounds.is_none() {
+                ended.push(fixture::run(cell, cancel.clone()).await?);
+                continue;
+            }
+            let scenario = cell.cell.scenario.clone();
+            let mut block = vec![cell];
+            while let Some(cell) = cells.next_if(|cell| cell.cell.scenario == scenario) {
+                block.push(cell);
+            }
+            ended.extend(rounds::run(block, &cancel).await?);
         }
         Ok(ended)
     }

@@ -58,6 +58,16 @@ impl Aggregate {
         }
     }
 
+    /// Adds everything that another one has.
+    pub fn merge(&mut self, other: &Self) {
+        for (series, histogram) in &other.trends {
+            self.trends.entry(*series).or_default().merge(histogram);
+        }
+        for (series, count) in &other.counters {
+            *self.counters.entry(*series).or_default() += count;
+        }
+    }
+
     /// A distribution over all steps.
     pub fn trend(&self, metric: Metric) -> Histogram {
         let mut all = Histogram::default();

@@ -106,7 +106,7 @@ pub struct ComparedCell {
     /// `scenario[axis=value]`.
     pub cell: String,
     /// How it stands to the baseline.
-    pub finding: Finding,
+    pub standing: Standing,
     /// The centre of its samples (Hodges and Lehmann, on logarithms); absent without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
@@ -144,7 +144,7 @@ pub struct Interval {
 /// How a value stands to the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Finding {
+pub enum Standing {
     /// It is the baseline.
     Baseline,
     /// A difference is shown, to the bad side.
@@ -255,9 +255,9 @@ impl RunFact {
         match self {
             Self::Seed => "seed",
             Self::Scenario => "scenario file",
-            Self::Variables => "variables",
+            Self::Variables => "set of variables",
             Self::Machine => "machine",
-            Self::Cores => "cores",
+            Self::Cores => "number of cores",
             Self::Cluster => "cluster",
             Self::ApiVersion => "API version",
             Self::Version => "version of sandbench",
@@ -270,7 +270,7 @@ impl Comparison {
     /// Whether any value is worse than the baseline's.
     pub fn has_regression(&self) -> bool {
         let mut cells = self.rows.iter().flat_map(|row| &row.cells);
-        cells.any(|cell| cell.finding == Finding::Worse)
+        cells.any(|cell| cell.standing == Standing::Worse)
     }
 }
 
@@ -296,7 +296,7 @@ impl fmt::Display for Caveat {
                 other,
             } => write!(
                 f,
-                "{column}: the {} differs: {other}, the baseline's is {baseline}",
+                "{column}: another {}: {other}; the baseline's: {baseline}",
                 fact.word()
             ),
             Self::Load {

@@ -26,8 +26,8 @@ mod warning;
 
 pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
 pub use comparison::{
-    Better, Caveat, ComparedCell, Comparison, ComparisonRow, Design, Finding, Interval, RunFact,
-    SampleUnit, ValueUnit,
+    Better, Caveat, ComparedCell, Comparison, ComparisonRow, Design, Interval, RunFact, SampleUnit,
+    Standing, ValueUnit,
 };
 pub use doubt::{Doubt, Generator, Reliability};
 pub use histogram::{Histogram, HistogramError};

@@ -21,7 +21,7 @@ pub struct RoundSummary {
     pub round: u32,
     /// The place of the cell in the shuffled order of the round, from 1.
     pub position: u32,
-    /// Milliseconds from the start of the run to its own.
+    /// Milliseconds from the start of the first round to its own.
     pub started_ms: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
@@ -87,7 +87,7 @@ pub struct RoundFacts {
     pub round: u32,
     /// From 1.
     pub position: u32,
-    /// From the start of the run.
+    /// From the start of the first round.
     pub started: Duration,
     /// How long it took.
     pub took: Duration,

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::data::{directory, read};
 use super::feed::Feed;
+use super::rounds::{is_tagged, questions, rounds};
 use super::seed::Seed;
 use super::target::Layers;
 use super::variables::variables;
@@ -33,6 +34,8 @@ pub struct Overrides {
     pub environment: BTreeMap<String, String>,
     /// `--jobs`.
     pub jobs: u32,
+    /// `--rounds`, for every scenario with a load.
+    pub rounds: Option<u32>,
 }
 
 /// Makes the plan.
@@ -84,6 +87,7 @@ pub fn resolve(
         vars,
         cells,
         jobs: overrides.jobs.max(1),
+        questions: questions(document, overrides),
     })
 }
 
@@ -147,6 +151,7 @@ fn cell(
     let mut target = layers.step_target(place, timeout, &bindings, problems)?;
     target.directory = directory(file);
     let thresholds = thresholds(document, scenario, &matrix);
+    let rounds = rounds(scenario, overrides, &matrix);
     let data = rows.zip(scenario.data.as_ref()).map(|(rows, data)| {
         Feed::new(
             rows,
@@ -156,6 +161,7 @@ fn cell(
     });
     Some(Cell {
         thresholds,
+        rounds,
         namespace: layers.namespace(&bindings, problems),
         scenario: id,
         name,
@@ -190,14 +196,7 @@ fn thresholds(
     scenario: &Scenario,
     matrix: &BTreeMap<String, String>,
 ) -> Vec<(Threshold, Series)> {
-    let is_tagged = |tag: &str, value: &str| {
-        (tag == "scenario" && &*scenario.id.value == value)
-            || matrix.get(tag).is_some_and(|found| found == value)
-            || scenario
-                .tags
-                .iter()
-                .any(|(name, text)| &*name.value == tag && &**text == value)
-    };
+    let is_tagged = |tag: &str, value: &str| is_tagged(scenario, matrix, tag, value);
     let all = document.thresholds.iter().chain(&scenario.thresholds);
     all.filter_map(|declared| {
         let steps = scenario.steps.iter().chain(&scenario.finally);

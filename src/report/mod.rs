@@ -4,14 +4,17 @@
 //! compiler asks for. `--out <format>=PATH` and the golden test find it through [`Format::ALL`].
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod comparison;
 mod json;
+mod read;
 mod side_by_side;
 mod text;
 mod write;
 
+pub use read::{ReadError, read};
 pub use write::{Out, OutError};
 
-use crate::metrics::Summary;
+use crate::metrics::{Comparison, Summary};
 
 /// A report format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +61,14 @@ impl Format {
             Self::Json => json::render(summary),
         }
     }
+}
+
+/// The tables of comparisons alone, for a terminal.
+pub fn comparisons(comparisons: &[Comparison], colour: Colour) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _infallible = comparison::write(&mut out, comparisons, colour);
+    out
 }
 
 #[cfg(test)]

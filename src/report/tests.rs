@@ -7,6 +7,14 @@ use crate::metrics::{
     RunInfo, SharedAggregate, StepIndex, Verdict, Warning,
 };
 
+fn counts(passed: u64, failed: u64) -> CellCounts {
+    CellCounts {
+        passed,
+        failed,
+        ..CellCounts::default()
+    }
+}
+
 /// A summary that is the same on every machine.
 fn fixed() -> Summary {
     let cell = |mode: &str, factor: u64, counts: CellCounts| {
@@ -41,11 +49,6 @@ fn fixed() -> Summary {
         };
         cell.set_counts(counts);
         cell
-    };
-    let counts = |passed, failed| CellCounts {
-        passed,
-        failed,
-        ..CellCounts::default()
     };
     let (all, some) = (counts(20, 0), counts(17, 3));
     Summary {

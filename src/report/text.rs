@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Colour, side_by_side};
+use super::{Colour, comparison, side_by_side};
 use crate::metrics::humanise_millis;
 use crate::metrics::{CellSummary, FailureGroup, Metric, Outcome, Summary, Verdict};
 use crate::metrics::{MetricSummary, Reliability, Statistics};
@@ -34,9 +34,9 @@ pub(super) const ROWS: [(&str, &str); 21] = [
 ];
 
 pub(super) const BOLD: &str = "1";
-const RED: &str = "1;31";
-const GREEN: &str = "1;32";
-const YELLOW: &str = "33";
+pub(super) const RED: &str = "1;31";
+pub(super) const GREEN: &str = "1;32";
+pub(super) const YELLOW: &str = "33";
 
 impl Colour {
     pub(super) fn paint(self, code: &str, text: &str) -> String {
@@ -100,6 +100,7 @@ fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::R
         writeln!(out)?;
         failure_block(out, failure, colour)?;
     }
+    comparison::write(out, &summary.comparisons, colour)?;
     side_by_side::write(out, &summary.cells, colour)?;
     for cell in &summary.cells {
         writeln!(out)?;

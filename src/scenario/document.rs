@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::compare::Compare;
 use super::data::Data;
 use super::matrix::Matrix;
 use super::target::Target;
@@ -47,6 +48,8 @@ pub struct Scenario {
     pub data: Option<Data>,
     /// The load; without it one VU does one iteration.
     pub load: Option<Load>,
+    /// Which cells are compared, over how many rounds.
+    pub compare: Option<Compare>,
     /// The longest that one iteration may take, clean-up not counted.
     pub timeout: Option<Duration>,
     /// When it starts, counted from the start of the loads. If any scenario of the file has one, the

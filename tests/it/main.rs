@@ -11,6 +11,7 @@ mod architecture;
 mod cancel;
 mod cli;
 mod cluster;
+mod compare;
 mod examples;
 mod fault_table;
 mod faults;

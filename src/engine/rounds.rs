@@ -1,0 +1,172 @@
+//! Cells in rounds: in each, every cell of a scenario runs its whole load once, one at a time, in an
+//! order that is shuffled for that round. What changes over the run meets all of them alike.
+
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use tokio::time::Instant;
+
+use super::cancel::{Cancel, Phase};
+use super::cell::CellRun;
+use super::error::EngineError;
+use super::event::RunEvent;
+use super::fixture;
+use super::overseer::steps;
+use crate::metrics::{
+    CellCounts, CellSummary, ComparedMetric, Metric, RoundFacts, RoundSummary, StepIndex, Verdict,
+};
+
+/// The stream of randomness of the orders: none that an iteration or an arrival has.
+const ORDER: u64 = u64::MAX - 2;
+
+/// A cell, what is asked of its rounds, and what they gave so far.
+struct Block {
+    run: CellRun,
+    asked: Vec<(ComparedMetric, Option<Vec<StepIndex>>)>,
+    ended: Vec<CellSummary>,
+    rounds: Vec<RoundSummary>,
+}
+
+/// Runs the cells of a scenario in its rounds and gives each one's figures over all of them. Stops
+/// between two cells when the run does.
+pub(super) async fn run(
+    cells: Vec<CellRun>,
+    cancel: &Cancel,
+) -> Result<Vec<CellSummary>, EngineError> {
+    let started = Instant::now();
+    let mut blocks: Vec<Block> = cells.into_iter().map(Block::new).collect();
+    let of = blocks
+        .iter()
+        .filter_map(|block| block.run.cell.rounds.as_ref());
+    let of = of.map(|rounds| rounds.count).max().unwrap_or(0);
+    for round in 1..=of {
+        if cancel.phase() != Phase::Running {
+            break;
+        }
+        if let Some(block) = blocks.first() {
+            block.run.events.tell(RunEvent::RoundStarted {
+                scenario: block.run.cell.scenario.clone(),
+                round,
+                of,
+            });
+        }
+        for (position, place) in (1_u32..).zip(order(&blocks, round)) {
+            if cancel.phase() == Phase::Running {
+                blocks[place]
+                    .run(round, position, (started, cancel))
+                    .await?;
+            }
+        }
+    }
+    Ok(blocks.into_iter().map(|block| block.finish(of)).collect())
+}
+
+/// The places of the cells in the order of a round.
+fn order(blocks: &[Block], round: u32) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..blocks.len()).collect();
+    if let Some(block) = blocks.first() {
+        let seed = block.run.plan.seed.of_round(round);
+        let seed = seed.stream(&block.run.cell.scenario, ORDER);
+        places.shuffle(&mut StdRng::seed_from_u64(seed));
+    }
+    places
+}
+
+impl Block {
+    fn new(run: CellRun) -> Self {
+        let names = run.cell.step_names();
+        let asked = run
+            .cell
+            .rounds
+            .iter()
+            .flat_map(|rounds| rounds.asked.iter());
+        let asked = asked.map(|(metric, series)| (metric.clone(), steps(series, &names)));
+        Self {
+            asked: asked.collect(),
+            run,
+            ended: Vec::new(),
+            rounds: Vec::new(),
+        }
+    }
+
+    /// Runs the cell in one round. What its runtime cannot do it cannot do in the next round either.
+    async fn run(
+        &mut self,
+        round: u32,
+        position: u32,
+        (started, cancel): (Instant, &Cancel),
+    ) -> Result<(), EngineError> {
+        let known = self.ended.last().map(|summary| summary.verdict);
+        if known == Some(Verdict::NotApplicable) {
+            return Ok(());
+        }
+        let run = self.run.of_round(round);
+        let aggregate = run.aggregate();
+        let begun = started.elapsed();
+        let summary = fixture::run(run, cancel.clone()).await?;
+        let figures = aggregate.lock();
+        let facts = RoundFacts {
+            round,
+            position,
+            started: begun,
+            took: Duration::from_millis(summary.duration_ms),
+            counts: counts(&summary),
+            whole: matches!(summary.verdict, Verdict::Passed | Verdict::Failed)
+                && summary.iterations_interrupted == 0,
+            not_applicable: summary.not_applicable.clone(),
+        };
+        self.rounds
+            .push(RoundSummary::of(facts, &figures, &self.asked));
+        self.run.aggregate().lock().merge(&figures);
+        drop(figures);
+        self.ended.push(summary);
+        Ok(())
+    }
+
+    /// The figures over all rounds.
+    fn finish(mut self, of: u32) -> CellSummary {
+        let ended = self.ended;
+        let sum = |value: fn(&CellSummary) -> u64| ended.iter().map(value).sum::<u64>();
+        let any = |verdict| ended.iter().any(|round| round.verdict == verdict);
+        let mut whole = self.run.whole();
+        let of_one = whole.iterations_planned;
+        whole.iterations_planned = of_one.map(|planned| planned.saturating_mul(u64::from(of)));
+        whole.vus = ended.iter().map(|round| round.vus).max().unwrap_or(0);
+        whole.duration_ms = sum(|round| round.duration_ms);
+        whole.set_counts(CellCounts {
+            passed: sum(|round| round.iterations_passed),
+            failed: sum(|round| round.iterations_failed),
+            interrupted: sum(|round| round.iterations_interrupted),
+            dropped: sum(|round| round.iterations_dropped),
+        });
+        let fixtures = sum(|round| round.counter(Metric::SetupFailures));
+        if fixtures > 0 {
+            whole.count(Metric::SetupFailures, fixtures);
+        }
+        let missing = ended.len() < of as usize;
+        if any(Verdict::Failed) {
+            whole.verdict = Verdict::Failed;
+        } else if whole.verdict == Verdict::Passed && (missing || any(Verdict::Interrupted)) {
+            whole.verdict = Verdict::Interrupted;
+        }
+        let mut reasons = ended
+            .iter()
+            .filter_map(|round| round.not_applicable.as_ref());
+        if let Some(why) = reasons.next() {
+            whole.not_applicable(why);
+        }
+        whole.rounds = std::mem::take(&mut self.rounds);
+        whole
+    }
+}
+
+fn counts(summary: &CellSummary) -> CellCounts {
+    CellCounts {
+        passed: summary.iterations_passed,
+        failed: summary.iterations_failed,
+        interrupted: summary.iterations_interrupted,
+        dropped: summary.iterations_dropped,
+    }
+}
