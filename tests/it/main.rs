@@ -7,6 +7,7 @@
     reason = "this whole binary is a test, and its clock is the wall's"
 )]
 
+mod allocations;
 mod architecture;
 mod cancel;
 mod cli;

@@ -1,0 +1,523 @@
+#!/usr/bin/env python3
+"""The peers bench: what an operation costs each tool that a user might pick, side by side.
+
+    cargo build --release --bins --example noop_runtime --example client_loop
+    python3 benches/peers/run.py --work DIR                    # everything: about half an hour
+    python3 benches/peers/run.py --work DIR --only claims --rounds 3
+    python3 benches/peers/run.py --work DIR --readme           # writes the tables into README.md
+
+Each tool sends the same command to the same runtime that does nothing (or claims to the same loopback
+cluster). The tools take turns, at least five rounds, so that a machine that gets slower does so for
+all. The generator has core 0 for itself, what it is pointed at core 1. What counts is the processor
+time of the generator's process, as the operating system accounts it when the process has ended.
+
+Peers are installed by name: oha (crates.io), Goose (crates.io), k6 (Go module), wrk (Debian), the Go
+SDK (Go module), the Python SDK (PyPI). One that cannot be installed is named in the table.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+POOL = "python-sandbox-pool"
+GENERATOR, TARGET = "0", "1"
+BODY = '{"command":"true"}'
+VUS = 50
+MARKS = ("<!-- peers: begin -->", "<!-- peers: end -->")
+
+
+@dataclasses.dataclass
+class Figures:
+    """What one run of one tool came to."""
+
+    operations: int
+    seconds: float
+    cpu: float  # seconds of processor time, user and system
+    memory: int  # bytes, the most at any time
+
+    @property
+    def cost(self):
+        """Microseconds of processor time per operation."""
+        return self.cpu / self.operations * 1e6
+
+    @property
+    def rate(self):
+        return self.operations / self.seconds
+
+
+def measured(command, work, env=None, limit=300):
+    """Runs a generator on its core; gives its output, its processor time and its peak memory."""
+    command = ["taskset", "-c", GENERATOR, *[str(word) for word in command]]
+    with open(work / "stdout", "w+") as stdout, open(work / "stderr", "w+") as stderr:
+        began = time.monotonic()
+        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=env, cwd=work)
+        while True:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            if time.monotonic() - began > limit:
+                process.kill()
+            time.sleep(0.02)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.monotonic() - began
+        stdout.seek(0)
+        stderr.seek(0)
+        output, errors = stdout.read(), stderr.read()
+    if process.returncode != 0:
+        raise RuntimeError(f"{command[3]}: exit code {process.returncode}: {(errors or output)[-600:]}")
+    return output, Figures(0, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+@dataclasses.dataclass
+class Bench:
+    """What all tools share: programs, the target and the cluster."""
+
+    work: pathlib.Path
+    programs: dict
+    url: str = ""
+    cluster_env: dict = None
+
+    def scenario(self, text, operations_metric):
+        """One of our scenarios, whole: language, engine, histograms, result."""
+        (self.work / "scenario.yaml").write_text(text)
+        out = self.work / "result.json"
+        command = [self.programs["sandbench"], "run", "scenario.yaml", "--cluster", "current", "--progress", "none"]
+        _, figures = measured([*command, "--out", f"json={out}"], self.work, self.cluster_env)
+        cell = json.loads(out.read_text())["cells"][0]
+        series = next(row for row in cell["metrics"] if row["metric"] == operations_metric and "step" not in row)
+        figures.operations = series["statistics"]["n"]
+        figures.seconds = cell["duration_ms"] / 1000
+        return figures
+
+    def loop(self, command):
+        """An SDK in a loop, which prints how many operations took how long."""
+        output, figures = measured(command, self.work, self.cluster_env)
+        found = json.loads(output.strip().splitlines()[-1])
+        figures.operations, figures.seconds = found["operations"], found["seconds"]
+        return figures
+
+
+# Commands as fast as they go.
+
+
+def our_exec(bench, count):
+    text = f"""
+version: 1
+name: peers
+target: {{ warmPool: {POOL}, mode: direct, apiUrl: "{bench.url}" }}
+scenarios:
+  exec:
+    load: {{ vus: {VUS}, iterations: {VUS} }}
+    timeout: 10m
+    steps:
+      - create: {{}}
+      - exec: "true"
+        repeat: {count // VUS}
+"""
+    return bench.scenario(text, "exec_duration")
+
+
+def oha_exec(bench, count, *more):
+    command = [bench.programs["oha"], "--no-tui", "--output-format", "json", "-c", VUS, "-n", count, *more]
+    command += ["-m", "POST", "-H", "content-type: application/json", "-d", BODY, f"{bench.url}/execute"]
+    output, figures = measured(command, bench.work)
+    found = json.loads(output)
+    figures.operations = sum(found["statusCodeDistribution"].values())
+    figures.seconds = found["summary"]["total"]
+    return figures
+
+
+def wrk_exec(bench, count):
+    script = bench.work / "post.lua"
+    script.write_text(f"wrk.method = 'POST'\nwrk.body = '{BODY}'\nwrk.headers['content-type'] = 'application/json'\n")
+    # wrk knows no number of requests; three seconds are enough for its figure to settle.
+    command = [bench.programs["wrk"], "-t1", f"-c{VUS}", "-d3s", "-s", script, f"{bench.url}/execute"]
+    output, figures = measured(command, bench.work)
+    figures.operations = int(re.search(r"(\d+) requests in", output).group(1))
+    figures.seconds = 3.0
+    return figures
+
+
+def goose_exec(bench, count):
+    command = [bench.programs["goose"], "--host", bench.url, "-u", VUS, "-r", VUS, "-t", 5, "--no-print-metrics"]
+    report = bench.work / "goose.json"
+    command = [bench.programs["goose"], "--host", bench.url, "-u", VUS, "-r", VUS, "-t", "5", "--report-file", report]
+    _, figures = measured(command, bench.work)
+    found = json.loads(report.read_text())
+    rows = [row for row in found["raw_metrics"]["requests"].values()]
+    figures.operations = sum(row["success_count"] + row["fail_count"] for row in rows)
+    figures.seconds = 5.0
+    return figures
+
+
+def k6_script(bench, options):
+    script = bench.work / "script.js"
+    script.write_text(f"""
+import http from 'k6/http';
+export const options = {{ {options} }};
+const body = '{BODY}', params = {{ headers: {{ 'content-type': 'application/json' }} }};
+export default function () {{ http.post('{bench.url}/execute', body, params); }}
+""")
+    out = bench.work / "k6.json"
+    command = [bench.programs["k6"], "run", "--quiet", "--no-usage-report", "--summary-export", out, script]
+    _, figures = measured(command, bench.work)
+    found = json.loads(out.read_text())["metrics"]["http_reqs"]
+    figures.operations, figures.seconds = int(found["count"]), found["count"] / found["rate"]
+    return figures
+
+
+def k6_exec(bench, count):
+    return k6_script(bench, f"scenarios: {{ main: {{ executor: 'shared-iterations', vus: {VUS}, iterations: {count} }} }}")
+
+
+# Commands at a rate.
+
+
+def our_paced(rate):
+    def run(bench, count):
+        text = f"""
+version: 1
+name: peers
+target: {{ warmPool: {POOL}, mode: in-cluster-pod-ip }}
+scenarios:
+  paced:
+    load: {{ rate: {rate}/s, duration: {count // rate}s }}
+    steps:
+      - http: {{ method: POST, url: "{bench.url}/execute", body: '{BODY}', headers: {{ content-type: application/json }} }}
+"""
+        return bench.scenario(text, "http_duration")
+
+    return run
+
+
+def oha_paced(rate):
+    return lambda bench, count: oha_exec(bench, count, "-q", rate, "--latency-correction")
+
+
+def k6_paced(rate):
+    def run(bench, count):
+        options = f"executor: 'constant-arrival-rate', rate: {rate}, timeUnit: '1s', duration: '{count // rate}s'"
+        return k6_script(bench, f"scenarios: {{ main: {{ {options}, preAllocatedVUs: {VUS} }} }}")
+
+    return run
+
+
+# SDKs in a loop.
+
+
+def our_client(what):
+    return lambda bench, count: bench.loop([bench.programs["client_loop"], what, url_for(bench, what), count, VUS])
+
+
+def go_sdk(what):
+    return lambda bench, count: bench.loop([bench.programs["go-sdk"], what, url_for(bench, what), count, VUS])
+
+
+def python_sdk(style, what):
+    def run(bench, count):
+        script = HERE / "python" / "sdk_loop.py"
+        return bench.loop([bench.programs["python-sdk"], script, style, what, url_for(bench, what), count, VUS])
+
+    return run
+
+
+def url_for(bench, what):
+    return bench.url if what == "run" else "-"
+
+
+def our_claims(bench, count):
+    text = f"""
+version: 1
+name: peers
+target: {{ warmPool: {POOL}, mode: in-cluster-pod-ip }}
+scenarios:
+  claims:
+    load: {{ vus: {VUS}, iterations: {count} }}
+    steps:
+      - create: {{}}
+      - delete: {{}}
+"""
+    return bench.scenario(text, "sandbox_ready_duration")
+
+
+# What is measured: title -> tools; a tool is (name, program, how, operations).
+MEASURES = {
+    "exec": (
+        "`exec` through the whole tool, saturated",
+        [
+            ("sandbench", "sandbench", our_exec, 200_000),
+            ("wrk", "wrk", wrk_exec, 0),
+            ("oha", "oha", oha_exec, 200_000),
+            ("Goose", "goose", goose_exec, 0),
+            ("k6", "k6", k6_exec, 50_000),
+        ],
+    ),
+    "paced-1000": (
+        "the same request at 1,000/s",
+        [
+            ("sandbench", "sandbench", our_paced(1000), 5_000),
+            ("oha", "oha", oha_paced(1000), 5_000),
+            ("k6", "k6", k6_paced(1000), 5_000),
+        ],
+    ),
+    "paced-5000": (
+        "the same request at 5,000/s",
+        [
+            ("sandbench", "sandbench", our_paced(5000), 25_000),
+            ("oha", "oha", oha_paced(5000), 25_000),
+            ("k6", "k6", k6_paced(5000), 25_000),
+        ],
+    ),
+    "client": (
+        "the client alone: commands in one sandbox",
+        [
+            ("sandbench::client", "client_loop", our_client("run"), 200_000),
+            ("Go SDK", "go-sdk", go_sdk("run"), 50_000),
+            ("Python SDK, async", "python-sdk", python_sdk("async", "run"), 3_000),
+            ("Python SDK, sync", "python-sdk", python_sdk("sync", "run"), 3_000),
+        ],
+    ),
+    "claims": (
+        "claims: create, wait until Ready, delete",
+        [
+            ("sandbench", "sandbench", our_claims, 5_000),
+            ("sandbench::client", "client_loop", our_client("claims"), 5_000),
+            ("Go SDK", "go-sdk", go_sdk("claims"), 1_000),
+            ("Python SDK, async", "python-sdk", python_sdk("async", "claims"), 200),
+            ("Python SDK, sync", "python-sdk", python_sdk("sync", "claims"), 200),
+        ],
+    ),
+}
+
+
+# Installing.
+
+
+def install(work, wanted, build):
+    """The programs of the tools that are wanted; a tool that cannot be had is missing in it."""
+    programs = {}
+    for name in sorted(wanted):
+        try:
+            programs[name] = INSTALLERS[name](work, build)
+        except (OSError, subprocess.CalledProcessError, RuntimeError) as error:
+            print(f"{name}: cannot be installed: {error}", file=sys.stderr)
+    return programs
+
+
+def ours(name):
+    def find(work, build):
+        program = build / ("sandbench" if name == "sandbench" else f"examples/{name}")
+        if not program.exists():
+            raise RuntimeError(f"no {program}: build it first, see --help")
+        return program
+
+    return find
+
+
+def present_or(name, make):
+    def find(work, build):
+        found = shutil.which(name) or (work / "bin" / name if (work / "bin" / name).exists() else None)
+        return found or make(work)
+
+    return find
+
+
+def make_wrk(work):
+    subprocess.run(["apt-get", "install", "-y", "-q", "wrk"], check=True, stdout=subprocess.DEVNULL)
+    return shutil.which("wrk")
+
+
+def make_oha(work):
+    subprocess.run(["cargo", "install", "--quiet", "--root", work, "oha"], check=True)
+    return work / "bin" / "oha"
+
+
+def make_k6(work):
+    env = {**os.environ, "GOBIN": str(work / "bin")}
+    subprocess.run(["go", "install", "go.k6.io/k6@latest"], check=True, env=env)
+    return work / "bin" / "k6"
+
+
+def make_goose(work, build):
+    env = {**os.environ, "CARGO_TARGET_DIR": str(work / "goose-target")}
+    subprocess.run(["cargo", "build", "--quiet", "--release"], check=True, cwd=HERE / "goose", env=env)
+    return work / "goose-target" / "release" / "goose-peer"
+
+
+def make_go_sdk(work, build):
+    source = work / "go-sdk-source"
+    shutil.copytree(HERE / "go", source, dirs_exist_ok=True)
+    subprocess.run(["go", "mod", "tidy"], check=True, cwd=source, capture_output=True)
+    subprocess.run(["go", "build", "-o", work / "go-sdk", "."], check=True, cwd=source)
+    return work / "go-sdk"
+
+
+def make_python_sdk(work, build):
+    home = work / "python-sdk"
+    if not (home / "installed").exists():
+        venv.create(home, with_pip=True, clear=True)
+        pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "k8s-agent-sandbox[async]==1.0.8"], check=True)
+        (home / "installed").touch()
+    return home / "bin" / "python"
+
+
+INSTALLERS = {
+    "sandbench": ours("sandbench"),
+    "client_loop": ours("client_loop"),
+    "wrk": present_or("wrk", make_wrk),
+    "oha": present_or("oha", make_oha),
+    "k6": present_or("k6", make_k6),
+    "goose": make_goose,
+    "go-sdk": make_go_sdk,
+    "python-sdk": make_python_sdk,
+}
+
+
+# The target and the cluster.
+
+
+@contextlib.contextmanager
+def started(command, last, env=None):
+    """A server on its core, up to the line of its greeting that begins with `last`."""
+    command = ["taskset", "-c", TARGET, *[str(word) for word in command]]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+    try:
+        greeting = ""
+        for line in process.stdout:
+            greeting += line
+            if line.startswith(last):
+                break
+        else:
+            raise SystemExit(f"{command[3]} did not start: {greeting}")
+        yield greeting.strip()
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def cluster(bench, build):
+    """The loopback cluster, with a warm pool in it."""
+    home = bench.work / "home"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
+    kubeconfig = home / "kubeconfig"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
+    env = {**kept, "HOME": str(home), "KUBECONFIG": str(kubeconfig), "NO_PROXY": "127.0.0.0/8"}
+    with started([build / "sandbench", "cluster", "up", "--kubeconfig-out", kubeconfig], "Ctrl-C", env):
+        objects = (ROOT / "tests" / "interop" / "objects.yaml").read_text().replace("replicas: 3", "replicas: 100")
+        subprocess.run(["kubectl", "apply", "-f", "-"], input=objects, text=True, check=True, env=env, stdout=subprocess.DEVNULL)
+        filled = ["kubectl", "wait", "--for=jsonpath={.status.readyReplicas}=100", f"sandboxwarmpool/{POOL}", "--timeout=60s"]
+        subprocess.run(filled, check=True, env=env, stdout=subprocess.DEVNULL)
+        yield env
+
+
+# Measuring and telling.
+
+
+def rounds_of(bench, tools, rounds):
+    """The figures of each tool; the tools take turns, each round in another order."""
+    found = {name: [] for name, *_ in tools}
+    failed = {}
+    for number in range(rounds):
+        turn = tools[number % len(tools):] + tools[:number % len(tools)]
+        for name, program, how, count in turn:
+            if name in failed or program not in bench.programs:
+                failed.setdefault(name, "could not be installed")
+                continue
+            try:
+                found[name].append(how(bench, count))
+            except (RuntimeError, OSError, ValueError, KeyError, StopIteration, AttributeError) as error:
+                failed[name] = f"failed: {error}"
+                print(f"{name}: {failed[name]}", file=sys.stderr)
+        print(f"  round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+    return found, failed
+
+
+def spread(values, shown):
+    return f"{shown(statistics.median(values))} ({shown(min(values))}–{shown(max(values))})"
+
+
+def table(title, found, failed):
+    lines = [f"**{title[0].upper()}{title[1:]}**" if not title.startswith("`") else f"**{title}**", ""]
+    lines += ["| tool | CPU per operation, µs | × ours | per second | peak memory |", "|---|---|---|---|---|"]
+    ours_cost = None
+    for name, figures in found.items():
+        if name in failed:
+            lines.append(f"| {name} | {failed[name].splitlines()[0][:80]} | | | |")
+            continue
+        cost = statistics.median(one.cost for one in figures)
+        ours_cost = ours_cost or cost
+        costs = spread([one.cost for one in figures], lambda value: f"{value:.1f}")
+        rate = spread([one.rate for one in figures], lambda value: f"{value:,.0f}")
+        memory = max(one.memory for one in figures) / (1 << 20)
+        lines.append(f"| {name} | {costs} | {cost / ours_cost:.2f} | {rate} | {memory:.0f} MiB |")
+    return "\n".join(lines)
+
+
+def machine():
+    model = re.search(r"model name\s*:\s*(.+)", pathlib.Path("/proc/cpuinfo").read_text())
+    name = model.group(1) if model else platform.processor()
+    return f"{datetime.date.today()}, {name}, one core for the generator and one for the target, Linux {platform.release()}"
+
+
+def write_readme(text):
+    path = ROOT / "README.md"
+    readme = path.read_text()
+    before, _, rest = readme.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    if not after:
+        raise SystemExit(f"README.md has no place for the tables: {MARKS[0]} … {MARKS[1]}")
+    path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    build = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
+    parser.add_argument("--work", required=True, type=lambda text: pathlib.Path(text).resolve())
+    parser.add_argument("--build", default=build, type=pathlib.Path, help="directory of our own programs")
+    parser.add_argument("--only", choices=MEASURES, action="append")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--readme", action="store_true", help="write the tables into README.md")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    chosen = {name: MEASURES[name] for name in arguments.only or MEASURES}
+    wanted = {program for _, tools in chosen.values() for _, program, *_ in tools}
+    bench = Bench(arguments.work, install(arguments.work, wanted, arguments.build))
+    tables, failures = [f"{machine()}; median (min–max) of {arguments.rounds} rounds."], 0
+    with started([arguments.build / "examples" / "noop_runtime"], "") as address:
+        bench.url = f"http://{address}"
+        for title, tools in chosen.values():
+            print(title, file=sys.stderr)
+            with cluster(bench, arguments.build) as bench.cluster_env:
+                found, failed = rounds_of(bench, tools, arguments.rounds)
+            failures += len(failed)
+            tables.append(table(title, found, failed))
+            print(f"\n{tables[-1]}\n", flush=True)
+    if arguments.readme:
+        write_readme("\n\n".join(tables))
+    return int(failures > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
