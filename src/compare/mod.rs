@@ -35,6 +35,7 @@
 //! more. With n pairs no p is below 2/2ⁿ: where that, times the tests, is not below `alpha`, the finding
 //! is "too few", with the number of rounds that it takes ([`needed`]).
 
+mod caveats;
 mod draft;
 mod exact;
 mod independent;

@@ -10,7 +10,7 @@ use crate::metrics::{Caveat, CellSummary, Comparison, Design, RoundSummary, Samp
 pub const MOST_ROUNDS: u32 = 200;
 
 /// How far shares of warm sandboxes may be apart, in percent of all, before it is told.
-const FOOTING: u32 = 5;
+pub(super) const FOOTING: u32 = 5;
 
 /// Answers a question by the cells of a run; nothing where none of its cells ran.
 pub fn rounds(question: &Question, cells: &[CellSummary]) -> Option<Comparison> {
