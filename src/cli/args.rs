@@ -36,6 +36,10 @@ pub(super) enum Command {
     Compare(CompareArguments),
     /// Explain a topic (`steps`, `metrics`, `contexts`, `exit-codes`), an action or a metric
     Explain(ExplainArguments),
+    /// Make reports of a saved result (JSON, or the JSON Lines of a run that was cut off)
+    Report(ReportArguments),
+    /// Add the results of several generators that ran the same scenario, exact to the bucket
+    Merge(MergeArguments),
     /// The loopback cluster: Kubernetes API, controllers, gateway, router and runtimes on 127.0.0.0/8
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -63,7 +67,8 @@ pub(super) struct RunArguments {
     /// Set a variable of the scenario file; repeatable, and `SANDBENCH_VAR_NAME` works too
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) var: Vec<Assignment>,
-    /// Write a report: `json=PATH` or `text=PATH`, `-` for standard output; repeatable
+    /// Write a report, of the kind `text`, `json`, `jsonl`, `html`, `junit`, `md`, `csv`, `prom` or
+    /// `hlog`; `-` for standard output; with several files `{name}` in the path; repeatable
     #[arg(long, value_name = "KIND=PATH")]
     pub(super) out: Vec<Assignment>,
     /// How many cells without `load` run side by side
@@ -82,6 +87,40 @@ pub(super) struct RunArguments {
     /// Progress on standard error
     #[arg(long, env = "SANDBENCH_PROGRESS", default_value = "auto")]
     pub(super) progress: ProgressChoice,
+    #[command(flatten)]
+    pub(super) web: WebArguments,
+}
+
+/// The live view in a browser.
+#[derive(Debug, Args)]
+pub(super) struct WebArguments {
+    /// Show the run live at this address, `127.0.0.1:PORT` (0: any port), to who has the link that is
+    /// printed; loopback addresses only
+    #[arg(long, env = "SANDBENCH_WEB", value_name = "ADDRESS")]
+    pub(super) web: Option<SocketAddr>,
+    /// Let `--web` listen on other addresses than loopback ones; the link is not encrypted
+    #[arg(long, requires = "web")]
+    pub(super) web_anywhere: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArguments {
+    /// The result: `--out json=PATH` or `--out jsonl=PATH` of a run, or `PATH.partial.jsonl`
+    #[arg(value_name = "RESULT")]
+    pub(super) result: PathBuf,
+    /// Write a report, as for `run`; without it the text is printed; repeatable
+    #[arg(long, value_name = "KIND=PATH")]
+    pub(super) out: Vec<Assignment>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MergeArguments {
+    /// The results
+    #[arg(required = true, num_args = 2.., value_name = "RESULT")]
+    pub(super) results: Vec<PathBuf>,
+    /// Write a report of the sum, as for `run`; without it the text is printed; repeatable
+    #[arg(long, value_name = "KIND=PATH")]
+    pub(super) out: Vec<Assignment>,
 }
 
 #[derive(Debug, Args)]
@@ -245,9 +284,13 @@ pub(super) enum ColourChoice {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressChoice {
-    /// Lines at each change of stage, at most one per 10 s
+    /// `bar` on a terminal, `lines` elsewhere
     Auto,
-    /// The same
+    /// A line per running cell, redrawn in place; `t` tells what is in flight
+    Bar,
+    /// One line for all cells, redrawn in place
+    Counter,
+    /// A line at each change of stage, and at most one per 10 s
     Lines,
     /// Nothing
     None,

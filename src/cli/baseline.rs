@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::BaselineArguments;
-use super::compare::{baseline_path, judge, load};
+use super::compare::{baseline_path, judge};
 use super::exit_code::Exit;
 use super::failure::Failure;
+use super::report::read;
 use crate::compare::{self, ALPHA, MIN_EFFECT, Side};
 use crate::metrics::{Summary, Verdict};
 use crate::plan::Plan;
@@ -117,7 +118,7 @@ fn against(directory: &Path, name: &str, plans: &[Arc<Plan>]) -> Result<Side, Fa
             "keep one first: `sandbench run FILE --save-baseline {name}`"
         )));
     }
-    let summary = load(&path)?;
+    let summary = read(&path)?;
     let mut cells = plans.iter().flat_map(|plan| &plan.cells);
     if !cells.any(|cell| summary.cells.iter().any(|known| known.cell == cell.name)) {
         return Err(Failure::usage(format!(

@@ -1,23 +1,22 @@
 //! `sandbench compare`: saved results against each other.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Look;
 use super::args::CompareArguments;
 use super::exit_code::Exit;
 use super::failure::Failure;
+use super::output;
+use super::report::read;
 use crate::compare::{self, Side};
-use crate::metrics::{ComparedMetric, Comparison, Standing, Summary};
-use crate::report::{self, Out};
+use crate::metrics::{ComparedMetric, Comparison, Standing};
 
 /// Compares the results and gives 98 where a regression is to fail.
 pub(super) fn run(arguments: &CompareArguments, look: Look) -> Result<Exit, Failure> {
     let mut outs = Vec::new();
     for out in &arguments.out {
-        let out = Out::prepare(&out.name, &out.value);
-        outs.push(out.map_err(|error| Failure::usage("prepare a report").because(error))?);
+        outs.push(output::prepare(out, None)?);
     }
     let metrics = arguments.metric.iter().map(|text| {
         text.parse::<ComparedMetric>()
@@ -28,7 +27,7 @@ pub(super) fn run(arguments: &CompareArguments, look: Look) -> Result<Exit, Fail
     let limits = (arguments.alpha, arguments.min_effect.as_f64());
     let comparisons = compare::results(&sides, &metrics, limits)
         .map_err(|error| Failure::usage("compare the results").because(error))?;
-    let text = report::comparisons(&comparisons, look.report());
+    let text = crate::report::comparisons(&comparisons, look.report());
     let exit = if arguments.fail_on_regression {
         judge(&comparisons)
     } else {
@@ -41,7 +40,7 @@ pub(super) fn run(arguments: &CompareArguments, look: Look) -> Result<Exit, Fail
         return Ok(exit);
     };
     summary.comparisons = comparisons;
-    super::run::show_as(&summary, text.trim_start_matches('\n'), outs)?;
+    output::show_as(text.trim_start_matches('\n'), &summary, outs)?;
     Ok(exit)
 }
 
@@ -78,7 +77,7 @@ fn sides(arguments: &[String]) -> Result<Vec<Side>, Failure> {
             .filter(|path| !path.is_empty())
             .map(Path::new)
             .collect();
-        let results = paths.iter().map(|path| load(path));
+        let results = paths.iter().map(|path| read(path));
         let results = results.collect::<Result<Vec<_>, _>>()?;
         let stem = paths.first().and_then(|path| path.file_stem());
         let stem = stem.map(|stem| stem.to_string_lossy().into_owned());
@@ -97,17 +96,6 @@ fn sides(arguments: &[String]) -> Result<Vec<Side>, Failure> {
         }
     }
     Ok(sides)
-}
-
-/// Reads a saved result.
-pub(super) fn load(path: &Path) -> Result<Summary, Failure> {
-    let action = format!("read the result `{}`", path.display());
-    let text =
-        fs::read_to_string(path).map_err(|error| Failure::usage(action.clone()).because(error))?;
-    report::read(&text).map_err(|error| {
-        let help = error.help().map(str::to_owned);
-        Failure::usage(action).because(error).maybe_help(help)
-    })
 }
 
 /// Where a baseline of a name is kept.

@@ -7,18 +7,25 @@
 
 mod args;
 mod baseline;
+mod board;
 mod check;
 mod child;
 mod cluster;
 mod compare;
+mod console;
 mod exit_code;
 mod explain;
 mod failure;
+mod output;
+mod partial;
 mod progress;
 mod provision;
+mod redact;
+mod report;
 mod run;
 mod signal;
 mod target;
+mod web;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -27,17 +34,20 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use args::{Arguments, ClusterCommand, ColourChoice, Command};
+use console::Console;
 use exit_code::Exit;
 use failure::Failure;
 
 /// Runs the program with the process's arguments and gives its exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let console = Console::new();
+    let writer = console.clone();
     let filter =
         EnvFilter::try_from_env("SANDBENCH_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(move || writer.clone())
         .without_time()
         .init();
     // The only provider that is compiled in; a second install would be harmless.
@@ -57,7 +67,7 @@ pub fn main() -> ExitCode {
             return Exit::Internal.into();
         }
     };
-    let outcome = runtime.block_on(dispatch(arguments));
+    let outcome = runtime.block_on(dispatch(arguments, console));
     // A task that blocks must not hold the exit back: everything that matters was joined.
     runtime.shutdown_background();
     match outcome {
@@ -69,10 +79,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
+async fn dispatch(arguments: Arguments, console: Console) -> Result<Exit, Failure> {
     let choice = arguments.color;
     match arguments.command {
-        Command::Run(run) => run::run(run, Look::of(choice, &io::stdout())).await,
+        Command::Run(run) => run::run(run, Screen::of(choice, console)).await,
         Command::Check(check) => Ok(check::run(
             &check.files,
             Look::of(choice, &io::stderr()).source(),
@@ -80,6 +90,8 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Compare(arguments) => compare::run(&arguments, Look::of(choice, &io::stdout())),
         Command::List(list) => explain::list(&list.files, Look::of(choice, &io::stderr()).source()),
         Command::Explain(arguments) => explain::explain(arguments.topic.as_deref()),
+        Command::Report(arguments) => report::report(&arguments, Look::of(choice, &io::stdout())),
+        Command::Merge(arguments) => report::merge(&arguments, Look::of(choice, &io::stdout())),
         Command::Cluster(ClusterCommand::Up(up)) => cluster::up(up).await,
     }
 }
@@ -89,6 +101,26 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
 enum Look {
     Plain,
     Coloured,
+}
+
+/// Where a run shows what it does.
+#[derive(Debug, Clone)]
+struct Screen {
+    /// How standard output looks.
+    look: Look,
+    /// How standard error looks.
+    progress: Look,
+    console: Console,
+}
+
+impl Screen {
+    fn of(choice: ColourChoice, console: Console) -> Self {
+        Self {
+            look: Look::of(choice, &io::stdout()),
+            progress: Look::of(choice, &io::stderr()),
+            console,
+        }
+    }
 }
 
 impl Look {

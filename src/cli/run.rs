@@ -1,36 +1,40 @@
 //! `sandbench run`: files to plans, plans to summaries, summaries to reports and an exit code.
 
-use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::collections::VecDeque;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 
-use super::args::{ClusterChoice, ProgressChoice, RunArguments};
+use super::args::{ClusterChoice, ProgressChoice, RunArguments, WebArguments};
 use super::baseline::Baseline;
+use super::board::Board;
 use super::child::LoopbackChild;
+use super::console::Console;
 use super::exit_code::Exit;
 use super::failure::Failure;
+use super::partial::{Partial, PartialPath};
+use super::progress::Mode;
 use super::signal::Signals;
-use super::{Look, check, progress, target};
+use super::web::Web;
+use super::{Look, Screen, check, output, progress, redact, target};
 use crate::compare;
 use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, RunFacts};
-use crate::metrics::{Metric, Reliability, RunInfo, Summary, ThresholdResult, Verdict};
+use crate::metrics::{Metric, Reliability, RunInfo, Sinks, Summary, ThresholdResult, Verdict};
 use crate::plan::{self, Overrides, Plan};
-use crate::report::{Format, Out};
+use crate::report::Out;
 
 /// Runs every file; the worst reason is the exit code.
-pub(super) async fn run(arguments: RunArguments, look: Look) -> Result<Exit, Failure> {
-    let mut outs = Vec::new();
-    for out in &arguments.out {
-        let prepared = Out::prepare(&out.name, &out.value)
-            .map_err(|error| Failure::usage("prepare a report").because(error))?;
-        outs.push(prepared);
-    }
-    if !outs.is_empty() && arguments.files.len() > 1 {
-        return Err(Failure::usage("write one report of several files")
-            .help("run the files one by one, each with its own `--out`"));
+pub(super) async fn run(arguments: RunArguments, screen: Screen) -> Result<Exit, Failure> {
+    let look = screen.look;
+    let several = arguments.files.len() > 1;
+    let mut outs: VecDeque<Vec<Out>> = VecDeque::new();
+    for file in &arguments.files {
+        let file = several.then_some(file.as_path());
+        let prepared = arguments.out.iter().map(|out| output::prepare(out, file));
+        outs.push_back(prepared.collect::<Result<_, _>>()?);
     }
     // Every file is read and checked before the first one is run.
     let mut plans = Vec::new();
@@ -53,14 +57,14 @@ pub(super) async fn run(arguments: RunArguments, look: Look) -> Result<Exit, Fai
         .map_err(|error| Failure::setup("take over Ctrl-C and SIGTERM").because(error))?;
     let mut reasons = Vec::new();
     for plan in plans {
+        let outs = outs.pop_front().unwrap_or_default();
         if plan.cells.is_empty() {
             eprintln!("{}: nothing matches `--only`", plan.file.path());
             reasons.push(Exit::NothingRan);
             continue;
         }
-        let outs = std::mem::take(&mut outs);
         let baseline = &mut baseline;
-        reasons.extend(one(&plan, (&arguments, baseline), &mut signals, (outs, look)).await?);
+        reasons.extend(one(&plan, (&arguments, baseline), &mut signals, (outs, &screen)).await?);
         if reasons.contains(&Exit::Interrupted) {
             break;
         }
@@ -68,11 +72,7 @@ pub(super) async fn run(arguments: RunArguments, look: Look) -> Result<Exit, Fai
     Ok(Exit::decide(&reasons))
 }
 
-fn plan_of(
-    path: &std::path::Path,
-    arguments: &RunArguments,
-    look: Look,
-) -> Result<Option<Plan>, Failure> {
+fn plan_of(path: &Path, arguments: &RunArguments, look: Look) -> Result<Option<Plan>, Failure> {
     let Some((file, document)) = check::load(path, look.source())? else {
         return Ok(None);
     };
@@ -107,21 +107,22 @@ async fn one(
     plan: &Arc<Plan>,
     (arguments, baseline): (&RunArguments, &mut Baseline),
     signals: &mut Signals,
-    (outs, look): (Vec<Out>, Look),
+    (outs, screen): (Vec<Out>, &Screen),
 ) -> Result<Vec<Exit>, Failure> {
     let handle = CancelHandle::new();
     let graceful = plan.cells.iter().map(|cell| cell.load.graceful_stop).max();
-    let working = work(plan, arguments, &handle);
+    let partial = outs.iter().find_map(Out::path).map(output::partial);
+    let working = work(plan, arguments, (&handle, screen), partial);
     tokio::pin!(working);
     let worked = tokio::select! {
         worked = &mut working => worked,
-        () = signals.drive(&handle, graceful.unwrap_or(Duration::ZERO)) => {
+        () = signals.drive(&handle, graceful.unwrap_or(Duration::ZERO), &screen.console) => {
             left_at_once(plan, &arguments.cluster);
             return Ok(vec![Exit::Interrupted]);
         }
     };
-    let mut summary = match worked {
-        Ok(summary) => summary,
+    let (mut summary, partial) = match worked {
+        Ok(worked) => worked,
         Err(_) if handle.listen().reason().is_some() => {
             eprintln!("interrupted before the run had begun; nothing was created");
             return Ok(vec![Exit::Interrupted]);
@@ -129,7 +130,15 @@ async fn one(
         Err(failure) => return Err(failure),
     };
     let mut reasons = vec![baseline.compare(plan, &mut summary)];
-    show(&summary, outs, look)?;
+    output::github(&summary);
+    if let Err(failure) = output::show(&summary, outs, screen.look) {
+        let left = partial
+            .map(|left| format!("the windows of the run are in `{}`", left.path().display()));
+        return Err(failure.maybe_help(left));
+    }
+    if let Some(partial) = partial {
+        partial.remove();
+    }
     baseline.save(&summary)?;
     let stopped = handle.listen().reason();
     if stopped.is_some_and(|reason| reason != CancelReason::Threshold) {
@@ -187,8 +196,11 @@ fn left_at_once(plan: &Plan, cluster: &ClusterChoice) {
 async fn work(
     plan: &Arc<Plan>,
     arguments: &RunArguments,
-    handle: &CancelHandle,
-) -> Result<Summary, Failure> {
+    (handle, screen): (&CancelHandle, &Screen),
+    partial: Option<PathBuf>,
+) -> Result<(Summary, Option<PartialPath>), Failure> {
+    let board = Board::of(plan);
+    let web = web(&arguments.web, &board, &screen.console).await?;
     let mut cancel = handle.listen();
     let target = target::open(arguments, plan, &mut cancel).await?;
     let api_version = target
@@ -196,17 +208,26 @@ async fn work(
         .values()
         .next()
         .map_or_else(String::new, |c| c.api_version().to_string());
+    let info = facts(plan, &target.name, api_version);
+    let sinks = Sinks::default();
+    sinks.add(board.clone());
+    let partial = partial.and_then(|path| begin_partial(&path, (plan, &info), &sinks));
     let facts = RunFacts {
-        info: facts(plan, &target.name, api_version),
+        info,
         clients: target.clients,
+        sinks,
     };
     let (events, receiver) = Events::channel();
     let mut printing = tokio::task::JoinSet::new();
-    if arguments.progress != ProgressChoice::None {
-        printing.spawn(progress::lines(receiver));
-    }
+    let mode = mode(arguments.progress);
+    printing.spawn(progress::show(
+        (mode, screen.progress),
+        board,
+        receiver,
+        screen.console.clone(),
+    ));
     let outcome = engine::run(plan, facts, handle.listen(), &events).await;
-    drop(events);
+    drop((events, web));
     while printing.join_next().await.is_some() {}
     // Whatever became of the run, the cluster that was started for it ends first.
     let local = match target.child {
@@ -220,7 +241,60 @@ async fn work(
     let questions = plan.questions.iter();
     let comparisons = questions.filter_map(|question| compare::rounds(question, &summary.cells));
     summary.comparisons = comparisons.collect();
-    Ok(summary)
+    Ok((summary, partial))
+}
+
+/// Begins the live view in a browser, if it is asked for.
+async fn web(
+    arguments: &WebArguments,
+    board: &Board,
+    console: &Console,
+) -> Result<Option<Web>, Failure> {
+    let Some(address) = arguments.web else {
+        return Ok(None);
+    };
+    if !address.ip().is_loopback() && !arguments.web_anywhere {
+        return Err(Failure::usage(format!("show the run at {address}")).help(
+            "use a loopback address, 127.0.0.1:PORT, or say `--web-anywhere`; the link is not encrypted",
+        ));
+    }
+    let web = Web::start(address, board.clone())
+        .await
+        .map_err(|error| Failure::setup(format!("show the run at {address}")).because(error))?;
+    console.say(&format!("live    {}", web.url));
+    Ok(Some(web))
+}
+
+/// Lines that are redrawn in place need a terminal.
+fn mode(choice: ProgressChoice) -> Mode {
+    let terminal = std::io::stderr().is_terminal();
+    match choice {
+        ProgressChoice::None => Mode::None,
+        ProgressChoice::Auto | ProgressChoice::Bar if terminal => Mode::Bar,
+        ProgressChoice::Counter if terminal => Mode::Counter,
+        ProgressChoice::Auto
+        | ProgressChoice::Bar
+        | ProgressChoice::Counter
+        | ProgressChoice::Lines => Mode::Lines,
+    }
+}
+
+/// Begins to write the windows of the run; a run without them is a run all the same.
+fn begin_partial(
+    path: &Path,
+    (plan, info): (&Arc<Plan>, &RunInfo),
+    sinks: &Sinks,
+) -> Option<PartialPath> {
+    match Partial::begin(path.to_owned(), plan, info) {
+        Ok((partial, path)) => {
+            sinks.add(partial);
+            Some(path)
+        }
+        Err(error) => {
+            eprintln!("warning: {} cannot be written: {error}", path.display());
+            None
+        }
+    }
 }
 
 /// Ends the loopback cluster and counts what it could not remove from this machine.
@@ -255,46 +329,12 @@ fn facts(plan: &Plan, cluster: &str, api_version: String) -> RunInfo {
         namespace,
         machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        vars: BTreeMap::clone(&plan.vars),
-    }
-}
-
-/// The text goes to standard output, unless a report is to have that for itself.
-fn show(summary: &Summary, outs: Vec<Out>, look: Look) -> Result<(), Failure> {
-    let text = Format::Text.render(summary, look.report());
-    show_as(summary, &text, outs)
-}
-
-/// The same with this text.
-pub(super) fn show_as(summary: &Summary, text: &str, outs: Vec<Out>) -> Result<(), Failure> {
-    let stdout_taken = outs.iter().any(Out::is_stdout);
-    if stdout_taken {
-        eprint!("{text}");
-    } else {
-        print(text)?;
-    }
-    for out in outs {
-        let report = out.format.render(summary, crate::report::Colour::Off);
-        let to_stdout = out
-            .write(report)
-            .map_err(|error| Failure::setup("write a report").because(error))?;
-        if let Some(report) = to_stdout {
-            print(&report)?;
-        }
-    }
-    Ok(())
-}
-
-/// Prints; a reader that has gone (`| head`) is no failure.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::setup("write to standard output").because(error))
-        }
-        _ => Ok(()),
+        vars: plan
+            .vars
+            .iter()
+            .map(|(name, value)| (name.clone(), redact::variable(name, value)))
+            .collect(),
+        file_text: redact::file(plan.file.text()),
+        parts: Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::console::Console;
 use crate::engine::{CancelHandle, CancelReason, Phase};
 use crate::units::HumanDuration;
 
@@ -38,7 +39,12 @@ impl Signals {
     }
 
     /// Turns signals into phases until the run has to be left at once; then it returns.
-    pub(super) async fn drive(&mut self, handle: &CancelHandle, graceful_stop: Duration) {
+    pub(super) async fn drive(
+        &mut self,
+        handle: &CancelHandle,
+        graceful_stop: Duration,
+        console: &Console,
+    ) {
         loop {
             let reason = self.next().await;
             let next = match (handle.phase(), reason) {
@@ -47,15 +53,15 @@ impl Signals {
                 (Phase::Aborting, _) => return,
             };
             match next {
-                Phase::Draining => eprintln!(
+                Phase::Draining => console.say(&format!(
                     "{reason}: no new iterations; those in flight may finish for up to {}. \
                      Ctrl-C again cancels them and cleans up now.",
                     HumanDuration(graceful_stop)
-                ),
-                Phase::Running | Phase::Aborting => eprintln!(
+                )),
+                Phase::Running | Phase::Aborting => console.say(&format!(
                     "{reason}: cancelling what is in flight and cleaning up. \
                      Ctrl-C again leaves at once, without clean-up."
-                ),
+                )),
             }
             handle.advance(next, reason);
         }

@@ -111,13 +111,14 @@ impl Sandbox {
             if let (Some(longest), Effect::None) = (policy.attempt_timeout, effect) {
                 limit = limit.min(longest);
             }
-            if self.refresh_if_stale(limit).await == Looked::Up {
+            let looked = self.refresh_if_stale(operation, limit).await;
+            if !matches!(looked, Ok(Looked::Nowhere)) {
                 limit = limit.min(deadline.saturating_duration_since(Instant::now()));
             }
-            let done = if self.is_closed() {
-                Err(closed(operation))
-            } else {
-                request.send(self, limit, &id).await
+            let done = match looked {
+                _ if self.is_closed() => Err(closed(operation)),
+                Err(error) => Err(error),
+                Ok(_) => request.send(self, limit, &id).await,
             };
             if let Err(error) = &done {
                 self.suspect(error);

@@ -9,9 +9,11 @@ use super::cluster::{self, Api, Protocol, SHARDS, Shards};
 use super::connect::GatewayCache;
 use super::core::{Client, Inner};
 use super::data::{Network, Pools};
+use super::departures::Departures;
 use super::dns::Resolver;
 use super::error::BuildError;
 use super::known::KnownClaims;
+use super::moved::Moves;
 use super::retry::{Observer, Retrier, RetryPolicy};
 use super::scope::Cleanups;
 use super::tasks::{Gauge, Tasks};
@@ -42,6 +44,29 @@ pub(super) enum ClusterSource {
 }
 
 /// Settings of a [`Client`].
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use sandbench::client::{BuildError, Client, Dns, RetryPolicy};
+///
+/// let built = Client::builder()
+///     .context("staging")
+///     .namespace("team-a")
+///     .run_id("nightly-7")
+///     .dns(Dns::Server("10.96.0.10:53".parse()?))
+///     .request_timeout(Duration::from_secs(20))
+///     .retry(RetryPolicy::default())
+///     .build()
+///     .await;
+/// match built {
+///     Ok(client) => println!("the cluster speaks {}", client.api_version()),
+///     Err(BuildError::UnknownContext { known, .. }) => println!("there is: {known:?}"),
+///     Err(error) => println!("{error}; {}", error.help().unwrap_or_default()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct ClientBuilder {
@@ -171,6 +196,7 @@ impl ClientBuilder {
         {
             return Err(invalid("run id", run_id, RUN_ID));
         }
+        prefer_ring();
         let config = cluster::load(cluster).await?;
         let resolver = Resolver::new(dns, &namespace)?;
         let (tasks, sockets, tunnels) = (Tasks::default(), Gauge::default(), Gauge::default());
@@ -211,6 +237,8 @@ impl ClientBuilder {
             ready_timeout,
             request_timeout,
             hub: OnceLock::new(),
+            departures: Departures::default(),
+            moves: Moves::default(),
             known: KnownClaims::default(),
             retrier,
             cleanups: Cleanups::default(),
@@ -227,6 +255,15 @@ fn invalid(setting: &'static str, value: &str, problem: &'static str) -> BuildEr
         setting,
         value: value.to_owned(),
         problem,
+    }
+}
+
+/// Where a program has several providers of cryptography in it, rustls takes none by itself, and kube
+/// would panic. A provider that the program has chosen stays.
+fn prefer_ring() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Another thread may just have been faster.
+        drop(rustls::crypto::ring::default_provider().install_default());
     }
 }
 

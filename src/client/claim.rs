@@ -306,7 +306,23 @@ impl Claim {
         self.0.timings
     }
 
-    /// Waits until the claim is ready.
+    /// Waits until the claim is ready. Any number of claims of one run are waited for on one watch.
+    ///
+    /// ```no_run
+    /// # async fn example(claim: sandbench::client::Claim)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use sandbench::client::ReadyError;
+    ///
+    /// match claim.wait_ready(Duration::from_secs(180)).await {
+    ///     Ok(ready) => println!("{} after {:?}", ready.sandbox_name, ready.ready - ready.acknowledged),
+    ///     Err(ReadyError::Failed { reason, message, .. }) => println!("{reason}: {message}"),
+    ///     Err(ReadyError::Timeout { last, .. }) => println!("not yet: {last}"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ReadyError`]: time is up, the controller gave up, the claim was deleted or replaced, or

@@ -7,15 +7,17 @@ use tokio::time::{Instant, timeout};
 
 use super::builder::ClientBuilder;
 use super::claim::{Claim, ClaimOrigin, ClaimTimings, CreateRequest, ReadyClaim};
-use super::cluster::{Api, Collection, Resource};
-use super::connect::{ConnectionMode, Endpoint, GatewayCache};
+use super::cluster::Api;
+use super::connect::{ConnectionMode, GatewayCache};
 use super::data::Pools;
 use super::delete::{Deleted, Leftovers};
+use super::departures::Departures;
 use super::error::{
     ConnectError, CreateError, DeleteError, KubeError, PreflightError, ReadyError, WaitError,
 };
-use super::hub::{Hub, Subscription};
+use super::hub::Hub;
 use super::known::KnownClaims;
+use super::moved::Moves;
 use super::preflight::Needs;
 use super::retry::Retrier;
 use super::sandbox::Sandbox;
@@ -23,20 +25,37 @@ use super::scope::Cleanups;
 use super::tasks::{Gauge, Tasks};
 use super::{create, delete, gone, preflight};
 use crate::api::claim::SandboxClaim;
-use crate::api::{ApiVersion, EXTENSIONS_GROUP, GROUP, label, plural};
+use crate::api::{ApiVersion, label};
 
-/// A client for the Agent Sandboxes of one namespace. Cheap to clone.
+/// A client for the Agent Sandboxes of one namespace. Cheap to clone; all clones share their
+/// connections.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use sandbench::client::{ClaimSource, Client, CreateRequest};
+///
+/// let client = Client::builder().infer().namespace("team-a").build().await?;
+/// println!("the cluster speaks {}", client.api_version());
+/// let request = CreateRequest::new(ClaimSource::WarmPool("python".to_owned()));
+/// let claim = client.create(request).await?;
+/// let ready = claim.wait_ready(client.ready_timeout()).await?;
+/// println!("{} is {}", ready.sandbox_name, ready.launch_type);
+/// client.delete(claim.name(), Some(claim.uid())).await?;
+/// client.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
-pub struct Client(pub(super) Arc<Inner>);
+pub struct Client(pub(super) Arc<Inner>, pub(super) Api);
 
 /// A client that ends without regard to this.
 #[derive(Debug, Clone)]
-pub(super) struct WeakClient(Weak<Inner>);
+pub(super) struct WeakClient(pub(super) Weak<Inner>);
 
 impl WeakClient {
     /// The client, unless it is gone.
     pub(super) fn upgrade(&self) -> Option<Client> {
-        self.0.upgrade().map(Client)
+        self.0.upgrade().map(Client::of)
     }
 }
 
@@ -54,6 +73,8 @@ pub(super) struct Inner {
     pub(super) ready_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) hub: OnceLock<Hub>,
+    pub(super) departures: Departures,
+    pub(super) moves: Moves,
     pub(super) known: KnownClaims,
     pub(super) retrier: Arc<Retrier>,
     pub(super) cleanups: Cleanups,
@@ -67,7 +88,12 @@ impl Drop for Inner {
 
 impl Client {
     pub(super) fn new(inner: Inner) -> Self {
-        Self(Arc::new(inner))
+        Self::of(Arc::new(inner))
+    }
+
+    fn of(inner: Arc<Inner>) -> Self {
+        let api = inner.api.clone();
+        Self(inner, api)
     }
 
     /// Settings for a new client.
@@ -113,6 +139,27 @@ impl Client {
     /// Creates a claim. A lost answer is recovered: the claim is looked up by its name, and
     /// recognised by an annotation that only this request wrote.
     ///
+    /// Takes at most the client's request timeout, with all lookups and attempts; after a lost
+    /// answer, looking for the claim takes at most that time again.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use sandbench::client::{ClaimSource, CreateError, CreateRequest, Delivered, Existing};
+    ///
+    /// let mut request = CreateRequest::new(ClaimSource::WarmPool("python".to_owned()));
+    /// request.name = Some("session-42".to_owned());
+    /// request.existing = Existing::Adopt;
+    /// match client.create(request).await {
+    ///     Ok(claim) => println!("{} {:?}", claim.name(), claim.origin()),
+    ///     Err(CreateError::NotAdoptable { problem, .. }) => println!("in use: {problem}"),
+    ///     Err(error) if error.delivered() == Delivered::No => println!("surely not made: {error}"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CreateError`]; its `delivered()` tells whether the claim can exist.
     ///
@@ -123,6 +170,15 @@ impl Client {
     }
 
     /// Attaches to a claim that exists already.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// let claim = client.claim("session-42").await?;
+    /// let ready = claim.wait_ready(client.ready_timeout()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ReadyError::NotFound`] if there is none, or the API server's refusal.
@@ -171,6 +227,22 @@ impl Client {
     /// Prepares a connection to a sandbox: looks up the way, and proves with one connection that
     /// it can be used. That connection is kept for the first call.
     ///
+    /// Takes at most the client's request timeout, and the `ready_timeout` of the mode if it has
+    /// one.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client, ready: sandbench::client::ReadyClaim)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use sandbench::client::ConnectionMode;
+    /// use sandbench::client::connect::Tunnel;
+    ///
+    /// let mode = ConnectionMode::Tunnel(Tunnel::default());
+    /// let sandbox = client.connect(&ready, &mode).await?;
+    /// println!("{}", sandbox.commands().run("uname -a").await?.stdout);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ConnectError`].
     ///
@@ -181,23 +253,31 @@ impl Client {
         claim: &ReadyClaim,
         mode: &ConnectionMode,
     ) -> Result<Sandbox, ConnectError> {
-        let mut endpoint = mode.connect(self, claim).await?;
-        if let Err(error) = self.prove(&endpoint).await {
-            if !self.has_moved(mode, &endpoint) {
-                return Err(error);
-            }
-            let again = mode.connect(self, claim).await?;
-            if again.host() == endpoint.host() {
-                return Err(error);
-            }
-            self.prove(&again).await?;
-            endpoint = again;
-        }
-        Ok(Sandbox::new(self, claim, mode.clone(), endpoint))
+        let limit = self.0.request_timeout.saturating_add(mode.ready_timeout());
+        let connected = timeout(limit, self.connect_to(claim, mode)).await;
+        connected.unwrap_or_else(|_| {
+            Err(ConnectError::Timeout {
+                target: format!("sandbox `{}`", claim.sandbox_name),
+                after: limit,
+            })
+        })
     }
 
     /// Deletes a claim and with it its sandbox, in the background. With a UID, only that very
     /// claim is deleted, never another one of the same name.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client, claim: sandbench::client::Claim)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use sandbench::client::Deleted;
+    ///
+    /// let deleted = client.delete(claim.name(), Some(claim.uid())).await?;
+    /// assert_eq!(deleted, Deleted::Accepted);
+    /// // A deletion may be repeated.
+    /// client.delete(claim.name(), Some(claim.uid())).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`DeleteError`].
@@ -208,8 +288,24 @@ impl Client {
         delete::one(self, claim, uid).await
     }
 
-    /// Waits until a claim, its sandbox and its Pod are gone. Who may not read Sandboxes or Pods
-    /// waits for what it may read.
+    /// Waits until a claim, its sandbox, its Pod and its volumes are gone. Who may not read some of
+    /// them waits for what it may read.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client, claim: sandbench::client::Claim)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use sandbench::client::WaitError;
+    ///
+    /// client.delete(claim.name(), Some(claim.uid())).await?;
+    /// let limit = Duration::from_secs(60);
+    /// match client.wait_gone(claim.name(), Some(claim.uid()), limit).await {
+    ///     Err(WaitError::Timeout { left, .. }) => println!("{left} is still there"),
+    ///     done => done?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`WaitError`].
@@ -253,6 +349,19 @@ impl Client {
 
     /// Counts what is left of the run. What may not be read is not counted.
     ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sandbench::client::Client;
+    ///
+    /// let client = Client::builder().infer().run_id("nightly-7").build().await?;
+    /// if !client.leftovers().await?.is_empty() {
+    ///     let deleted = client.delete_claims_of_run().await?;
+    ///     println!("{deleted} claims of an earlier run are deleted");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`DeleteError`]: no run id, or the API server's refusal.
     ///
@@ -284,106 +393,5 @@ impl Client {
         self.0.tasks.end();
         self.0.pools.clear();
         self.0.tasks.close().await;
-    }
-}
-
-impl Client {
-    /// Makes sure that an endpoint has its connections.
-    async fn prove(&self, endpoint: &Endpoint) -> Result<(), ConnectError> {
-        let limit = self.0.request_timeout;
-        let proven = timeout(limit, endpoint.prove()).await;
-        proven.unwrap_or_else(|_| {
-            Err(ConnectError::Timeout {
-                target: endpoint.pool().route().describe(),
-                after: limit,
-            })
-        })
-    }
-
-    /// After no connection could be made: whether it is worth while to look where the endpoint is
-    /// now.
-    pub(super) fn has_moved(&self, mode: &ConnectionMode, endpoint: &Endpoint) -> bool {
-        match mode {
-            ConnectionMode::Gateway(mode) => self.gateways().forget(mode, endpoint.host()),
-            _ => false,
-        }
-    }
-
-    pub(super) fn api(&self) -> &Api {
-        &self.0.api
-    }
-
-    pub(super) fn downgrade(&self) -> WeakClient {
-        WeakClient(Arc::downgrade(&self.0))
-    }
-
-    pub(super) fn retrier(&self) -> &Arc<Retrier> {
-        &self.0.retrier
-    }
-
-    pub(super) fn tasks(&self) -> &Tasks {
-        &self.0.tasks
-    }
-
-    pub(super) fn pools(&self) -> &Pools {
-        &self.0.pools
-    }
-
-    pub(super) fn gateways(&self) -> &GatewayCache {
-        &self.0.gateways
-    }
-
-    /// The claims of the namespace.
-    pub(super) fn claims(&self) -> Collection {
-        self.extension(plural::CLAIMS)
-    }
-
-    /// The warm pools of the namespace.
-    pub(super) fn warm_pools(&self) -> Collection {
-        self.extension(plural::WARM_POOLS)
-    }
-
-    /// The templates of the namespace.
-    pub(super) fn templates(&self) -> Collection {
-        self.extension(plural::TEMPLATES)
-    }
-
-    /// The sandboxes of the namespace.
-    pub(super) fn sandboxes(&self) -> Collection {
-        Resource {
-            group: GROUP,
-            version: self.0.version.as_str(),
-            plural: plural::SANDBOXES,
-        }
-        .of(&self.0.namespace)
-    }
-
-    /// The Pods of the namespace.
-    pub(super) fn pods(&self) -> Collection {
-        Resource {
-            group: "",
-            version: "v1",
-            plural: "pods",
-        }
-        .of(&self.0.namespace)
-    }
-
-    fn extension(&self, plural: &'static str) -> Collection {
-        Resource {
-            group: EXTENSIONS_GROUP,
-            version: self.0.version.as_str(),
-            plural,
-        }
-        .of(&self.0.namespace)
-    }
-
-    /// Listens for a claim on the shared watch; without a run id there is none.
-    pub(super) fn subscribe(&self, name: &str) -> Option<Subscription> {
-        let run_id = self.0.run_id.as_deref()?;
-        let hub = self
-            .0
-            .hub
-            .get_or_init(|| Hub::start(self.0.api.clone(), self.claims(), run_id, &self.0.tasks));
-        Some(hub.subscribe(name))
     }
 }

@@ -56,15 +56,21 @@ pub(super) async fn create(client: &Client, request: CreateRequest) -> Result<Cl
     let existing = request.existing;
     let subscription = client.subscribe(&name);
     let mark = format!("{:016x}", rand::rng().random::<u64>());
-    let spec = spec(client, &name, &request).await?;
+    let limit = client.request_timeout();
+    // One time for the lookups and the creation, another one for what a lost answer makes necessary.
+    let bounded = client.until(Instant::now() + limit);
+    let spec = spec(&bounded, &name, &request).await?;
     let body = body(client, &name, &mark, request, spec.clone());
     let body = serde_json::to_vec(&body).expect("a claim has only text keys");
     let claims = client.claims();
     let requested = Instant::now();
-    let created: Result<SandboxClaim, KubeError> = client.api().create(&claims, &name, body).await;
+    let created: Result<SandboxClaim, KubeError> = bounded.api().create(&claims, &name, body).await;
     let found = match created {
         Ok(object) => Found::Ours(object),
-        Err(error) => recover(client, &name, &mark, error).await?,
+        Err(error) => {
+            let until = Instant::now() + limit;
+            recover(client, until, (&name, &mark), error).await?
+        }
     };
     let acknowledged = Instant::now();
     let timings = ClaimTimings {
@@ -258,13 +264,15 @@ fn body(client: &Client, name: &str, mark: &str, request: CreateRequest, spec: C
     }
 }
 
-/// Looks whether the claim was created although the answer is missing or a failure.
+/// Looks whether the claim was created although the answer is missing or a failure; at the latest
+/// then it is over.
 async fn recover(
     client: &Client,
-    name: &str,
-    mark: &str,
+    until: Instant,
+    (name, mark): (&str, &str),
     error: KubeError,
 ) -> Result<Found, CreateError> {
+    let client = client.until(until);
     let doubtful = match error.code() {
         Some(code) => code >= 500 || code == 409,
         None => error.delivered() != Delivered::No,
@@ -275,6 +283,9 @@ async fn recover(
     let conflict = error.code() == Some(409);
     let mut last = None;
     for pause in LOOKS {
+        if Instant::now() + pause >= until {
+            break;
+        }
         sleep(pause).await;
         let found: Result<SandboxClaim, KubeError> = client.api().get(&client.claims(), name).await;
         match found {

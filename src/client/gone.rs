@@ -1,20 +1,22 @@
-//! Waiting until a claim is gone, and with it its sandbox and Pod.
+//! Waiting until a claim is gone, and with it its sandbox, Pod and volumes.
 //!
 //! Each object is asked for a few times in quick succession, since most are gone within
-//! milliseconds; then its deletion is watched.
+//! milliseconds; then its deletion is watched: Sandboxes and Pods on one shared watch per kind.
 
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::cluster::{Change, Collection, Follower, Selector, Start};
+use super::cluster::{Change, Collection, Follower, Resource, Selector, Start};
 use super::core::Client;
 use super::delete::Deleted;
+use super::departures::{News, Waiter};
 use super::error::{DeleteAndWaitError, KubeError, WaitError};
-use crate::api::label;
-use crate::api::metadata::Metadata;
+use crate::api::metadata::{Metadata, null_is_default};
 use crate::api::sandbox::Sandbox;
+use crate::api::{label, name_hash};
 
 /// Pauses between the first questions.
 const PAUSES: [Duration; 6] = [
@@ -26,15 +28,50 @@ const PAUSES: [Duration; 6] = [
     Duration::from_millis(160),
 ];
 
+/// Volumes of sandboxes.
+const VOLUMES: Resource = Resource {
+    group: "",
+    version: "v1",
+    plural: "persistentvolumeclaims",
+};
+
 /// An object of any kind.
 #[derive(Debug, Deserialize)]
 struct Any {
     metadata: Metadata,
+    #[serde(default)]
+    spec: Spec,
+}
+
+/// What claims and sandboxes tell of their volumes; empty for other kinds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    #[serde(deserialize_with = "null_is_default")]
+    volume_claim_templates: Vec<IgnoredAny>,
+}
+
+/// What was seen of an object before it was gone.
+#[derive(Debug, Default)]
+struct Seen {
+    uid: Option<String>,
+    has_volumes: bool,
 }
 
 impl Client {
-    /// Deletes a claim and waits until it, its sandbox and its Pod are gone. The time covers only
-    /// the waiting; the deletion is one request with the client's own limit.
+    /// Deletes a claim and waits until it, its sandbox, its Pod and its volumes are gone. The time
+    /// covers only the waiting; the deletion is one request with the client's own limit.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client, claim: sandbench::client::Claim)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// let limit = Duration::from_secs(60);
+    /// client.delete_and_wait(claim.name(), Some(claim.uid()), limit).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`DeleteAndWaitError`]: which of both failed, and why.
@@ -94,9 +131,12 @@ async fn all(
         name: claim.to_owned(),
         uid: uid.clone(),
         owner: None,
+        following: Following::Alone,
     };
     let seen = target.wait(client).await?;
-    let uid = uid.or(seen);
+    let uid = uid.or(seen.uid);
+    let asked_for_volumes =
+        seen.has_volumes || known.as_ref().is_some_and(|known| known.has_volumes);
     // A cold sandbox has the claim's name; a warm one is known from the claim or by its label.
     let mut sandboxes = vec![claim.to_owned()];
     sandboxes.extend(known.and_then(|known| known.sandbox));
@@ -112,13 +152,45 @@ async fn all(
             name: name.clone(),
             uid: None,
             owner: uid.clone(),
+            // Old controllers mark none of them as a claim's.
+            following: Following::Shared(None),
         };
-        match target.wait(client).await {
-            Err(error) if error.is_forbidden() => {}
-            waited => drop(waited?),
-        }
+        let seen = match target.wait(client).await {
+            Err(error) if error.is_forbidden() => Seen::default(),
+            waited => waited?,
+        };
         *left = format!("the Pod `{name}`");
         pod(client, &name).await?;
+        if asked_for_volumes || seen.has_volumes {
+            volumes(client, &name, left).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the volumes of a sandbox are gone. Who may not list them cannot tell.
+async fn volumes(client: &Client, sandbox: &str, left: &mut String) -> Result<(), KubeError> {
+    let of = VOLUMES.of(client.namespace());
+    let hash = name_hash(sandbox);
+    let selector = Selector::Labels(format!("{}={hash}", label::SANDBOX_NAME_HASH));
+    let listed = match client.api().list::<Any>(&of, Some(&selector)).await {
+        Err(error) if error.is_forbidden() => return Ok(()),
+        listed => listed?,
+    };
+    for volume in listed.items {
+        let name = volume.metadata.name;
+        *left = format!("the PersistentVolumeClaim `{name}`");
+        let target = Target {
+            of: of.clone(),
+            name,
+            uid: Some(volume.metadata.uid),
+            owner: None,
+            following: Following::Alone,
+        };
+        match target.wait(client).await {
+            Err(error) if error.is_forbidden() => return Ok(()),
+            waited => waited?,
+        };
     }
     Ok(())
 }
@@ -150,11 +222,13 @@ async fn pod(client: &Client, name: &str) -> Result<(), KubeError> {
         Err(error) => return Err(error),
         Ok(pod) => Some(pod.metadata.uid),
     };
+    let hashed = Selector::Labels(label::SANDBOX_NAME_HASH.to_owned());
     let target = Target {
         of: pods,
         name: name.to_owned(),
         uid,
         owner: None,
+        following: Following::Shared(Some(hashed)),
     };
     target.wait(client).await.map(drop)
 }
@@ -167,22 +241,77 @@ struct Target {
     uid: Option<String>,
     /// If known: an object of the same name that belongs to somebody else is not meant.
     owner: Option<String>,
+    following: Following,
+}
+
+/// How the end of an object is followed.
+enum Following {
+    /// On a watch of its own.
+    Alone,
+    /// On the shared watch of its kind, which shows the objects that match, or all of them.
+    Shared(Option<Selector>),
 }
 
 impl Target {
-    /// Waits until it is gone; tells its UID if it was seen.
-    async fn wait(&self, client: &Client) -> Result<Option<String>, KubeError> {
-        let mut seen = None;
+    /// Waits until it is gone; tells what was seen of it.
+    async fn wait(&self, client: &Client) -> Result<Seen, KubeError> {
+        let mut seen = Seen::default();
         for pause in PAUSES {
             let found: Result<Any, KubeError> = client.api().get(&self.of, &self.name).await;
             match found {
                 Err(error) if error.is_not_found() => return Ok(seen),
                 Err(error) => return Err(error),
-                Ok(object) if !self.is_meant(&object.metadata, seen.as_deref()) => return Ok(seen),
-                Ok(object) => seen = Some(object.metadata.uid),
+                Ok(object) if !self.is_meant(&object.metadata, &seen) => return Ok(seen),
+                Ok(object) => {
+                    seen = Seen {
+                        uid: Some(object.metadata.uid),
+                        has_volumes: !object.spec.volume_claim_templates.is_empty(),
+                    };
+                }
             }
             sleep(pause).await;
         }
+        match &self.following {
+            Following::Alone => self.wait_alone(client, seen).await,
+            Following::Shared(matching) => {
+                let feed = client.departures(&self.of, matching.clone());
+                self.wait_shared(client, feed.subscribe(&self.name), seen)
+                    .await
+            }
+        }
+    }
+
+    /// On the shared watch, as long as there is one.
+    async fn wait_shared(
+        &self,
+        client: &Client,
+        mut news: Waiter,
+        mut seen: Seen,
+    ) -> Result<Seen, KubeError> {
+        loop {
+            // After the subscription, so that no end is missed.
+            let found: Result<Any, KubeError> = client.api().get(&self.of, &self.name).await;
+            match found {
+                Err(error) if error.is_not_found() => return Ok(seen),
+                Err(error) => return Err(error),
+                Ok(object) if !self.is_meant(&object.metadata, &seen) => return Ok(seen),
+                Ok(object) => seen.uid = Some(object.metadata.uid),
+            }
+            let is_it = |uid: &String| seen.uid.as_ref() == Some(uid);
+            loop {
+                match news.next().await {
+                    News::Gone(uid) if is_it(&uid) => return Ok(seen),
+                    News::Present(uid) if !is_it(&uid) => return Ok(seen),
+                    News::Look => break,
+                    News::Refused => return self.wait_alone(client, seen).await,
+                    News::None | News::Gone(_) | News::Present(_) => {}
+                }
+            }
+        }
+    }
+
+    /// On a watch of this object alone.
+    async fn wait_alone(&self, client: &Client, seen: Seen) -> Result<Seen, KubeError> {
         let selector = Some(Selector::Name(self.name.clone()));
         let mut follower: Follower<Any> =
             Follower::new(client.api().clone(), self.of.clone(), selector, Start::Get);
@@ -191,12 +320,11 @@ impl Target {
                 Change::Reading => false,
                 Change::All(objects) => !objects
                     .iter()
-                    .any(|object| self.is_meant(&object.metadata, seen.as_deref())),
+                    .any(|object| self.is_meant(&object.metadata, &seen)),
                 Change::Present(object) => {
-                    object.metadata.name == self.name
-                        && !self.is_meant(&object.metadata, seen.as_deref())
+                    object.metadata.name == self.name && !self.is_meant(&object.metadata, &seen)
                 }
-                Change::Gone(object) => self.is_meant(&object.metadata, seen.as_deref()),
+                Change::Gone(object) => self.is_meant(&object.metadata, &seen),
             };
             if gone {
                 return Ok(seen);
@@ -204,8 +332,8 @@ impl Target {
         }
     }
 
-    fn is_meant(&self, object: &Metadata, seen: Option<&str>) -> bool {
-        let uid = self.uid.as_deref().or(seen);
+    fn is_meant(&self, object: &Metadata, seen: &Seen) -> bool {
+        let uid = self.uid.as_deref().or(seen.uid.as_deref());
         object.name == self.name
             && uid.is_none_or(|uid| uid == object.uid)
             && self.owner.as_deref().is_none_or(|owner| {

@@ -69,6 +69,16 @@ impl Sandbox {
     /// The variables of sandboxd's environment that begin with `SANDBOX_`, without those whose names
     /// hint at a secret. Only sandboxd.
     ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// for (name, value) in sandbox.metadata().await? {
+    ///     println!("{name}={value}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CallError`]; [`CallError::Unsupported`] on the legacy runtime.
     ///

@@ -105,6 +105,16 @@ impl Client {
     /// The claims of the namespace, those with matching labels or all of them, in one list: about
     /// 100 bytes a claim. Where there may be very many, use [`claim_pages`](Self::claim_pages).
     ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// let all = client.list_claims(None).await?;
+    /// let ending = all.iter().filter(|claim| claim.is_ending).count();
+    /// println!("{} claims, {ending} of them are being deleted", all.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`DeleteError::List`]: the API server refuses or fails.
     ///

@@ -17,6 +17,8 @@ pub(super) struct KnownClaims(Mutex<HashMap<String, Known>>);
 pub(super) struct Known {
     pub(super) uid: String,
     pub(super) sandbox: Option<String>,
+    /// Whether it asked for volumes.
+    pub(super) has_volumes: bool,
 }
 
 impl Client {
@@ -25,6 +27,7 @@ impl Client {
         let known = Known {
             uid: claim.metadata.uid.clone(),
             sandbox: claim.sandbox_name().map(str::to_owned),
+            has_volumes: !claim.spec.volume_claim_templates.is_empty(),
         };
         self.known().insert(claim.metadata.name.clone(), known);
     }

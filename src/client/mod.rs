@@ -5,6 +5,13 @@
 //! [`connect`]: commands and files. Every call is one attempt unless a [`RetryPolicy`] asks for more,
 //! all bounded by one deadline, and every error tells whether the request can have been received.
 //!
+//! Where to begin: [`Client::builder`], then [`Client::scope`] for sandboxes that end with a piece of
+//! work, or [`Client::create`] for claims of one's own; [`Blocking`] in programs that are not
+//! asynchronous. What can go wrong is an enum per area ([`BuildError`], [`CreateError`],
+//! [`ReadyError`], [`ConnectError`], [`CallError`], …): each variant can be matched, has its cause
+//! as `source`, and `help()` says what can be done. Each method says what becomes of the call if
+//! its future is dropped.
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
@@ -26,11 +33,51 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A whole life that needs nothing to be installed, on the loopback cluster of the feature `loopback`:
+//!
+#![cfg_attr(feature = "loopback", doc = "```")]
+#![cfg_attr(not(feature = "loopback"), doc = "```ignore")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use sandbench::client::connect::InClusterPodIp;
+//! use sandbench::client::{ClaimSource, Client, ConnectionMode, CreateRequest};
+//! use sandbench::client::{TemplateRequest, WarmPoolRequest};
+//! use sandbench::loopback::{Cluster, ClusterConfig};
+//!
+//! let cluster = Cluster::start(ClusterConfig::default()).await?;
+//! let kubeconfig = kube::config::Kubeconfig::from_yaml(&cluster.kubeconfig())?;
+//! let options = kube::config::KubeConfigOptions::default();
+//! let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+//! let client = Client::builder().kubernetes(config).build().await?;
+//!
+//! let pod = serde_json::json!({"spec": {"containers": [{"name": "c", "image": "python"}]}});
+//! client.create_template(TemplateRequest::new("python", pod)).await?;
+//! client.create_warm_pool(WarmPoolRequest::new("python", "python")).await?;
+//!
+//! let scope = client.scope();
+//! let request = CreateRequest::new(ClaimSource::WarmPool("python".to_owned()));
+//! let mode = ConnectionMode::InClusterPodIp(InClusterPodIp::default());
+//! let sandbox = scope.open(request, &mode).await?;
+//! let files = sandbox.files();
+//! files.write("data/in.txt", "3 4").await?;
+//! let sum = sandbox.commands().run_shell("read a b <data/in.txt; echo $((a + b))").await?;
+//! assert_eq!((sum.stdout.as_str(), sum.exit_code), ("7\n", 0));
+//! assert_eq!(files.list("data").await?.len(), 1);
+//! scope.close().await?;
+//! client.close().await;
+//! assert!(cluster.shutdown().await.is_empty());
+//! # Ok(())
+//! # })
+//! # }
+//! ```
 
+mod access;
 mod adopt;
 mod agent;
 mod attempt;
 mod attempts;
+mod blocking;
 mod builder;
 mod claim;
 mod cluster;
@@ -40,9 +87,11 @@ mod core;
 mod create;
 mod data;
 mod delete;
+mod departures;
 mod dns;
 mod encode;
 mod error;
+mod file_calls;
 mod files;
 mod gone;
 mod grpc;
@@ -51,6 +100,7 @@ mod hub;
 mod inventory;
 mod known;
 mod manage;
+mod moved;
 mod options;
 mod preflight;
 mod process_control;
@@ -74,6 +124,7 @@ mod warm_pools;
 
 pub use agent::AgentQuery;
 pub use attempts::{Attempt, AttemptCounts, AttemptObserver, AttemptOutcome, AttemptTarget};
+pub use blocking::Blocking;
 pub use builder::{ClientBuilder, Dns};
 pub use claim::{
     AccessMode, Claim, ClaimOrigin, ClaimSource, ClaimTimings, CreateRequest, EnvRequest, Existing,

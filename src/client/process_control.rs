@@ -26,6 +26,25 @@ pub enum Signal {
 }
 
 /// Standard input, signals and terminal of a process. Does not keep the process alive.
+///
+/// ```no_run
+/// # async fn example(sandbox: sandbench::client::Sandbox)
+/// # -> Result<(), sandbench::client::CallError> {
+/// use sandbench::client::{ProcessRequest, Signal, TerminalSize};
+///
+/// let mut request = ProcessRequest::argv(["sh"]);
+/// request.terminal = Some(TerminalSize::default());
+/// let shell = sandbox.processes().start(request).await?;
+/// let control = shell.control();
+/// control.resize(TerminalSize { columns: 132, rows: 50 }).await?;
+/// control.write_stdin("stty size; sleep 60\n").await?;
+/// control.signal(Signal::Interrupt).await?;
+/// control.write_stdin("exit 3\n").await?;
+/// let output = shell.output().await?;
+/// assert_eq!(output.exit_code, 3);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ProcessControl {
     sandbox: Sandbox,

@@ -225,6 +225,20 @@ impl Process {
 
     /// Reads all events to the end: at most 64 MiB of each stream.
     ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), sandbench::client::CallError> {
+    /// use sandbench::client::ProcessRequest;
+    ///
+    /// let mut request = ProcessRequest::shell("make test 2>&1");
+    /// request.env.insert("CI".to_owned(), "true".to_owned());
+    /// request.cwd = Some("project".to_owned());
+    /// let output = sandbox.processes().start(request).await?.output().await?;
+    /// println!("{}: {} bytes", output.exit_code, output.stdout.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CallError`]: the connection failed before the process ended, or there is more output.
     ///

@@ -1,8 +1,8 @@
 //! Finding a sandbox again whose Pod was replaced, or whose Gateway has moved: it has another address
 //! then.
 //!
-//! After a call that failed in a way that a new Pod would explain, the next attempt first asks
-//! the API server where the sandbox is now. Source of the rule: Python SDK 1.0.8 drops the pod's
+//! After a call that failed in a way that a new Pod would explain, and after the client itself has
+//! suspended or resumed the sandbox, the next attempt first asks the API server where it is now. Source of the rule: Python SDK 1.0.8 drops the pod's
 //! address when there was no answer or a 5xx.
 
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::claim::ReadyClaim;
 use super::connect::{ConnectionMode, Routing};
 use super::core::Client;
+use super::data::Operation;
 use super::error::{CallError, ConnectError, Delivered, ReadyError, ReconnectError};
 use super::sandbox::Sandbox;
 use super::status::SandboxState;
@@ -31,8 +32,9 @@ pub(super) enum Looked {
 
 impl Sandbox {
     /// Asks the API server where the sandbox is now, and sends later calls there. Calls under way
-    /// go on where they are. Needed only after the Pod was replaced; calls that fail because of
-    /// that do it by themselves, before the next attempt or call.
+    /// go on where they are. Needed only after somebody else replaced the Pod: after the client's own
+    /// [`suspend`](Client::suspend) and [`resume`](Client::resume) the next call does it by itself,
+    /// and so it does after a call that failed as if the Pod had been replaced.
     ///
     /// ```no_run
     /// # async fn example(
@@ -71,10 +73,31 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Before an attempt: finds the sandbox again if the last one suggests that.
-    pub(super) async fn refresh_if_stale(&self, left: Duration) -> Looked {
+    /// Before an attempt: finds the sandbox again if the last attempt suggests that, or if the client
+    /// has suspended or resumed it. In the second case nothing must be sent to where it was, which
+    /// may be another sandbox's place by now: not to find it is an error.
+    pub(super) async fn refresh_if_stale(
+        &self,
+        operation: Operation<'_>,
+        left: Duration,
+    ) -> Result<Looked, CallError> {
+        if let Some(moves) = self.moved() {
+            let found = timeout(left, self.refresh()).await;
+            let found = found.unwrap_or_else(|_| {
+                Err(ConnectError::Timeout {
+                    target: format!("sandbox `{}`", self.name()),
+                    after: left,
+                })
+            });
+            found.map_err(|source| CallError::Connect {
+                operation: operation.to_string(),
+                source: Box::new(source),
+            })?;
+            self.set_followed(moves);
+            return Ok(Looked::Up);
+        }
         if !self.take_stale() {
-            return Looked::Nowhere;
+            return Ok(Looked::Nowhere);
         }
         match timeout(LOOK.min(left), self.refresh()).await {
             Ok(Ok(())) => {}
@@ -85,7 +108,7 @@ impl Sandbox {
                 tracing::debug!(sandbox = self.name(), "the pod was not found again in time");
             }
         }
-        Looked::Up
+        Ok(Looked::Up)
     }
 
     /// After a failed attempt: whether a new Pod would explain it.

@@ -31,6 +31,18 @@ impl Client {
     /// Takes a snapshot of a claim's sandbox, then suspends it. `timeout` is for each of both. A
     /// sandbox that is suspended already is left as it is; there is no snapshot then.
     ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client, ready: sandbench::client::ReadyClaim)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// let limit = client.ready_timeout();
+    /// let taken = client.suspend_with_snapshot(&ready, limit).await?;
+    /// // Later, perhaps in another program: on with what was in memory and in files.
+    /// let resumed = client.resume_from_newest(&ready, limit).await?;
+    /// assert_eq!(resumed.snapshot, taken.map(|snapshot| snapshot.name));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`RestoreError`]; a sandbox of which no snapshot was taken goes on running.
     ///
@@ -93,6 +105,18 @@ impl Client {
     /// started from it. `timeout` is for each of three steps: telling the sandbox, resuming it,
     /// and the Pod's word. The snapshot stays named in the claim: [`resume`](Self::resume) starts
     /// from it again, [`resume_from_newest`](Self::resume_from_newest) does not.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client, ready: sandbench::client::ReadyClaim)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// let limit = client.ready_timeout();
+    /// let snapshots = client.list_snapshots(&ready).await?;
+    /// let oldest = snapshots.last().ok_or("there is no snapshot")?;
+    /// client.suspend(&ready, limit).await?;
+    /// let ready = client.restore(&ready, &oldest.name, limit).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`RestoreError`]: the sandbox is running, there is no such snapshot, or a step failed.

@@ -5,6 +5,17 @@ use std::fmt;
 use crate::api::{SANDBOXD_GRPC_PORT, SANDBOXD_REST_PORT};
 
 /// What answers in a sandbox.
+///
+/// ```
+/// use sandbench::client::connect::InClusterPodIp;
+/// use sandbench::client::{ConnectionMode, Runtime, SandboxdPorts};
+///
+/// let mode = ConnectionMode::InClusterPodIp(InClusterPodIp {
+///     runtime: Runtime::Sandboxd(SandboxdPorts::default()),
+///     ..InClusterPodIp::default()
+/// });
+/// assert_eq!(mode.runtime().to_string(), "sandboxd");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Runtime {
     /// The python-runtime: commands and files over HTTP on the port that the way names.

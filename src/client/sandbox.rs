@@ -1,6 +1,6 @@
 //! [`Sandbox`]: the handle to one sandbox over one connection mode.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -27,6 +27,17 @@ pub enum Drained {
 }
 
 /// A handle to one sandbox. Cheap to clone; all handles share the client's connections.
+///
+/// ```no_run
+/// # async fn example(sandbox: sandbench::client::Sandbox)
+/// # -> Result<(), Box<dyn std::error::Error>> {
+/// sandbox.files().write("greeting.txt", "hello").await?;
+/// let result = sandbox.commands().run_argv(["cat", "greeting.txt"]).await?;
+/// assert_eq!(result.stdout, "hello");
+/// sandbox.disconnect().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Sandbox(Arc<Inner>, Arc<CallOptions>);
 
@@ -38,6 +49,9 @@ struct Inner {
     endpoint: RwLock<Arc<Endpoint>>,
     /// Whether the last call failed as if the Pod had been replaced.
     stale: AtomicBool,
+    /// How often the client has moved the sandbox, and up to which time the endpoint knows that.
+    moves: Arc<AtomicU64>,
+    followed: AtomicU64,
     closed: AtomicBool,
     /// The calls under way.
     calls: TaskTracker,
@@ -54,8 +68,12 @@ impl Sandbox {
         mode: ConnectionMode,
         endpoint: Endpoint,
     ) -> Self {
+        let moves = client.moves().of(&claim.sandbox_name);
+        let followed = AtomicU64::new(moves.load(Ordering::Relaxed));
         let inner = Arc::new(Inner {
             claim: claim.clone(),
+            moves,
+            followed,
             mode,
             endpoint: RwLock::new(Arc::new(endpoint)),
             stale: AtomicBool::new(false),
@@ -83,6 +101,23 @@ impl Sandbox {
         &self.0.claim.namespace
     }
 
+    /// The claim as it was when the handle was made: what [`Client::status`](super::Client::status),
+    /// [`Client::suspend`](super::Client::suspend) and others want to know.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client, sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use sandbench::client::SandboxState;
+    ///
+    /// let state = client.status(sandbox.claim()).await?;
+    /// assert!(matches!(state, SandboxState::Ready(_)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn claim(&self) -> &ReadyClaim {
+        &self.0.claim
+    }
+
     /// The way it is reached.
     pub fn mode(&self) -> &ConnectionMode {
         &self.0.mode
@@ -108,6 +143,7 @@ impl Sandbox {
         Files {
             sandbox: self,
             timeout: None,
+            max_size: None,
         }
     }
 
@@ -144,6 +180,17 @@ impl Sandbox {
     /// Waits until the calls under way are over, at most for this time, and then gives up the
     /// connection as [`disconnect`](Self::disconnect) does. Later calls fail at once. Tells whether
     /// all calls came to their end.
+    ///
+    /// ```no_run
+    /// # async fn example(sandbox: sandbench::client::Sandbox) {
+    /// use std::time::Duration;
+    /// use sandbench::client::Drained;
+    ///
+    /// if sandbox.drain(Duration::from_secs(15)).await == Drained::CutOff {
+    ///     eprintln!("some calls were cut off");
+    /// }
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// The handle counts as disconnected from the first poll on; its connection may stay until the
@@ -190,11 +237,6 @@ impl Sandbox {
         *current = Arc::new(endpoint);
     }
 
-    /// The claim as it was when the handle was made.
-    pub(super) fn claim(&self) -> &ReadyClaim {
-        &self.0.claim
-    }
-
     /// The client, unless it is gone.
     pub(super) fn client(&self) -> Option<Client> {
         self.0.client.upgrade()
@@ -213,6 +255,17 @@ impl Sandbox {
     /// Whether the Pod may have been replaced; true only once.
     pub(super) fn take_stale(&self) -> bool {
         self.0.stale.load(Ordering::Relaxed) && self.0.stale.swap(false, Ordering::Relaxed)
+    }
+
+    /// The number of the client's last move of the sandbox, if the handle has not followed it.
+    pub(super) fn moved(&self) -> Option<u64> {
+        let moves = self.0.moves.load(Ordering::Relaxed);
+        (moves != self.0.followed.load(Ordering::Relaxed)).then_some(moves)
+    }
+
+    /// Remembers that it has followed this move.
+    pub(super) fn set_followed(&self, moves: u64) {
+        self.0.followed.store(moves, Ordering::Relaxed);
     }
 
     /// Decides about repetitions.

@@ -4,6 +4,7 @@
 //! the claim. So a cancelled creation is still brought to its end, and its claim deleted: a
 //! deletion never overtakes a creation. [`Client::close`] waits for all of these tasks.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ impl Cleanups {
 /// rather than made, and one that was [kept](Self::keep), is not deleted.
 ///
 /// Dropping only starts the deletions; [`Client::close`] waits for them, so call it before the
-/// program ends. Against the end of the program itself helps only
+/// program ends; [`Client::close_after`] does so also at Ctrl-C. Against the end of the program itself helps only
 /// [`time_to_live`](CreateRequest::time_to_live).
 ///
 /// ```no_run
@@ -70,16 +71,60 @@ pub struct SandboxScope {
 #[derive(Debug)]
 struct Shared {
     end: CancellationToken,
+    /// Names of the claims that were made and are not deleted.
+    held: Mutex<BTreeSet<String>>,
     kept: Mutex<Vec<String>>,
     failures: Mutex<Vec<DeleteError>>,
     tasks: TaskTracker,
 }
 
 impl Client {
+    /// Does some work until it is done, or until `end` comes, which stops the work where it is; then
+    /// [closes](Self::close) the client: what scopes hold is deleted, even if the program was
+    /// interrupted. Gives what the work gave, or nothing if `end` came first.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sandbench::client::{ClaimSource, Client, CreateRequest};
+    ///
+    /// let client = Client::builder().infer().build().await?;
+    /// let work = async {
+    ///     let scope = client.scope();
+    ///     let request = CreateRequest::new(ClaimSource::WarmPool("python".to_owned()));
+    ///     let claim = scope.create(request).await?;
+    ///     claim.wait_ready(client.ready_timeout()).await?;
+    ///     scope.close().await?;
+    ///     Ok::<_, Box<dyn std::error::Error>>(())
+    /// };
+    /// match client.close_after(work, tokio::signal::ctrl_c()).await {
+    ///     Some(done) => done,
+    ///     None => Err("interrupted; the sandbox is deleted all the same".into()),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// If dropped, the work stops, and scopes delete what they hold in the background, as long as
+    /// the runtime lives.
+    pub async fn close_after<T>(
+        &self,
+        work: impl Future<Output = T>,
+        end: impl Future,
+    ) -> Option<T> {
+        let done = tokio::select! {
+            biased;
+            done = work => Some(done),
+            _ = end => None,
+        };
+        self.close().await;
+        done
+    }
+
     /// A scope, empty at first.
     pub fn scope(&self) -> SandboxScope {
         let shared = Shared {
             end: self.0.cleanups.closing.child_token(),
+            held: Mutex::default(),
             kept: Mutex::default(),
             failures: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -150,8 +195,31 @@ impl SandboxScope {
         Ok(self.client.connect(&ready, mode).await?)
     }
 
+    /// Names of the claims that end with the scope, in order: those that were created in it, and
+    /// neither kept nor deleted by it. One that was deleted otherwise is among them.
+    pub fn claims(&self) -> Vec<String> {
+        lock(&self.shared.held).iter().cloned().collect()
+    }
+
     /// Lets a claim live on after the scope.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use sandbench::client::{ClaimSource, CreateRequest};
+    ///
+    /// let scope = client.scope();
+    /// let request = CreateRequest::new(ClaimSource::WarmPool("python".to_owned()));
+    /// let claim = scope.create(request).await?;
+    /// assert_eq!(scope.claims(), [claim.name()]);
+    /// scope.keep(&claim);
+    /// scope.close().await?;
+    /// println!("another program can attach to {}", claim.name());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn keep(&self, claim: &Claim) {
+        lock(&self.shared.held).remove(claim.name());
         let mut kept = lock(&self.shared.kept);
         kept.push(claim.name().to_owned());
     }
@@ -203,7 +271,10 @@ async fn hold(
             drop(sender.send(Ok(claim)));
             return;
         }
-        Ok(claim) => (Some(claim.uid().to_owned()), sender.send(Ok(claim)).is_ok()),
+        Ok(claim) => {
+            lock(&shared.held).insert(name.clone());
+            (Some(claim.uid().to_owned()), sender.send(Ok(claim)).is_ok())
+        }
         Err(error) => {
             // Under a name that somebody else chose it may be somebody else's claim.
             let doubtful = error.delivered() != Delivered::No && named == Named::Here;
@@ -220,9 +291,14 @@ async fn hold(
     if lock(&shared.kept).contains(&name) {
         return;
     }
-    if let Err(error) = delete(&client, &name, uid.as_deref()).await {
-        tracing::warn!(%error, "a claim is left behind");
-        lock(&shared.failures).push(error);
+    match delete(&client, &name, uid.as_deref()).await {
+        Ok(()) => {
+            lock(&shared.held).remove(&name);
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a claim is left behind");
+            lock(&shared.failures).push(error);
+        }
     }
 }
 

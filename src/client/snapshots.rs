@@ -51,6 +51,26 @@ impl From<PodSnapshot> for Snapshot {
 }
 
 /// Which of a sandbox's snapshots are meant. Default: all of them.
+///
+/// ```no_run
+/// # async fn example(client: sandbench::client::Client, ready: sandbench::client::ReadyClaim)
+/// # -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use sandbench::client::{SnapshotFilter, SnapshotReadiness};
+///
+/// let usable = SnapshotFilter {
+///     readiness: SnapshotReadiness::Ready,
+///     created_after: Some("2026-01-01T00:00:00Z".parse()?),
+///     ..SnapshotFilter::default()
+/// };
+/// for snapshot in client.find_snapshots(&ready, &usable).await? {
+///     println!("{} of {}", snapshot.name, snapshot.created_at);
+/// }
+/// let deleted = client.delete_snapshots(&ready, &usable, Duration::from_secs(60)).await?;
+/// println!("{} are deleted", deleted.len());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SnapshotFilter {
     /// Whether those count that cannot be restored from. Default: they do.

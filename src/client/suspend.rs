@@ -69,8 +69,18 @@ impl Client {
     }
 
     /// Resumes a claim's sandbox and waits until it is ready. The answer has the addresses of its
-    /// new Pod: connect with it. Handles from before find the new Pod by themselves, after
-    /// [`Sandbox::refresh`](super::Sandbox::refresh) or a call that failed.
+    /// new Pod: connect with it. Handles of this client from before find the new Pod with their next
+    /// call; those of other clients after [`Sandbox::refresh`](super::Sandbox::refresh) or a call that
+    /// failed.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client, sandbox: sandbench::client::Sandbox)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// client.resume(sandbox.claim(), client.ready_timeout()).await?;
+    /// sandbox.commands().run("echo back").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`SuspendError`].
@@ -102,6 +112,8 @@ async fn bring(
     let name = claim.sandbox_name.as_str();
     let waiter = Waiter { name, wanted };
     let mut last = "nothing".to_owned();
+    // Handles must not go on to where the sandbox was, from now on and after it has come back.
+    client.moves().add(name);
     let work = async {
         let patch = wanted.patch(client.api_version());
         let patched: Result<Sandbox, KubeError> = client
@@ -109,7 +121,9 @@ async fn bring(
             .merge_patch(&client.sandboxes(), name, &patch)
             .await;
         let sandbox = patched.map_err(|error| waiter.kube(error))?;
-        waiter.wait(client, sandbox, &mut last).await
+        let reached = waiter.wait(client, sandbox, &mut last).await;
+        client.moves().add(name);
+        reached
     };
     let done = tokio::select! {
         biased;

@@ -1,7 +1,7 @@
 //! Large files piece by piece: none of them is held in memory.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +10,9 @@ use http::HeaderValue;
 
 use super::attempt::{Effect, Plan, Request};
 use super::data::{Arrival, Attachments, Call, RequestBody, open};
-use super::error::{BoxError, CallError};
-use super::files::{Files, kind_of};
+use super::error::{BoxError, CallError, Delivered};
+use super::file_calls::kind_of;
+use super::files::Files;
 use super::runtime::Runtime;
 use super::sandbox::Sandbox;
 use crate::api::runtime::FileType;
@@ -20,12 +21,24 @@ use crate::units::ByteSize;
 /// A file that is being read: a [`Stream`] of its pieces, which ends after the first error. The
 /// call's time covers all of it. Dropping it ends the transfer.
 #[derive(Debug)]
-pub struct Download(Arrival);
+pub struct Download {
+    arrival: Arrival,
+    limit: Option<Limit>,
+}
+
+/// How much of a file may still come.
+#[derive(Debug)]
+struct Limit {
+    whole: ByteSize,
+    left: u64,
+    /// For the error.
+    operation: String,
+}
 
 impl Download {
     /// Size of the file, if the runtime tells.
     pub fn size(&self) -> Option<ByteSize> {
-        self.0.length().map(ByteSize)
+        self.arrival.length().map(ByteSize)
     }
 }
 
@@ -33,7 +46,29 @@ impl Stream for Download {
     type Item = Result<Bytes, CallError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(cx)
+        let piece = ready!(self.arrival.poll_next_unpin(cx));
+        let Some(limit) = &mut self.limit else {
+            return Poll::Ready(piece);
+        };
+        if let Some(Ok(piece)) = &piece {
+            let Some(left) = limit.left.checked_sub(piece.len() as u64) else {
+                let error = limit.exceeded();
+                self.arrival.stop();
+                return Poll::Ready(Some(Err(error)));
+            };
+            limit.left = left;
+        }
+        Poll::Ready(piece)
+    }
+}
+
+impl Limit {
+    fn exceeded(&self) -> CallError {
+        CallError::TooLarge {
+            operation: self.operation.clone(),
+            limit: self.whole,
+            delivered: Delivered::Yes,
+        }
     }
 }
 
@@ -81,7 +116,9 @@ impl Files<'_> {
     /// ```
     ///
     /// # Errors
-    /// As of [`read`](Self::read), but for the size.
+    /// As of [`read`](Self::read), but for the size: [`CallError::TooLarge`] only if
+    /// [`max_size`](Self::max_size) is set, before anything of the file comes where the runtime tells
+    /// its size, else as soon as more than that comes.
     ///
     /// # Cancel safety
     /// Nothing is left behind.
@@ -98,7 +135,17 @@ impl Files<'_> {
         if is_sandboxd && kind_of(arrival.content_type()) == FileType::Directory {
             return Err(operation.not_a(FileType::File));
         }
-        Ok(Download(arrival))
+        let limit = self.max_size.map(|whole| Limit {
+            whole,
+            left: whole.0,
+            operation: operation.to_string(),
+        });
+        if let (Some(limit), Some(length)) = (&limit, arrival.length())
+            && length > limit.left
+        {
+            return Err(limit.exceeded());
+        }
+        Ok(Download { arrival, limit })
     }
 
     /// Writes a file of any size from a stream of pieces; otherwise as [`write`](Self::write). It

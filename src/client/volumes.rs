@@ -8,6 +8,16 @@ use crate::api::sandbox::Sandbox;
 impl Client {
     /// The names of a sandbox's volumes: its template's, then its claim's.
     ///
+    /// ```no_run
+    /// # async fn example(client: sandbench::client::Client, ready: sandbench::client::ReadyClaim)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// for volume in client.volumes(&ready).await? {
+    ///     println!("{volume} is the PersistentVolumeClaim {volume}-{}", ready.sandbox_name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ReadyError`]: the API server refuses, or the sandbox is gone.
     ///

@@ -7,7 +7,12 @@ use super::rounds::{FOOTING, warm_percent};
 use crate::metrics::{Caveat, CellSummary, Reliability, RunFact, SampleUnit, Summary, Warning};
 
 /// Why the columns may not be comparable.
-pub(super) fn caveats(sides: &[Side], scenario: &str, cells: &[&str], sample: SampleUnit) -> Vec<Caveat> {
+pub(super) fn caveats(
+    sides: &[Side],
+    scenario: &str,
+    cells: &[&str],
+    sample: SampleUnit,
+) -> Vec<Caveat> {
     let mut caveats = Vec::new();
     let Some((baseline, others)) = sides.split_first() else {
         return caveats;

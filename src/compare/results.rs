@@ -7,8 +7,8 @@ use super::caveats::caveats;
 use super::draft::{Draft, DraftRow, Samples};
 use super::rounds::{samples_by, unusable};
 use crate::metrics::{
-    CellSummary, ComparedMetric, Comparison, Design, Metric, MetricSummary, RoundSummary, RoundTrend,
-    SampleUnit, Selector, Statistic, Summary,
+    CellSummary, ComparedMetric, Comparison, Design, Metric, MetricSummary, RoundSummary,
+    RoundTrend, SampleUnit, Selector, Statistic, Summary,
 };
 
 /// One column: a result, or several runs of the same that are samples together.

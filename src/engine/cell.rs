@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -14,12 +15,13 @@ use super::event::{Events, IterationEnd, RunEvent};
 use super::failure::Failures;
 use super::iteration::{self, Number};
 use super::overseer::{Judged, Overseer};
+use super::windows::Windows;
 use super::{closed_loop, open_loop};
 use crate::client::Client;
 use crate::load::{LoadModel, VuCurve};
 use crate::metrics::{
-    CellCounts, CellSummary, Figures, Metric, Observed, Recorder, SharedAggregate, StepIndex,
-    Threshold, Verdict,
+    Aggregate, CellCounts, CellFacts, CellSummary, Figures, Metric, Observed, Recorder,
+    SharedAggregate, Sinks, StepIndex, Threshold, Verdict,
 };
 use crate::plan::{Cell, Feed, Plan, Seed};
 
@@ -45,6 +47,10 @@ pub(super) struct CellRun {
     most: AtomicU32,
     /// Thresholds that were judged while it ran.
     pub(super) judged: Arc<Judged>,
+    /// Who gets the windows; nobody when those of a round are kept with those of the others.
+    sinks: Option<Sinks>,
+    /// The figures of earlier rounds, which are in the aggregate too.
+    pub(super) before: Arc<Aggregate>,
     /// What the cell's runtime cannot do.
     not_applicable: OnceLock<String>,
 }
@@ -73,8 +79,16 @@ impl CellRun {
             dropped: AtomicU64::new(0),
             most: AtomicU32::new(0),
             judged: Arc::default(),
+            sinks: Some(Sinks::default()),
+            before: Arc::default(),
             not_applicable: OnceLock::new(),
         }
+    }
+
+    /// Tells these of its windows.
+    pub(super) fn with_sinks(mut self, sinks: &Sinks) -> Self {
+        self.sinks = Some(sinks.clone());
+        self
     }
 
     /// The same cell, for what comes after its run.
@@ -88,23 +102,52 @@ impl CellRun {
         )
     }
 
-    /// The same cell for one round, from 1, with figures of its own.
+    /// The same cell for one round, from 1; its figures are added to those of the rounds before.
     pub(super) fn of_round(&self, round: u32) -> Self {
         Self {
             seed: self.plan.seed.of_round(round),
+            aggregate: self.aggregate.clone(),
+            before: Arc::new(self.aggregate.lock().clone()),
             judged: Arc::clone(&self.judged),
+            sinks: None,
             ..self.again()
         }
+    }
+
+    /// Tells that the cell starts, and keeps its windows from now on.
+    pub(super) fn begin_windows(&self) -> Option<Windows> {
+        let sinks = self.sinks.as_ref()?;
+        self.events.tell(RunEvent::CellStarted {
+            cell: self.cell.name.clone(),
+            load: self.cell.load.model.to_string(),
+        });
+        let told = (sinks, &self.failures);
+        Some(Windows::begin(self.facts(), self.started, told))
+    }
+
+    /// Adds the windows to the summary, and tells that the cell is over.
+    pub(super) async fn end_windows(
+        &self,
+        windows: Option<Windows>,
+        summary: &mut CellSummary,
+    ) -> Result<(), EngineError> {
+        let Some(windows) = windows else {
+            return Ok(());
+        };
+        let (windows, width) = windows.end().await.map_err(|error| self.panicked(&error))?;
+        summary.window_ms = milliseconds(width);
+        summary.windows = windows;
+        self.events.tell(RunEvent::CellEnded {
+            cell: self.cell.name.clone(),
+        });
+        Ok(())
     }
 
     /// Runs the cell to its end.
     pub(super) async fn run(mut self, cancel: Cancel) -> Result<CellSummary, EngineError> {
         self.started = Instant::now();
         let run = Arc::new(self);
-        run.events.tell(RunEvent::CellStarted {
-            cell: run.cell.name.clone(),
-            load: run.cell.load.model.to_string(),
-        });
+        let windows = run.begin_windows();
         let ended = CancellationToken::new();
         let mut overseers = JoinSet::new();
         if let Some(overseer) = Overseer::of(&run, &cancel) {
@@ -121,10 +164,23 @@ impl CellRun {
         while let Some(joined) = overseers.join_next().await {
             joined.map_err(|error| run.panicked(&error))?;
         }
-        run.events.tell(RunEvent::CellEnded {
-            cell: run.cell.name.clone(),
-        });
-        Ok(run.summary())
+        let mut summary = run.summary();
+        run.end_windows(windows, &mut summary).await?;
+        Ok(summary)
+    }
+
+    fn facts(&self) -> CellFacts {
+        CellFacts {
+            cell: self.cell.name.clone(),
+            scenario: self.cell.scenario.clone(),
+            matrix: self.cell.matrix.clone(),
+            tags: self.cell.tags.clone(),
+            load: self.cell.load.model.to_string(),
+            planned: self.planned(),
+            steps: self.cell.step_names(),
+            started: self.failures.offset(self.started),
+            figures: self.aggregate(),
+        }
     }
 
     /// The curve of a closed model.
@@ -186,6 +242,7 @@ impl CellRun {
             planned,
         };
         recorder.begin(self.figures(iteration, planned));
+        recorder.enter(iteration, planned);
         let end = iteration::run(self, number, recorder, abort).await;
         let counter = match end {
             IterationEnd::Passed => Some(&self.passed),
@@ -196,10 +253,7 @@ impl CellRun {
         if let Some(counter) = counter {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        self.events.tell(RunEvent::IterationEnded {
-            cell: self.cell.name.clone(),
-            end,
-        });
+        recorder.leave();
         recorder.hand_over();
     }
 
@@ -229,16 +283,19 @@ impl CellRun {
     /// How many iterations are asked for, as far as that is known before.
     fn planned(&self) -> Option<u64> {
         let rows = self.cell.data.as_ref().and_then(Feed::length);
-        match (self.cell.load.planned(), rows) {
+        let once = match (self.cell.load.planned(), rows) {
             (Some(load), Some(rows)) => Some(load.min(rows)),
             // A load without a number may end before its data does.
             (load, _) => load,
-        }
+        };
+        // One round is asked for itself.
+        let rounds = self.cell.rounds.as_ref().filter(|_| self.sinks.is_some());
+        once.map(|once| once.saturating_mul(rounds.map_or(1, |rounds| u64::from(rounds.count))))
     }
 
-    fn summary(&self) -> CellSummary {
+    pub(super) fn summary(&self) -> CellSummary {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let aggregate = self.aggregate.lock();
+        let aggregate = self.aggregate.lock().since(&self.before);
         let mut summary = CellSummary {
             scenario: self.cell.scenario.clone(),
             cell: self.cell.name.clone(),
@@ -253,9 +310,13 @@ impl CellRun {
             iterations_interrupted: 0,
             iterations_dropped: 0,
             iterations_warmup: aggregate.counter(Metric::WarmupIterations),
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            started_ms: milliseconds(self.failures.offset(self.started)),
+            duration_ms: milliseconds(self.started.elapsed()),
+            steps: self.cell.step_summaries(&self.plan.file),
             metrics: aggregate.metrics(&self.cell.step_names()),
             rounds: Vec::new(),
+            window_ms: 0,
+            windows: Vec::new(),
         };
         summary.set_counts(CellCounts {
             passed: read(&self.passed),
@@ -269,22 +330,15 @@ impl CellRun {
         summary
     }
 
-    /// What is known of the cell without a run of its own: its name and the figures that were merged
-    /// into its aggregate.
-    pub(super) fn whole(&self) -> CellSummary {
-        self.summary()
-    }
-
     /// The figures of a threshold's series so far.
     pub(super) fn observed(&self, threshold: &Threshold, steps: Option<&[StepIndex]>) -> Observed {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (histogram, sum) = self
-            .aggregate
-            .lock()
-            .chosen(threshold.selector.metric, steps);
+        let metric = threshold.selector.metric;
+        let (histogram, sum) = self.aggregate.lock().chosen(metric, steps);
+        let before = self.before.chosen(metric, steps);
         Observed {
-            histogram,
-            sum,
+            histogram: histogram.since(&before.0),
+            sum: sum - before.1,
             iterations: read(&self.passed) + read(&self.failed),
             elapsed: self.started.elapsed(),
         }
@@ -294,4 +348,8 @@ impl CellRun {
     pub(super) fn aggregate(&self) -> SharedAggregate {
         self.aggregate.clone()
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -30,13 +30,6 @@ pub enum RunEvent {
         /// Its load model in words.
         load: String,
     },
-    /// An iteration ended.
-    IterationEnded {
-        /// `scenario[axis=value]`.
-        cell: String,
-        /// How.
-        end: IterationEnd,
-    },
     /// A cell ended.
     CellEnded {
         /// `scenario[axis=value]`.
@@ -55,7 +48,7 @@ pub enum RunEvent {
 
 /// How an iteration ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IterationEnd {
+pub(super) enum IterationEnd {
     /// Every step did what was expected.
     Passed,
     /// A step or an expectation failed.

@@ -5,6 +5,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::metrics::{FailureGroup, Place};
 use crate::plan::Plan;
@@ -47,8 +50,9 @@ pub(super) enum Bearing {
 }
 
 /// The failures of a run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Failures {
+    begin: Instant,
     groups: Mutex<Groups>,
 }
 
@@ -56,16 +60,34 @@ pub(super) struct Failures {
 struct Groups {
     index: HashMap<(String, Span, String), usize>,
     all: Vec<FailureGroup>,
+    /// How many of each were told while the run was under way.
+    told: Vec<u64>,
 }
 
 impl Failures {
+    /// Of a run that begins.
+    pub(super) fn since(begin: Instant) -> Self {
+        Self {
+            begin,
+            groups: Mutex::default(),
+        }
+    }
+
+    /// A time, from the start of the run.
+    pub(super) fn offset(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.begin)
+    }
+
     /// Adds a failure of a cell.
     pub(super) fn add(&self, plan: &Plan, cell: &str, failure: Failure) {
+        let now = self.offset(Instant::now()).as_millis();
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (cell.to_owned(), failure.span, failure.cause.clone());
         if let Some(index) = groups.index.get(&key).copied() {
             if let Some(group) = groups.all.get_mut(index) {
                 group.count += 1;
+                group.last_ms = now;
             }
             return;
         }
@@ -74,6 +96,7 @@ impl Failures {
         }
         let index = groups.all.len();
         groups.index.insert(key, index);
+        groups.told.push(0);
         let message: String = failure.message.chars().take(MESSAGE_LIMIT).collect();
         groups.all.push(FailureGroup {
             cell: cell.to_owned(),
@@ -89,7 +112,23 @@ impl Failures {
                 plan.seed
             ),
             count: 1,
+            first_ms: now,
+            last_ms: now,
         });
+    }
+
+    /// The groups of a cell that have grown since this was last asked for.
+    pub(super) fn news(&self, cell: &str) -> Vec<FailureGroup> {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let groups = &mut *groups;
+        let own = groups.all.iter().zip(&mut groups.told);
+        let grown = own.filter(|(group, told)| group.cell == cell && group.count > **told);
+        grown
+            .map(|(group, told)| {
+                *told = group.count;
+                group.clone()
+            })
+            .collect()
     }
 
     /// All groups, most frequent first.

@@ -93,6 +93,7 @@ async fn once(
     if tries == Tries::Last || end != IterationEnd::Failed {
         steps.count(end);
     }
+    steps.recorder.at(None);
     let cleaning = Instant::now();
     steps.context.disconnect().await;
     // After an abort the whole run is cleaned up at once, by its label.

@@ -29,8 +29,9 @@ mod rounds;
 mod run;
 mod steps;
 mod stop;
+mod windows;
 
 pub use cancel::{Cancel, CancelHandle, CancelReason, Phase};
 pub use error::EngineError;
-pub use event::{Events, IterationEnd, RunEvent};
+pub use event::{Events, RunEvent};
 pub use run::{RunFacts, run};

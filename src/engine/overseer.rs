@@ -56,6 +56,8 @@ struct Watched {
     threshold: Threshold,
     /// None for all.
     steps: Option<Vec<StepIndex>>,
+    /// Their names.
+    names: Option<Vec<String>>,
     sliding: Option<Sliding>,
 }
 
@@ -80,6 +82,7 @@ impl Overseer {
                 threshold.window.is_some() || threshold.on_fail != OnFail::GoOn
             })
             .map(|(place, (threshold, series))| Watched {
+                names: series.names(),
                 place,
                 threshold: threshold.clone(),
                 steps: steps(series, &names),
@@ -164,6 +167,7 @@ impl Watched {
         (outcome != Outcome::NoSamples).then(|| ThresholdResult {
             cell: cell.to_owned(),
             threshold: self.threshold.to_string(),
+            steps: self.names.clone(),
             outcome,
             measured,
             window,

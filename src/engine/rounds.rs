@@ -1,6 +1,7 @@
 //! Cells in rounds: in each, every cell of a scenario runs its whole load once, one at a time, in an
 //! order that is shuffled for that round. What changes over the run meets all of them alike.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -14,6 +15,7 @@ use super::error::EngineError;
 use super::event::RunEvent;
 use super::fixture;
 use super::overseer::steps;
+use super::windows::Windows;
 use crate::metrics::{
     CellCounts, CellSummary, ComparedMetric, Metric, RoundFacts, RoundSummary, StepIndex, Verdict,
 };
@@ -27,6 +29,8 @@ struct Block {
     asked: Vec<(ComparedMetric, Option<Vec<StepIndex>>)>,
     ended: Vec<CellSummary>,
     rounds: Vec<RoundSummary>,
+    /// From its first round to its last.
+    windows: Option<Windows>,
 }
 
 /// Runs the cells of a scenario in its rounds and gives each one's figures over all of them. Stops
@@ -60,7 +64,11 @@ pub(super) async fn run(
             }
         }
     }
-    Ok(blocks.into_iter().map(|block| block.finish(of)).collect())
+    let mut summaries = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        summaries.push(block.finish(of).await?);
+    }
+    Ok(summaries)
 }
 
 /// The places of the cells in the order of a round.
@@ -88,6 +96,7 @@ impl Block {
             run,
             ended: Vec::new(),
             rounds: Vec::new(),
+            windows: None,
         }
     }
 
@@ -102,11 +111,15 @@ impl Block {
         if known == Some(Verdict::NotApplicable) {
             return Ok(());
         }
+        if self.windows.is_none() {
+            self.run.started = Instant::now();
+            self.windows = self.run.begin_windows();
+        }
         let run = self.run.of_round(round);
-        let aggregate = run.aggregate();
+        let before = Arc::clone(&run.before);
         let begun = started.elapsed();
         let summary = fixture::run(run, cancel.clone()).await?;
-        let figures = aggregate.lock();
+        let figures = self.run.aggregate().lock().since(&before);
         let facts = RoundFacts {
             round,
             position,
@@ -119,20 +132,17 @@ impl Block {
         };
         self.rounds
             .push(RoundSummary::of(facts, &figures, &self.asked));
-        self.run.aggregate().lock().merge(&figures);
-        drop(figures);
         self.ended.push(summary);
         Ok(())
     }
 
     /// The figures over all rounds.
-    fn finish(mut self, of: u32) -> CellSummary {
+    async fn finish(self, of: u32) -> Result<CellSummary, EngineError> {
         let ended = self.ended;
         let sum = |value: fn(&CellSummary) -> u64| ended.iter().map(value).sum::<u64>();
         let any = |verdict| ended.iter().any(|round| round.verdict == verdict);
-        let mut whole = self.run.whole();
-        let of_one = whole.iterations_planned;
-        whole.iterations_planned = of_one.map(|planned| planned.saturating_mul(u64::from(of)));
+        let mut whole = self.run.summary();
+        self.run.end_windows(self.windows, &mut whole).await?;
         whole.vus = ended.iter().map(|round| round.vus).max().unwrap_or(0);
         whole.duration_ms = sum(|round| round.duration_ms);
         whole.set_counts(CellCounts {
@@ -157,8 +167,8 @@ impl Block {
         if let Some(why) = reasons.next() {
             whole.not_applicable(why);
         }
-        whole.rounds = std::mem::take(&mut self.rounds);
-        whole
+        whole.rounds = self.rounds;
+        Ok(whole)
     }
 }
 

@@ -16,10 +16,11 @@ use super::fixture;
 use super::overseer::Judged;
 use super::own_health::OwnHealth;
 use super::rounds;
+use super::windows;
 use crate::client::Client;
 use crate::load::LoadModel;
 use crate::metrics::{
-    CellSummary, Doubt, FORMAT_VERSION, Leaks, Metric, RunInfo, SharedAggregate, Summary,
+    CellSummary, Doubt, FORMAT_VERSION, Leaks, Metric, RunInfo, SharedAggregate, Sinks, Summary,
     ThresholdResult, Verdict, Warning,
 };
 use crate::plan::{Cell, Exclusive, Plan};
@@ -46,6 +47,8 @@ pub struct RunFacts {
     pub info: RunInfo,
     /// One client per namespace of the plan.
     pub clients: BTreeMap<String, Client>,
+    /// Who gets the windows while the cells run.
+    pub sinks: Sinks,
 }
 
 /// Runs a plan. Whatever happens, what was created is deleted and the summary tells what was not.
@@ -64,7 +67,7 @@ pub async fn run(
 ) -> Result<Summary, EngineError> {
     let started = Instant::now();
     let health = OwnHealth::start();
-    let failures = Arc::new(Failures::default());
+    let failures = Arc::new(Failures::since(started));
     let mut aggregates = Vec::new();
     let mut judged = BTreeMap::new();
     let mut prepare = |cell: &Cell| {
@@ -72,7 +75,7 @@ pub async fn run(
         let client = client.ok_or_else(|| EngineError::NoClient {
             namespace: cell.namespace.clone(),
         })?;
-        let run = CellRun::new(plan, cell, client, &failures, events);
+        let run = CellRun::new(plan, cell, client, &failures, events).with_sinks(&facts.sinks);
         aggregates.push((cell.name.clone(), run.aggregate()));
         judged.insert(cell.name.clone(), Arc::clone(&run.judged));
         Ok(run)
@@ -124,7 +127,7 @@ pub async fn run(
         Verdict::Passed if thresholds.iter().any(ThresholdResult::is_failed) => Verdict::Failed,
         verdict => verdict,
     };
-    Ok(Summary {
+    let summary = Summary {
         format_version: FORMAT_VERSION,
         verdict,
         thresholds,
@@ -136,7 +139,8 @@ pub async fn run(
         doubt: Doubt::of(&warnings),
         generator,
         warnings,
-    })
+    };
+    windows::finish(facts.sinks, summary).await
 }
 
 /// Cells that run one after the other.

@@ -46,6 +46,7 @@ pub(super) fn size(steps: &[Step]) -> u16 {
 
 impl Steps<'_> {
     pub(super) async fn step(&mut self, step: &Step, index: StepIndex) -> Result<(), Box<Failure>> {
+        self.recorder.at(Some(index));
         let started = Instant::now();
         let result = step.run(self.context).await;
         self.recorder

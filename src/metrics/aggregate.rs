@@ -1,12 +1,11 @@
 //! [`Aggregate`]: the histograms and counters of one cell.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::histogram::Histogram;
 use super::metric::{Kind, Metric};
 use super::recorder::{Sample, StepIndex, Value};
-use super::summary::{MetricSummary, Statistics};
+use super::series::{MetricSummary, Statistics};
 
 /// How the iterations of a cell ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,29 +21,10 @@ pub struct CellCounts {
 }
 
 /// The series of one cell.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Aggregate {
     trends: BTreeMap<(Metric, Option<StepIndex>), Histogram>,
     counters: BTreeMap<(Metric, Option<StepIndex>), u64>,
-}
-
-/// An [`Aggregate`] that the VUs of a cell share. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct SharedAggregate(Arc<Mutex<Aggregate>>);
-
-impl SharedAggregate {
-    /// Waits for the aggregate; for the end of a cell.
-    pub fn lock(&self) -> MutexGuard<'_, Aggregate> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Aggregate>> {
-        match self.0.try_lock() {
-            Ok(aggregate) => Some(aggregate),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
 }
 
 impl Aggregate {
@@ -61,11 +41,51 @@ impl Aggregate {
     /// Adds everything that another one has.
     pub fn merge(&mut self, other: &Self) {
         for (series, histogram) in &other.trends {
-            self.trends.entry(*series).or_default().merge(histogram);
+            if histogram.count() > 0 {
+                self.trends.entry(*series).or_default().merge(histogram);
+            }
         }
         for (series, count) in &other.counters {
-            *self.counters.entry(*series).or_default() += count;
+            if *count > 0 {
+                *self.counters.entry(*series).or_default() += count;
+            }
         }
+    }
+
+    /// What was added since an earlier copy was taken.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut later = self.clone();
+        for (series, histogram) in &mut later.trends {
+            if let Some(before) = earlier.trends.get(series) {
+                *histogram = histogram.since(before);
+            }
+        }
+        for (series, count) in &mut later.counters {
+            *count -= earlier.counters.get(series).unwrap_or(&0);
+        }
+        later
+    }
+
+    /// Empties every series and keeps its memory.
+    pub(super) fn clear(&mut self) {
+        self.trends.values_mut().for_each(Histogram::clear);
+        self.counters.values_mut().for_each(|count| *count = 0);
+    }
+
+    /// Every distribution that has samples: its metric, the place of its step, absent for the
+    /// iteration as a whole, and the samples.
+    pub fn trends(&self) -> impl Iterator<Item = (Metric, Option<StepIndex>, &Histogram)> {
+        let all = self.trends.iter();
+        all.filter(|(_, histogram)| histogram.count() > 0)
+            .map(|((metric, step), histogram)| (*metric, *step, histogram))
+    }
+
+    /// Every sum that is more than nothing, in the same way.
+    pub fn counters(&self) -> impl Iterator<Item = (Metric, Option<StepIndex>, u64)> {
+        let all = self.counters.iter();
+        all.filter(|(_, count)| **count > 0)
+            .map(|((metric, step), count)| (*metric, *step, *count))
     }
 
     /// A distribution over all steps.
@@ -111,6 +131,26 @@ impl Aggregate {
         self.trends.values().map(Histogram::clamped).sum()
     }
 
+    /// Every series over all steps together.
+    pub fn totals(&self) -> Vec<MetricSummary> {
+        let mut all = Vec::new();
+        for metric in Metric::ALL.iter().copied() {
+            match metric.kind() {
+                Kind::Counter => match self.counter(metric) {
+                    0 => {}
+                    value => all.push(MetricSummary::counter(metric, value)),
+                },
+                Kind::Trend => {
+                    let whole = self.trend(metric);
+                    if whole.count() > 0 {
+                        all.push(MetricSummary::trend(metric, Statistics::of(&whole)));
+                    }
+                }
+            }
+        }
+        all
+    }
+
     /// Every series: first over all steps, then per step. `names` are the steps' names.
     pub fn metrics(&self, names: &[String]) -> Vec<MetricSummary> {
         let mut all = Vec::new();
@@ -127,18 +167,14 @@ impl Aggregate {
                     if whole.count() == 0 {
                         continue;
                     }
-                    all.push(MetricSummary::trend(metric, None, &Statistics::of(&whole)));
+                    all.push(MetricSummary::trend(metric, Statistics::of(&whole)));
                     let steps = self.trends.iter().filter_map(|((found, step), histogram)| {
                         step.filter(|_| *found == metric)
                             .map(|step| (step, histogram))
                     });
-                    for (StepIndex(step), histogram) in steps {
-                        let name = names.get(usize::from(step)).cloned();
-                        all.push(MetricSummary::trend(
-                            metric,
-                            name,
-                            &Statistics::of(histogram),
-                        ));
+                    for (step, histogram) in steps.filter(|(_, found)| found.count() > 0) {
+                        let series = MetricSummary::trend(metric, Statistics::of(histogram));
+                        all.push(series.of_step(step, names));
                     }
                 }
             }

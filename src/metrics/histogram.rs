@@ -66,6 +66,12 @@ impl Histogram {
         self.clamped += other.clamped;
     }
 
+    /// Forgets all values and keeps the memory for the next ones.
+    pub fn clear(&mut self) {
+        self.hdr.reset();
+        self.clamped = 0;
+    }
+
     /// What was counted since an earlier copy was taken.
     #[expect(
         clippy::missing_panics_doc,
@@ -80,6 +86,22 @@ impl Histogram {
             .expect("a copy has nothing that the original has not");
         later.clamped -= earlier.clamped;
         later
+    }
+
+    /// The same with a number of longer durations, which the encoded form does not have.
+    #[must_use]
+    pub fn with_clamped(mut self, clamped: u64) -> Self {
+        self.clamped = clamped;
+        self
+    }
+
+    /// Every value that occurs, shortest first, and how often: values that are not told apart are
+    /// one, the longest of them.
+    pub fn values(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
+        self.hdr.iter_recorded().map(|found| {
+            let value = found.value_iterated_to();
+            (Duration::from_nanos(value), found.count_at_value())
+        })
     }
 
     /// How many durations were counted.

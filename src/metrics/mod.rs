@@ -3,6 +3,7 @@
 //! ```text
 //! Sample ──► Recorder (one per VU or slot)   ──after each iteration──► Aggregate (one per cell)
 //!                                                                          │ histograms per series
+//!                     SampleSink, Timeline ◄──each second── ClosedWindow ◄─┤
 //!                                                                          ▼
 //!                                                                       Summary
 //! ```
@@ -12,30 +13,42 @@
 
 mod aggregate;
 mod comparison;
+mod cut_off;
 mod doubt;
 mod histogram;
+mod merge;
 mod metric;
 mod recorder;
 mod round;
+mod series;
+mod shared;
+mod sink;
 mod summary;
 mod threshold;
 mod threshold_judge;
 mod threshold_parse;
 mod threshold_window;
+mod track;
 mod warning;
+mod window;
 
-pub use aggregate::{Aggregate, CellCounts, SharedAggregate};
+pub use aggregate::{Aggregate, CellCounts};
 pub use comparison::{
     Better, Caveat, ComparedCell, Comparison, ComparisonRow, Design, Interval, RunFact, SampleUnit,
     Standing, ValueUnit,
 };
+pub use cut_off::CellFigures;
 pub use doubt::{Doubt, Generator, Reliability};
 pub use histogram::{Histogram, HistogramError};
+pub use merge::MergeError;
 pub use metric::{Kind, Metric, Unit};
 pub use recorder::{Figures, Recorder, StepIndex};
 pub use round::{ComparedMetric, RoundFacts, RoundSummary, RoundTrend};
+pub use series::{MetricSummary, Statistics};
+pub use shared::{SharedAggregate, Total};
+pub use sink::{CellFacts, SampleSink, Sinks};
 pub use summary::{
-    CellSummary, FailureGroup, Leaks, MetricSummary, Place, RunInfo, Statistics, Summary, Verdict,
+    CellSummary, FailureGroup, Leaks, Place, RunInfo, StepSummary, Summary, Verdict,
 };
 pub use threshold::{
     Condition, Observed, OnFail, Operator, Outcome, Quantity, Selector, Statistic, Threshold,
@@ -43,7 +56,9 @@ pub use threshold::{
 };
 pub use threshold_judge::Series;
 pub use threshold_window::Sliding;
+pub use track::UnderWay;
 pub use warning::Warning;
+pub use window::{ClosedWindow, Timeline, WindowSummary};
 
 pub use summary::FORMAT_VERSION;
 pub(crate) use summary::{humanise, humanise_millis};

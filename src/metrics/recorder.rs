@@ -4,10 +4,14 @@
 //! iterations, empties it into the cell's [`Aggregate`]; when that is busy the VU does not wait but
 //! keeps its samples, until the buffer is full.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::aggregate::SharedAggregate;
+use tokio::time::Instant;
+
 use super::metric::Metric;
+use super::shared::SharedAggregate;
+use super::track::Track;
 
 /// The place of a step among the cell's steps, groups and their steps counted in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +51,9 @@ pub struct Recorder {
     buffer: Vec<Sample>,
     aggregate: SharedAggregate,
     figures: Figures,
+    track: Arc<Track>,
+    /// Whether it is the one that gives the track back.
+    owns_track: bool,
 }
 
 impl Recorder {
@@ -54,8 +61,10 @@ impl Recorder {
     pub fn new(aggregate: SharedAggregate) -> Self {
         Self {
             buffer: Vec::with_capacity(CAPACITY),
+            track: aggregate.track(),
             aggregate,
             figures: Figures::Counted,
+            owns_track: true,
         }
     }
 
@@ -66,7 +75,24 @@ impl Recorder {
             buffer: Vec::new(),
             aggregate: self.aggregate.clone(),
             figures: self.figures,
+            track: Arc::clone(&self.track),
+            owns_track: false,
         }
+    }
+
+    /// An iteration is under way from now on; it was due at `since`.
+    pub fn enter(&mut self, iteration: u64, since: Instant) {
+        self.aggregate.enter(&self.track, iteration, since);
+    }
+
+    /// The iteration is over.
+    pub fn leave(&mut self) {
+        self.aggregate.leave(&self.track);
+    }
+
+    /// The step that the iteration is at; none while it is cleaned up after.
+    pub fn at(&self, step: Option<StepIndex>) {
+        self.track.at(step);
     }
 
     /// A new iteration begins.
@@ -110,21 +136,24 @@ impl Recorder {
     /// there is still room.
     pub fn hand_over(&mut self) {
         let must = self.buffer.len() > CAPACITY / 2;
-        if let Some(mut aggregate) = self.aggregate.try_lock() {
-            aggregate.take(&mut self.buffer);
+        if let Some(mut open) = self.aggregate.try_open() {
+            open.take(&mut self.buffer);
         } else if must {
             self.flush();
         }
     }
 
     fn flush(&mut self) {
-        self.aggregate.lock().take(&mut self.buffer);
+        self.aggregate.open().take(&mut self.buffer);
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.flush();
+        if self.owns_track {
+            self.aggregate.give_back(&self.track);
+        }
     }
 }
 
@@ -154,7 +183,7 @@ mod tests {
     fn a_busy_aggregate_is_not_waited_for_while_there_is_room() {
         let aggregate = SharedAggregate::default();
         let mut recorder = Recorder::new(aggregate.clone());
-        let busy = aggregate.lock();
+        let busy = aggregate.open();
         recorder.count(Metric::Iterations, None, 1);
         recorder.hand_over();
         assert_eq!(busy.counter(Metric::Iterations), 0);
@@ -175,6 +204,21 @@ mod tests {
         let aggregate = aggregate.lock();
         assert_eq!(aggregate.counter(Metric::WarmupIterations), 2);
         assert_eq!(aggregate.trend(Metric::ExecDuration).count(), 1);
+    }
+
+    #[test]
+    fn whoever_reads_the_figures_does_not_make_a_recorder_wait() {
+        let aggregate = SharedAggregate::default();
+        let mut recorder = Recorder::new(aggregate.clone());
+        let reader = aggregate.lock();
+        for _ in 0..CAPACITY * 3 {
+            recorder.count(Metric::Iterations, None, 1);
+        }
+        recorder.hand_over();
+        assert_eq!(reader.counter(Metric::Iterations), 0);
+        drop(reader);
+        let all = CAPACITY as u64 * 3;
+        assert_eq!(aggregate.lock().counter(Metric::Iterations), all);
     }
 
     #[test]

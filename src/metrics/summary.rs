@@ -1,18 +1,18 @@
 //! [`Summary`]: everything that a run found out. The JSON result is this, serialized.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::aggregate::CellCounts;
 use super::comparison::Comparison;
 use super::doubt::{Doubt, Generator};
-use super::histogram::Histogram;
-use super::metric::{Kind, Metric, Unit};
+use super::metric::Metric;
 use super::round::RoundSummary;
+use super::series::MetricSummary;
 use super::threshold::ThresholdResult;
 use super::warning::Warning;
+use super::window::WindowSummary;
 
 /// The version of the result's format; raised when a field changes its meaning.
 pub const FORMAT_VERSION: u32 = 1;
@@ -91,8 +91,14 @@ pub struct RunInfo {
     pub machine: String,
     /// Cores that the generator may use.
     pub cores: usize,
-    /// The values of the scenario's variables at the start.
+    /// The values of the scenario's variables at the start; those that look like secrets are left out.
     pub vars: BTreeMap<String, String>,
+    /// The text of the scenario file; what looks like a secret is left out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file_text: String,
+    /// Of a merged result: the ids of the runs that it is the sum of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
 }
 
 /// What one cell found out.
@@ -128,10 +134,23 @@ pub struct CellSummary {
     /// How many of all were warm-up, whose figures are left out.
     #[serde(default)]
     pub iterations_warmup: u64,
+    /// When its first iteration could start, in milliseconds from the start of the run.
+    #[serde(default)]
+    pub started_ms: u64,
     /// From the first iteration's start to the last one's end, in milliseconds.
     pub duration_ms: u64,
+    /// The steps of an iteration and of `finally`, groups and their steps in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepSummary>,
     /// Every series; of a cell with rounds, all rounds together.
     pub metrics: Vec<MetricSummary>,
+    /// How long a window is, in milliseconds: a second, and longer in a long run, so that there are
+    /// never more than [`Timeline::LIMIT`](super::Timeline::LIMIT).
+    #[serde(default)]
+    pub window_ms: u64,
+    /// The cell over time, warm-up left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<WindowSummary>,
     /// Its rounds, if it ran in rounds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rounds: Vec<RoundSummary>,
@@ -176,90 +195,15 @@ impl CellSummary {
     }
 }
 
-/// One series of a cell.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MetricSummary {
-    /// Name of the metric.
-    pub metric: String,
-    /// Distribution or sum.
-    pub kind: Kind,
-    /// Unit of its values.
-    pub unit: Unit,
-    /// The step that it is about; absent: all steps together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<String>,
-    /// The sum of a counter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<u64>,
-    /// The figures of a trend.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub statistics: Option<Statistics>,
-}
-
-impl MetricSummary {
-    pub(super) fn counter(metric: Metric, value: u64) -> Self {
-        Self {
-            metric: metric.name().to_owned(),
-            kind: metric.kind(),
-            unit: metric.unit(),
-            step: None,
-            value: Some(value),
-            statistics: None,
-        }
-    }
-
-    pub(super) fn trend(metric: Metric, step: Option<String>, statistics: &Statistics) -> Self {
-        Self {
-            metric: metric.name().to_owned(),
-            kind: metric.kind(),
-            unit: metric.unit(),
-            step,
-            value: None,
-            statistics: Some(statistics.clone()),
-        }
-    }
-}
-
-/// The figures of a distribution. Durations in whole nanoseconds.
+/// A step as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Statistics {
-    /// Number of samples.
-    pub n: u64,
-    /// The shortest.
-    pub min_ns: u64,
-    /// The mean.
-    pub mean_ns: u64,
-    /// Median.
-    pub p50_ns: u64,
-    /// 90th percentile.
-    pub p90_ns: u64,
-    /// 95th percentile.
-    pub p95_ns: u64,
-    /// 99th percentile.
-    pub p99_ns: u64,
-    /// The longest.
-    pub max_ns: u64,
-    /// All of it: HdrHistogram V2, deflate, base64.
-    pub histogram: String,
-}
-
-impl Statistics {
-    /// The figures of a histogram.
-    pub fn of(histogram: &Histogram) -> Self {
-        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let quantile = |share: f64| ns(histogram.quantile(share));
-        Self {
-            n: histogram.count(),
-            min_ns: ns(histogram.min()),
-            mean_ns: ns(histogram.mean()),
-            p50_ns: quantile(0.5),
-            p90_ns: quantile(0.9),
-            p95_ns: quantile(0.95),
-            p99_ns: quantile(0.99),
-            max_ns: ns(histogram.max()),
-            histogram: histogram.encode(),
-        }
-    }
+pub struct StepSummary {
+    /// Its name, or else what it does.
+    pub name: String,
+    /// Its action.
+    pub action: String,
+    /// Its line in the file, from 1.
+    pub line: usize,
 }
 
 /// A place in the scenario file.
@@ -298,6 +242,12 @@ pub struct FailureGroup {
     pub rerun: String,
     /// How often it happened.
     pub count: u64,
+    /// When it happened first, in milliseconds from the start of the run.
+    #[serde(default)]
+    pub first_ms: u64,
+    /// When it happened last, in the same.
+    #[serde(default)]
+    pub last_ms: u64,
 }
 
 /// What was left behind.

@@ -142,6 +142,9 @@ pub struct ThresholdResult {
     pub cell: String,
     /// As it is written: `exec_duration{step:hash}: p95 < 250ms`.
     pub threshold: String,
+    /// The steps whose series it is about; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<String>>,
     /// Whether it holds.
     pub outcome: Outcome,
     /// What was measured; absent without samples.

@@ -19,6 +19,16 @@ pub enum Series {
     Steps(Vec<String>),
 }
 
+impl Series {
+    /// The names of the steps; none for all.
+    pub fn names(&self) -> Option<Vec<String>> {
+        match self {
+            Self::All => None,
+            Self::Steps(steps) => Some(steps.clone()),
+        }
+    }
+}
+
 impl Observed {
     /// The figures of a whole cell.
     pub fn of_cell(cell: &CellSummary, selector: &Selector, series: &Series) -> Self {
@@ -57,6 +67,7 @@ impl Threshold {
         ThresholdResult {
             cell: cell.cell.clone(),
             threshold: self.to_string(),
+            steps: series.names(),
             outcome,
             measured,
             window: None,

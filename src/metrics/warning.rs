@@ -74,6 +74,11 @@ pub enum Warning {
         /// How many.
         events: u64,
     },
+    /// The run was killed; these are the figures that it had written until then.
+    CutOff {
+        /// The end of the last window, in milliseconds from the start of the run.
+        after_ms: u64,
+    },
     /// The binary was built without optimisation.
     DebugBuild,
 }
@@ -93,6 +98,7 @@ impl Warning {
             | Self::StartedLate { .. } => Reliability::Unreliable,
             Self::RuntimeLate { p99_ns } if is_stalled(*p99_ns) => Reliability::Unreliable,
             Self::Clamped { .. }
+            | Self::CutOff { .. }
             | Self::Dropped { .. }
             | Self::ClosedLoad { .. }
             | Self::GeneratorBusy { .. }
@@ -154,6 +160,12 @@ impl fmt::Display for Warning {
             Self::EventsDropped { events } => {
                 write!(f, "{events} progress events were dropped; figures are not affected")
             }
+            Self::CutOff { after_ms } => write!(
+                f,
+                "the run was cut off: these are its windows up to {}; thresholds were not judged, and \
+                 what it left behind is not known",
+                super::summary::humanise_millis(*after_ms)
+            ),
             Self::DebugBuild => f.write_str(
                 "this is a debug build: latencies include unoptimised code; use `cargo run --release`",
             ),

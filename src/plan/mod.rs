@@ -26,7 +26,7 @@ pub use seed::Seed;
 use crate::compare::Question;
 use crate::expr::Bindings;
 use crate::load::Load;
-use crate::metrics::{ComparedMetric, Series, Threshold};
+use crate::metrics::{ComparedMetric, Series, StepSummary, Threshold};
 use crate::source::SourceFile;
 use crate::step::{Action, Step, StepTarget};
 
@@ -140,6 +140,22 @@ impl Cell {
             });
         }
         found
+    }
+
+    /// The steps that have figures, of an iteration and of `finally`, as the file has them: groups and
+    /// their steps in order.
+    pub fn step_summaries(&self, file: &SourceFile) -> Vec<StepSummary> {
+        let mut steps = Vec::new();
+        for step in self.steps.iter().chain(self.finally.iter()) {
+            step.walk(&mut |step| {
+                steps.push(StepSummary {
+                    name: step.label(),
+                    action: step.action.kind().to_owned(),
+                    line: file.location(step.span.start).line,
+                });
+            });
+        }
+        steps
     }
 
     /// The names of all steps, groups and their steps counted in order.

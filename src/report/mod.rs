@@ -5,12 +5,23 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod comparison;
+mod csv;
+mod github;
+mod hlog;
+mod html;
 mod json;
+mod jsonl;
+mod junit;
+mod markdown;
+mod prom;
 mod read;
 mod side_by_side;
 mod text;
+mod words;
 mod write;
 
+pub use github::{ANNOTATIONS, annotations};
+pub use jsonl::{CellLine, Line, RunLine, WindowLine};
 pub use read::{ReadError, read};
 pub use write::{Out, OutError};
 
@@ -23,6 +34,20 @@ pub enum Format {
     Text,
     /// Everything, with the histograms; what later reports are made from.
     Json,
+    /// The same as lines: facts, windows, failures, the summary.
+    Jsonl,
+    /// A page with charts that needs nothing else.
+    Html,
+    /// JUnit XML, for CI systems.
+    Junit,
+    /// Markdown, for the summary of a GitHub step.
+    Markdown,
+    /// A line per series.
+    Csv,
+    /// The Prometheus text format.
+    Prom,
+    /// An HdrHistogram interval log.
+    Hlog,
 }
 
 /// Whether escape sequences for colour are written.
@@ -36,13 +61,30 @@ pub enum Colour {
 
 impl Format {
     /// Every format.
-    pub const ALL: &'static [Self] = &[Self::Text, Self::Json];
+    pub const ALL: &'static [Self] = &[
+        Self::Text,
+        Self::Json,
+        Self::Jsonl,
+        Self::Html,
+        Self::Junit,
+        Self::Markdown,
+        Self::Csv,
+        Self::Prom,
+        Self::Hlog,
+    ];
 
     /// The word for it on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Text => "text",
             Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Html => "html",
+            Self::Junit => "junit",
+            Self::Markdown => "md",
+            Self::Csv => "csv",
+            Self::Prom => "prom",
+            Self::Hlog => "hlog",
         }
     }
 
@@ -51,6 +93,13 @@ impl Format {
         match self {
             Self::Text => "txt",
             Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Html => "html",
+            Self::Junit => "xml",
+            Self::Markdown => "md",
+            Self::Csv => "csv",
+            Self::Prom => "prom",
+            Self::Hlog => "hlog",
         }
     }
 
@@ -59,6 +108,13 @@ impl Format {
         match self {
             Self::Text => text::render(summary, colour),
             Self::Json => json::render(summary),
+            Self::Jsonl => jsonl::render(summary),
+            Self::Html => html::render(summary),
+            Self::Junit => junit::render(summary),
+            Self::Markdown => markdown::render(summary),
+            Self::Csv => csv::render(summary),
+            Self::Prom => prom::render(summary),
+            Self::Hlog => hlog::render(summary),
         }
     }
 }

@@ -1,56 +1,192 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::metrics::{
-    CellCounts, CellSummary, Doubt, FailureGroup, Generator, Leaks, Metric, Place, Recorder,
-    RunInfo, SharedAggregate, StepIndex, Verdict, Warning,
+    CellCounts, CellFacts, CellSummary, ClosedWindow, Doubt, FailureGroup, Generator, Leaks,
+    Metric, Outcome, Place, Quantity, Recorder, RunInfo, SharedAggregate, StepIndex, StepSummary,
+    ThresholdResult, Timeline, Verdict, Warning, Window,
 };
 
-fn counts(passed: u64, failed: u64) -> CellCounts {
-    CellCounts {
-        passed,
-        failed,
-        ..CellCounts::default()
+const FILE_TEXT: &str = include_str!("../../scenarios/lifecycle.yaml");
+
+/// The seconds that a cell of it runs, and its iterations in each.
+const SECONDS: u64 = 8;
+const EACH: u64 = 5;
+
+/// A cell that runs for some seconds and becomes slower in the middle.
+fn cell(mode: &str, factor: u64, counts: CellCounts) -> CellSummary {
+    let steps = [
+        ("box", "create", 21),
+        ("first command", "exec", 24),
+        ("read", "read", 36),
+    ];
+    let steps = steps.map(|(name, action, line)| StepSummary {
+        name: name.to_owned(),
+        action: action.to_owned(),
+        line,
+    });
+    let facts = CellFacts {
+        cell: format!("full-life[mode={mode}]"),
+        scenario: "full-life".to_owned(),
+        matrix: BTreeMap::from([("mode".to_owned(), mode.to_owned())]),
+        tags: BTreeMap::new(),
+        load: "2 VUs".to_owned(),
+        planned: Some(SECONDS * EACH),
+        steps: steps.iter().map(|step| step.name.clone()).collect(),
+        started: Duration::ZERO,
+        figures: SharedAggregate::default(),
+    };
+    let mut recorder = Recorder::new(facts.figures.clone());
+    let mut timeline = Timeline::new(Duration::from_secs(1));
+    let mut failed = counts.failed;
+    recorder.enter(0, Instant::now());
+    for second in 0..SECONDS {
+        let slow = 1 + 3 * u64::from((3..5).contains(&second));
+        for index in 1..=EACH {
+            let time = Duration::from_micros((index * 150 + second * 40) * factor * slow);
+            let first = Some(StepIndex(0));
+            recorder.time(Metric::SandboxCreateAckDuration, first, time / 3);
+            recorder.time(Metric::SandboxBoundDuration, first, time * 2);
+            recorder.time(Metric::SandboxReadyDuration, first, time * 3);
+            for (step, part) in (0_u16..3).zip([3, 1, 1]) {
+                recorder.time(Metric::StepDuration, Some(StepIndex(step)), time * part);
+            }
+            recorder.time(Metric::ExecDuration, Some(StepIndex(1)), time);
+            recorder.time(Metric::ReadDuration, Some(StepIndex(2)), time / 2);
+            recorder.time(Metric::IterationDuration, None, time * 5);
+            recorder.count(Metric::Iterations, None, 1);
+            if slow > 1 && failed > 0 {
+                failed -= 1;
+                recorder.count(Metric::Failures, None, 1);
+            }
+        }
+        recorder.count(Metric::WarmHits, Some(StepIndex(0)), EACH);
+        recorder.hand_over();
+        let (from, to) = (Duration::from_secs(second), Duration::from_secs(second + 1));
+        timeline.add(&ClosedWindow {
+            last: second + 1 == SECONDS,
+            ..ClosedWindow::close(&facts, from, to)
+        });
     }
+    let (windows, width) = timeline.finish();
+    let mut cell = CellSummary {
+        scenario: facts.scenario.clone(),
+        cell: facts.cell.clone(),
+        matrix: facts.matrix.clone(),
+        verdict: Verdict::Passed,
+        not_applicable: None,
+        load: facts.load.clone(),
+        vus: 2,
+        iterations_planned: facts.planned,
+        iterations_passed: 0,
+        iterations_failed: 0,
+        iterations_interrupted: 0,
+        iterations_dropped: 0,
+        iterations_warmup: 0,
+        started_ms: 0,
+        duration_ms: SECONDS * 1000,
+        steps: steps.to_vec(),
+        metrics: facts.figures.lock().metrics(&facts.steps),
+        window_ms: u64::try_from(width.as_millis()).unwrap(),
+        windows,
+        rounds: Vec::new(),
+    };
+    cell.set_counts(counts);
+    cell
+}
+
+/// A cell of which nothing can be said.
+fn without_figures() -> CellSummary {
+    let mut cell = cell("pod-tunnel", 1, CellCounts::default());
+    cell.not_applicable("this runtime does not suspend");
+    cell.metrics.clear();
+    cell.windows.clear();
+    cell.duration_ms = 12;
+    cell
+}
+
+fn failures() -> Vec<FailureGroup> {
+    vec![FailureGroup {
+        cell: "full-life[mode=tunnel]".to_owned(),
+        step: "read".to_owned(),
+        cause: "content".to_owned(),
+        place: Place {
+            file: "lifecycle.yaml".to_owned(),
+            line: 37,
+            column: 28,
+            snippet: " --> lifecycle.yaml:37:28\n  |\n37 |         expect: { content: \"42\" }\n  |                            ^^^^ actual \"41\\n\"\n".to_owned(),
+        },
+        message: "expected \"42\", actual \"41\\n\"".to_owned(),
+        help: None,
+        sandbox: Some("default/sandbox-claim-0123456789abcdef".to_owned()),
+        rerun: "sandbench run lifecycle.yaml --only 'full-life[mode=tunnel]' --seed 7".to_owned(),
+        count: 3,
+        first_ms: 3_210,
+        last_ms: 4_870,
+    }]
+}
+
+fn thresholds() -> Vec<ThresholdResult> {
+    let of = |mode: &str, threshold: &str, measured: Quantity, outcome: Outcome| ThresholdResult {
+        cell: format!("full-life[mode={mode}]"),
+        threshold: threshold.to_owned(),
+        steps: None,
+        outcome,
+        measured: Some(measured),
+        window: None,
+        stopped_at_ms: None,
+    };
+    let exec = "exec_duration: p95 < 4ms";
+    let window = Window {
+        from_ms: 2_000,
+        to_ms: 5_000,
+    };
+    vec![
+        of(
+            "gateway",
+            exec,
+            Quantity::Nanoseconds(3_279_871.0),
+            Outcome::Held,
+        ),
+        of(
+            "tunnel",
+            exec,
+            Quantity::Nanoseconds(6_559_743.0),
+            Outcome::Failed,
+        ),
+        ThresholdResult {
+            window: Some(window),
+            ..of(
+                "tunnel",
+                "failures: rate < 5% in every 3s",
+                Quantity::Share(0.2),
+                Outcome::Failed,
+            )
+        },
+    ]
 }
 
 /// A summary that is the same on every machine.
-fn fixed() -> Summary {
-    let cell = |mode: &str, factor: u64, counts: CellCounts| {
-        let aggregate = SharedAggregate::default();
-        let mut recorder = Recorder::new(aggregate.clone());
-        for index in 1..=20_u64 {
-            let time = Duration::from_micros(index * 100 * factor);
-            recorder.time(Metric::SandboxReadyDuration, Some(StepIndex(0)), time * 3);
-            recorder.time(Metric::ExecDuration, Some(StepIndex(1)), time);
-            recorder.time(Metric::IterationDuration, None, time * 5);
-        }
-        recorder.count(Metric::WarmHits, Some(StepIndex(0)), 20);
-        drop(recorder);
-        let names = ["box".to_owned(), "first command".to_owned()];
-        let mut cell = CellSummary {
-            scenario: "full-life".to_owned(),
-            cell: format!("full-life[mode={mode}]"),
-            matrix: BTreeMap::from([("mode".to_owned(), mode.to_owned())]),
-            verdict: Verdict::Passed,
-            not_applicable: None,
-            load: "2 VUs".to_owned(),
-            vus: 2,
-            iterations_planned: Some(20),
-            iterations_passed: 0,
-            iterations_failed: 0,
-            iterations_interrupted: 0,
-            iterations_dropped: 0,
-            iterations_warmup: 0,
-            duration_ms: 1_234 * factor,
-            metrics: aggregate.lock().metrics(&names),
-            rounds: Vec::new(),
-        };
-        cell.set_counts(counts);
-        cell
+pub(super) fn fixed() -> Summary {
+    let counts = |passed, failed| CellCounts {
+        passed,
+        failed,
+        ..CellCounts::default()
     };
-    let (all, some) = (counts(20, 0), counts(17, 3));
+    let (all, some) = (counts(40, 0), counts(37, 3));
+    let warnings = vec![
+        Warning::FewSamples {
+            cells: vec!["full-life[mode=gateway]".to_owned()],
+            samples: 40,
+        },
+        Warning::GeneratorBusy {
+            percent: 86,
+            without_headroom: false,
+        },
+    ];
     Summary {
         format_version: 1,
         verdict: Verdict::Failed,
@@ -62,37 +198,28 @@ fn fixed() -> Summary {
             seed: 7,
             version: "0.1.0".to_owned(),
             started_at: "2026-01-01T00:00:00Z".to_owned(),
-            duration_ms: 4_321,
+            duration_ms: 8_321,
             cluster: "loopback".to_owned(),
             api_version: "v1beta1".to_owned(),
             namespace: "default".to_owned(),
             machine: "linux x86_64".to_owned(),
             cores: 2,
             vars: BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]),
+            file_text: FILE_TEXT.to_owned(),
+            parts: Vec::new(),
         },
-        cells: vec![cell("gateway", 1, all), cell("tunnel", 2, some)],
-        thresholds: Vec::new(),
+        cells: vec![
+            cell("gateway", 1, all),
+            cell("tunnel", 2, some),
+            without_figures(),
+        ],
+        thresholds: thresholds(),
         comparisons: Vec::new(),
-        failures: vec![FailureGroup {
-            cell: "full-life[mode=tunnel]".to_owned(),
-            step: "read".to_owned(),
-            cause: "content".to_owned(),
-            place: Place {
-                file: "lifecycle.yaml".to_owned(),
-                line: 37,
-                column: 28,
-                snippet: " --> lifecycle.yaml:37:28\n  |\n37 |         expect: { content: \"42\" }\n  |                            ^^^^ actual \"41\\n\"\n".to_owned(),
-            },
-            message: "expected \"42\", actual \"41\\n\"".to_owned(),
-            help: None,
-            sandbox: Some("default/sandbox-claim-0123456789abcdef".to_owned()),
-            rerun: "sandbench run lifecycle.yaml --only 'full-life[mode=tunnel]' --seed 7".to_owned(),
-            count: 3,
-        }],
+        failures: failures(),
         leaks: Leaks::default(),
-        doubt: Doubt::default(),
+        doubt: Doubt::of(&warnings),
         generator: Generator::default(),
-        warnings: vec![Warning::FewSamples { cells: vec!["full-life[mode=gateway]".to_owned()], samples: 20 }],
+        warnings,
     }
 }
 
@@ -131,7 +258,7 @@ fn the_result_can_be_read_back_without_loss() {
 #[test]
 fn the_text_leads_with_the_verdict_and_fits_the_screen() {
     let text = Format::Text.render(&fixed(), Colour::Off);
-    assert!(text.starts_with("FAIL lifecycle"), "{text}");
+    assert!(text.starts_with("FAIL lifecycle  1 of 3"), "{text}");
     let place = |part: &str| text.find(part).unwrap();
     assert!(place("note:") < place("FAIL full-life[mode=tunnel]  read"));
     assert!(place("= rerun") < place("PASS full-life[mode=gateway]"));
@@ -159,7 +286,20 @@ fn a_report_appears_whole_and_a_bad_path_fails_first() {
     let unknown = Out::prepare("xml", "-").unwrap_err().to_string();
     assert_eq!(
         unknown,
-        "write a report of the kind `xml`; use one of `text`, `json`"
+        "write a report of the kind `xml`; use one of `text`, `json`, `jsonl`, `html`, `junit`, `md`, `csv`, `prom`, `hlog`"
     );
     assert!(Out::prepare("json", "-").unwrap().is_stdout());
+}
+
+#[test]
+fn a_device_is_written_to_and_stays_one() {
+    let out = Out::prepare("json", "/dev/null").unwrap();
+    assert_eq!(out.path(), None);
+    out.write("{}".to_owned()).unwrap();
+    let full = Out::prepare("json", "/dev/full").unwrap();
+    let error = full.write("{}".to_owned()).unwrap_err();
+    assert_eq!(error.to_string(), "write the report /dev/full");
+    for device in ["/dev/null", "/dev/full"] {
+        assert!(!std::fs::metadata(device).unwrap().is_file(), "{device}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Colour, comparison, side_by_side};
+use super::{Colour, comparison, side_by_side, words};
 use crate::metrics::humanise_millis;
 use crate::metrics::{CellSummary, FailureGroup, Metric, Outcome, Summary, Verdict};
 use crate::metrics::{MetricSummary, Reliability, Statistics};
@@ -194,14 +194,7 @@ fn failure_block(out: &mut String, failure: &FailureGroup, colour: Colour) -> st
 }
 
 fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Result {
-    let counts = format!(
-        "{} passed{}{}{}{}",
-        cell.iterations_passed,
-        some(cell.iterations_failed, "failed"),
-        some(cell.iterations_interrupted, "stopped"),
-        some(cell.iterations_dropped, "dropped"),
-        some(cell.iterations_warmup, "of them warm-up"),
-    );
+    let counts = words::counts(cell);
     writeln!(
         out,
         "{} {}  {}  iterations: {counts}  {}",
@@ -216,12 +209,9 @@ fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Resu
         cell.load,
         seconds(cell.duration_ms),
     )?;
-    if let Some(why) = &cell.not_applicable {
-        return writeln!(out, "  not applicable: {why}");
-    }
     let whole = whole_cell(cell);
-    if whole.is_empty() {
-        return writeln!(out, "  no samples");
+    if whole.is_empty() || cell.not_applicable.is_some() {
+        return writeln!(out, "  N/A: {}", words::why_nothing(cell));
     }
     writeln!(
         out,
@@ -269,14 +259,6 @@ pub(super) fn whole_cell(cell: &CellSummary) -> BTreeMap<&str, &Statistics> {
         .filter(|metric| metric.step.is_none())
         .filter_map(|metric| Some((metric.metric.as_str(), metric.statistics.as_ref()?)))
         .collect()
-}
-
-fn some(count: u64, what: &str) -> String {
-    if count == 0 {
-        String::new()
-    } else {
-        format!(", {count} {what}")
-    }
 }
 
 fn totals(out: &mut String, summary: &Summary) -> std::fmt::Result {

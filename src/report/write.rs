@@ -1,7 +1,7 @@
 //! [`Out`]: where a report goes. A path that cannot be written fails before the run, and a file
 //! appears whole or not at all.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,15 @@ pub struct Out {
 #[derive(Debug)]
 enum Target {
     Stdout,
-    File { path: PathBuf, file: NamedTempFile },
+    /// What is no regular file (a device, a pipe) is written to, not replaced.
+    Stream {
+        path: PathBuf,
+        file: File,
+    },
+    File {
+        path: PathBuf,
+        file: NamedTempFile,
+    },
 }
 
 /// Why a report could not be written.
@@ -82,6 +90,13 @@ impl Out {
         if path.is_dir() {
             return Err(fail(io::Error::from(io::ErrorKind::IsADirectory)));
         }
+        if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            let file = OpenOptions::new().write(true).open(&path).map_err(fail)?;
+            return Ok(Self {
+                format,
+                target: Target::Stream { path, file },
+            });
+        }
         fs::create_dir_all(parent).map_err(fail)?;
         let file = NamedTempFile::with_prefix_in(".sandbench-", parent).map_err(fail)?;
         Ok(Self {
@@ -95,6 +110,14 @@ impl Out {
         matches!(self.target, Target::Stdout)
     }
 
+    /// The file that the report will be; none for standard output, a device or a pipe.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.target {
+            Target::File { path, .. } => Some(path),
+            Target::Stdout | Target::Stream { .. } => None,
+        }
+    }
+
     /// Writes the report; what is to go to standard output is given back.
     ///
     /// # Errors
@@ -102,6 +125,12 @@ impl Out {
     pub fn write(self, report: String) -> Result<Option<String>, OutError> {
         let (path, mut file) = match self.target {
             Target::Stdout => return Ok(Some(report)),
+            Target::Stream { path, mut file } => {
+                return file
+                    .write_all(report.as_bytes())
+                    .map(|()| None)
+                    .map_err(|source| OutError::Write { path, source });
+            }
             Target::File { path, file } => (path, file),
         };
         let fail = |source| OutError::Write {

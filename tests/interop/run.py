@@ -142,6 +142,12 @@ def run(command, env, limit=300):
     return done.stdout, done.stderr[-2000:]
 
 
+def install(what, command, **settings):
+    """A client that cannot be installed is a failure of the whole run, not a row less."""
+    if subprocess.run(command, **settings).returncode != 0:
+        raise SystemExit(f"{what} cannot be installed: {' '.join(str(word) for word in command)}")
+
+
 def install_python(version, work):
     home = work / f"python-{version}"
     python = home / "bin" / "python"
@@ -151,7 +157,7 @@ def install_python(version, work):
         venv.create(home, with_pip=True, clear=True)
         wanted = [f"k8s-agent-sandbox[{extras}]=={version}"]
         command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-        subprocess.run(command, check=True)
+        install(f"the Python SDK {version}", command)
         installed.touch()
     return python
 
@@ -326,7 +332,7 @@ def build_go(work, name, package, *flags):
     command = ["go", "test", "-c"] if flags else ["go", "build"]
     command = [*command, *flags, "-o", str(target), package]
     # With the home of whoever runs this, so that the language's cache serves.
-    subprocess.run(command, check=True, cwd=HERE / "go", env={**os.environ, "GOFLAGS": "-mod=mod"})
+    install(f"upstream's {name}", command, cwd=HERE / "go", env={**os.environ, "GOFLAGS": "-mod=mod"})
     return target
 
 

@@ -47,12 +47,21 @@ impl Running {
         Api::default_namespaced_with(self.kube.clone(), &ApiResource::from_gvk(&gvk))
     }
 
+    /// Objects of a kind of the core group.
+    pub fn core(&self, kind: &str) -> Api<DynamicObject> {
+        self.api("", "v1", kind)
+    }
+
     pub async fn create(&self, kind: &str, name: &str, spec: Value) {
+        self.create_in("v1beta1", kind, name, spec).await;
+    }
+
+    async fn create_in(&self, version: &str, kind: &str, name: &str, spec: Value) {
         let group = "extensions.agents.x-k8s.io";
-        let gvk = GroupVersionKind::gvk(group, "v1beta1", kind);
+        let gvk = GroupVersionKind::gvk(group, version, kind);
         let object =
             DynamicObject::new(name, &ApiResource::from_gvk(&gvk)).data(json!({ "spec": spec }));
-        self.api(group, "v1beta1", kind)
+        self.api(group, version, kind)
             .create(&PostParams::default(), &object)
             .await
             .unwrap();
@@ -60,13 +69,19 @@ impl Running {
 
     /// A template whose pods have these annotations, and a pool of it.
     pub async fn pool(&self, name: &str, replicas: u32, annotations: Value) {
+        self.pool_in("v1beta1", name, replicas, annotations).await;
+    }
+
+    /// The same, written in this version of the API.
+    pub async fn pool_in(&self, version: &str, name: &str, replicas: u32, annotations: Value) {
         let template = format!("{name}-template");
         let pod = json!({ "metadata": { "annotations": annotations }, "spec": { "containers": [
             { "name": "c", "image": "i", "ports": [{ "containerPort": 8888 }] }] } });
-        self.create("SandboxTemplate", &template, json!({ "podTemplate": pod }))
+        let spec = json!({ "podTemplate": pod });
+        self.create_in(version, "SandboxTemplate", &template, spec)
             .await;
         let spec = json!({ "replicas": replicas, "sandboxTemplateRef": { "name": template } });
-        self.create("SandboxWarmPool", name, spec).await;
+        self.create_in(version, "SandboxWarmPool", name, spec).await;
     }
 }
 
@@ -75,11 +90,16 @@ pub async fn client_of(
     running: &Running,
     settings: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> Client {
+    let builder = builder_of(running).await;
+    settings(builder).build().await.unwrap()
+}
+
+/// Settings for a client of the cluster, with its name server.
+pub async fn builder_of(running: &Running) -> ClientBuilder {
     let kubeconfig = Kubeconfig::from_yaml(&running.cluster.kubeconfig()).unwrap();
     let options = KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
-    let builder = Client::builder()
+    Client::builder()
         .kubernetes(config.await.unwrap())
-        .dns(Dns::Server(running.cluster.dns_server()));
-    settings(builder).build().await.unwrap()
+        .dns(Dns::Server(running.cluster.dns_server()))
 }

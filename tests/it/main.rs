@@ -8,7 +8,9 @@
 )]
 
 mod allocations;
+mod api_rules;
 mod architecture;
+mod blocking;
 mod cancel;
 mod cli;
 mod cluster;
@@ -17,12 +19,14 @@ mod examples;
 mod fault_table;
 mod faults;
 mod flow;
+mod gone;
 mod honest;
 mod invalid;
 mod kubectl;
 mod moves;
 mod places;
 mod program;
+mod reports;
 mod sandboxd;
 mod scale;
 mod snapshots;

@@ -7,8 +7,8 @@ use kube::api::{DeleteParams, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use sandbench::client::connect::{Gateway, InClusterPodIp};
 use sandbench::client::{
-    CallError, CallOptions, ClaimSource, Client, ConnectionMode, CreateRequest, ReadyClaim,
-    RetryPolicy,
+    CallError, CallOptions, ClaimSource, Client, ConnectError, ConnectionMode, CreateRequest,
+    ReadyClaim, RetryPolicy,
 };
 use serde_json::json;
 
@@ -25,8 +25,30 @@ fn gateways(running: &Running) -> kube::Api<DynamicObject> {
     running.api("gateway.networking.k8s.io", "v1", "Gateway")
 }
 
+/// Gives a Gateway another address.
+pub async fn move_gateway(running: &Running, name: &str) {
+    let found = gateways(running).get(name).await.unwrap();
+    let before = found.data.pointer("/status/addresses/0/value");
+    let before = before.and_then(|value| value.as_str()).unwrap();
+    remove(running, name).await;
+    // Others take addresses until one has this, so that it cannot be the same again.
+    let mut heirs = Vec::new();
+    loop {
+        heirs.push(format!("heir-{}", heirs.len()));
+        let address = gateway(running, heirs.last().unwrap()).await;
+        if address == before {
+            break;
+        }
+        assert!(heirs.len() < 10, "nobody gets {before}");
+    }
+    assert_ne!(before, gateway(running, name).await);
+    for heir in heirs {
+        remove(running, &heir).await;
+    }
+}
+
 /// Makes a Gateway and returns its address.
-async fn gateway(running: &Running, name: &str) -> String {
+pub async fn gateway(running: &Running, name: &str) -> String {
     let gvk = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway");
     let spec = json!({ "spec": { "gatewayClassName": "loopback", "listeners": [
         { "name": "http", "port": 80, "protocol": "HTTP" }] } });
@@ -83,7 +105,7 @@ async fn a_gateway_with_a_new_address_is_found_again() {
     let place = Place::new();
     let running = Running::start(&place).await;
     running.pool("p", 2, json!({})).await;
-    let before = gateway(&running, "main").await;
+    gateway(&running, "main").await;
     let client = client_of(&running, |builder| builder).await;
     let mode = ConnectionMode::Gateway(Gateway {
         name: "main".to_owned(),
@@ -93,12 +115,7 @@ async fn a_gateway_with_a_new_address_is_found_again() {
     let sandbox = client.connect(&claim, &mode).await.unwrap();
     sandbox.commands().run("true").await.unwrap();
 
-    remove(&running, "main").await;
-    // Another one takes the address, so that it cannot be the same again.
-    gateway(&running, "other").await;
-    let after = gateway(&running, "main").await;
-    assert_ne!(before, after);
-    remove(&running, "other").await;
+    move_gateway(&running, "main").await;
 
     // The connection that was open has ended, and nobody listens there: one call fails, unless
     // attempts are allowed, and the next one goes to the new address.
@@ -127,7 +144,7 @@ async fn a_new_handle_finds_a_gateway_that_has_moved() {
     let place = Place::new();
     let running = Running::start(&place).await;
     running.pool("p", 1, json!({})).await;
-    let before = gateway(&running, "main").await;
+    gateway(&running, "main").await;
     let client = client_of(&running, |builder| builder).await;
     let mode = ConnectionMode::Gateway(Gateway {
         name: "main".to_owned(),
@@ -137,10 +154,7 @@ async fn a_new_handle_finds_a_gateway_that_has_moved() {
     let first = client.connect(&claim, &mode).await.unwrap();
     first.disconnect().await;
 
-    remove(&running, "main").await;
-    gateway(&running, "other").await;
-    assert_ne!(before, gateway(&running, "main").await);
-    remove(&running, "other").await;
+    move_gateway(&running, "main").await;
 
     let sandbox = client.connect(&claim, &mode).await.unwrap();
     sandbox.commands().run("true").await.unwrap();
@@ -161,18 +175,21 @@ async fn a_pod_with_a_new_address_after_a_resumption_is_found_again() {
 
     let limit = Duration::from_secs(20);
     client.suspend(&claim, limit).await.unwrap();
-    // Other pods take the address.
+    // Other pods take the address, and must not get the calls.
     ready(&client).await;
     ready(&client).await;
+    let suspended = sandbox.files().write("a", "x").await.unwrap_err();
+    let no_address = matches!(&suspended, CallError::Connect { source, .. }
+        if matches!(**source, ConnectError::NoPodIp { .. }));
+    assert!(no_address, "{suspended}");
     let resumed = client.resume(&claim, limit).await.unwrap();
     assert_ne!(resumed.pod_ips, claim.pod_ips);
 
-    let patient = sandbox.with(CallOptions {
-        retry: Some(RetryPolicy::default()),
-        ..CallOptions::default()
-    });
-    patient.files().write("a", "x").await.unwrap();
-    assert_eq!(sandbox.files().read("a").await.unwrap(), "x");
+    // Without a single repetition, and in the right pod.
+    sandbox.files().write("a", "x").await.unwrap();
+    let direct = client.connect(&resumed, &mode).await.unwrap();
+    assert_eq!(direct.files().read("a").await.unwrap(), "x");
+    assert_eq!(client.attempts().repeated, 0);
     client.close().await;
     assert!(running.cluster.shutdown().await.is_empty());
 }

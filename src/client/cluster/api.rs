@@ -1,4 +1,5 @@
-//! Requests to the API server: get, list, create, delete. Each has one deadline.
+//! Requests to the API server: get, list, create, delete. Each has one deadline, and so can many
+//! have together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +8,10 @@ use http::{Method, Request, header};
 use kube::client::Body;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::answer::{collect, decode, failure, transport};
+use super::collection::{Collection, Selector};
 use super::shards::Shards;
 use crate::api::metadata::ObjectList;
 use crate::client::encode;
@@ -19,106 +21,6 @@ use crate::client::tasks::Tasks;
 
 /// Objects per page of a list.
 const PAGE: usize = 500;
-
-/// A kind of object in URLs and Roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::client) struct Resource {
-    /// API group; empty for the core group.
-    pub(in crate::client) group: &'static str,
-    /// Version of the group.
-    pub(in crate::client) version: &'static str,
-    /// Plural name.
-    pub(in crate::client) plural: &'static str,
-}
-
-/// All objects of a kind in a namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::client) struct Collection {
-    /// The kind.
-    pub(in crate::client) resource: Resource,
-    /// The namespace.
-    pub(in crate::client) namespace: String,
-}
-
-impl Resource {
-    /// The objects of this kind in a namespace.
-    pub(in crate::client) fn of(self, namespace: &str) -> Collection {
-        Collection {
-            resource: self,
-            namespace: namespace.to_owned(),
-        }
-    }
-}
-
-impl Collection {
-    /// Path of the collection.
-    pub(in crate::client) fn path(&self) -> String {
-        let Resource {
-            group,
-            version,
-            plural,
-        } = self.resource;
-        let root = if group.is_empty() {
-            format!("/api/{version}")
-        } else {
-            format!("/apis/{group}/{version}")
-        };
-        format!(
-            "{root}/namespaces/{}/{plural}",
-            encode::component(&self.namespace)
-        )
-    }
-
-    pub(super) fn object_path(&self, name: &str) -> String {
-        format!("{}/{}", self.path(), encode::component(name))
-    }
-
-    /// What a request does, for errors.
-    pub(in crate::client) fn operation(&self, verb: Verb, name: &str) -> Operation {
-        let Resource { group, plural, .. } = self.resource;
-        let resource = if group.is_empty() {
-            plural.to_owned()
-        } else {
-            format!("{plural}.{group}")
-        };
-        Operation {
-            verb,
-            resource,
-            namespace: self.namespace.clone(),
-            name: name.to_owned(),
-        }
-    }
-}
-
-/// Which objects of a collection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::client) enum Selector {
-    /// Those with labels that match.
-    Labels(String),
-    /// The one of this name.
-    Name(String),
-}
-
-impl Selector {
-    /// As a query parameter.
-    pub(in crate::client) fn query(&self) -> String {
-        match self {
-            Self::Labels(labels) => format!("labelSelector={}", encode::component(labels)),
-            Self::Name(name) => format!(
-                "fieldSelector={}",
-                encode::component(&format!("metadata.name={name}"))
-            ),
-        }
-    }
-
-    /// The name, if there is only one.
-    pub(in crate::client) fn name(&self) -> &str {
-        match self {
-            Self::Labels(_) => "",
-            Self::Name(name) => name,
-        }
-    }
-}
 
 /// Connections to the API server, and the tasks that they belong to.
 pub(in crate::client) struct Connections {
@@ -135,20 +37,21 @@ pub(in crate::client) struct Connections {
 /// Access to the API server. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::client) struct Api {
-    requests: Shards,
-    watches: kube::Client,
-    upgrades: kube::Client,
-    deadline: Duration,
+    connections: Arc<Connections>,
     server: Arc<str>,
-    tasks: Tasks,
     retrier: Arc<Retrier>,
+    /// For one request with all its attempts.
+    request_time: Duration,
+    /// For all requests together.
+    until: Option<Instant>,
 }
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Api")
             .field("server", &self.server)
-            .field("deadline", &self.deadline)
+            .field("request_time", &self.request_time)
+            .field("until", &self.until)
             .finish_non_exhaustive()
     }
 }
@@ -156,19 +59,17 @@ impl std::fmt::Debug for Api {
 impl Api {
     /// Requests go over these connections.
     pub(in crate::client) fn new(
-        clients: Connections,
-        deadline: Duration,
+        connections: Connections,
+        request_time: Duration,
         server: &str,
         retrier: &Arc<Retrier>,
     ) -> Self {
         Self {
-            requests: clients.requests,
-            watches: clients.watches,
-            upgrades: clients.upgrades,
-            deadline,
+            connections: Arc::new(connections),
             server: server.into(),
-            tasks: clients.tasks,
             retrier: Arc::clone(retrier),
+            request_time,
+            until: None,
         }
     }
 
@@ -177,12 +78,19 @@ impl Api {
     pub(in crate::client) async fn over_http2(self, mut clients: Vec<kube::Client>) -> Self {
         let watches = clients.remove(0);
         let asked = watches.send(plain(Method::GET, "/version").map(Body::from));
-        match timeout(self.deadline, asked).await {
-            Ok(Ok(_)) => Self {
-                requests: Shards::new(clients),
-                watches,
-                ..self
-            },
+        match timeout(self.time_left(), asked).await {
+            Ok(Ok(_)) => {
+                let connections = Connections {
+                    requests: Shards::new(clients),
+                    watches,
+                    upgrades: self.connections.upgrades.clone(),
+                    tasks: self.connections.tasks.clone(),
+                };
+                Self {
+                    connections: Arc::new(connections),
+                    ..self
+                }
+            }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the API server does not speak HTTP/2");
                 self
@@ -191,16 +99,27 @@ impl Api {
         }
     }
 
-    pub(super) fn requests(&self) -> &Shards {
-        &self.requests
+    /// The same, all of whose requests together end by then.
+    pub(in crate::client) fn until(&self, deadline: Instant) -> Self {
+        let mut api = self.clone();
+        api.until = Some(deadline);
+        api
     }
 
-    pub(super) fn deadline(&self) -> Duration {
-        self.deadline
+    /// How long a request that begins now may take.
+    pub(super) fn time_left(&self) -> Duration {
+        self.until.map_or(self.request_time, |until| {
+            let left = until.saturating_duration_since(Instant::now());
+            self.request_time.min(left)
+        })
+    }
+
+    pub(super) fn requests(&self) -> &Shards {
+        &self.connections.requests
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
-        &self.tasks
+        &self.connections.tasks
     }
 
     pub(super) fn retrier(&self) -> &Retrier {
@@ -214,7 +133,7 @@ impl Api {
 
     /// The client for port-forwards.
     pub(in crate::client) fn upgrades(&self) -> &kube::Client {
-        &self.upgrades
+        &self.connections.upgrades
     }
 
     /// Reads one object.
@@ -351,9 +270,11 @@ impl Api {
         target: &str,
         operation: &Operation,
     ) -> Result<Body, KubeError> {
-        let opened = timeout(self.deadline, async {
+        let limit = self.time_left();
+        let opened = timeout(limit, async {
             let request = plain(Method::GET, target).map(Body::from);
             let response = self
+                .connections
                 .watches
                 .send(request)
                 .await
@@ -365,7 +286,7 @@ impl Api {
             let body = collect(response.into_body(), operation).await?;
             Err(failure(status, None, &body, operation))
         });
-        self.within(opened.await, operation)
+        self.within(limit, opened.await, operation)
     }
 }
 

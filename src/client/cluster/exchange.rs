@@ -1,10 +1,12 @@
 //! One request to the API server with its attempts: what may be repeated, and when.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Request, header};
 use kube::client::Body;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Api;
 use super::answer::{collect, failure, transport};
@@ -21,9 +23,11 @@ impl Api {
         operation: &Operation,
     ) -> Result<Bytes, KubeError> {
         let mut number = 0;
-        let attempts = self.attempts(request, operation, &mut number);
-        let answered = timeout(self.deadline(), attempts).await;
-        let answered = self.within(answered, operation);
+        let limit = self.time_left();
+        let deadline = Instant::now() + limit;
+        let attempts = self.attempts(request, operation, deadline, &mut number);
+        let answered = timeout_at(deadline, attempts).await;
+        let answered = self.within(limit, answered, operation);
         answered.map_err(|error| match number {
             0 | 1 => error,
             attempts => KubeError::Exhausted {
@@ -37,10 +41,10 @@ impl Api {
         &self,
         request: Request<Vec<u8>>,
         operation: &Operation,
+        deadline: Instant,
         number: &mut u32,
     ) -> Result<Bytes, KubeError> {
         let policy = self.retrier().policy();
-        let deadline = Instant::now() + self.deadline();
         let mut request = request;
         loop {
             *number += 1;
@@ -106,9 +110,10 @@ impl Api {
         }
     }
 
-    /// The result of a request that has a deadline.
+    /// The result of a request that had this time.
     pub(super) fn within<T>(
         &self,
+        limit: Duration,
         result: Result<Result<T, KubeError>, Elapsed>,
         operation: &Operation,
     ) -> Result<T, KubeError> {
@@ -116,7 +121,7 @@ impl Api {
         match result {
             Err(_) => Err(KubeError::Timeout {
                 operation: operation(),
-                after: self.deadline(),
+                after: limit,
             }),
             // Closing the client ends its connections.
             Ok(Err(KubeError::Transport { delivered, .. })) if self.tasks().is_ended() => {

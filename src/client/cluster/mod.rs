@@ -5,6 +5,7 @@
 
 mod answer;
 mod api;
+mod collection;
 mod config;
 mod exchange;
 mod follow;
@@ -15,7 +16,8 @@ mod stack;
 mod version;
 mod watch;
 
-pub(super) use api::{Api, Collection, Connections, Resource, Selector};
+pub(super) use api::{Api, Connections};
+pub(super) use collection::{Collection, Resource, Selector};
 pub(super) use config::load;
 pub(super) use follow::{Change, Follower, Start};
 pub(super) use shards::{SHARDS, Shards};

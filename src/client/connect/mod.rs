@@ -35,6 +35,7 @@ pub(super) use gateway::GatewayCache;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::claim::ReadyClaim;
 use super::core::Client;
@@ -42,6 +43,21 @@ use super::error::ConnectError;
 use super::runtime::Runtime;
 
 /// A way to a sandbox.
+///
+/// ```
+/// use sandbench::client::ConnectionMode;
+/// use sandbench::client::connect::Tunnel;
+///
+/// // By its word, with default settings, or with settings of one's own.
+/// let mode: ConnectionMode = "in-cluster-pod-ip".parse()?;
+/// assert_eq!(mode.to_string(), "in-cluster-pod-ip");
+/// let mode = ConnectionMode::Tunnel(Tunnel {
+///     router_namespace: "routers".to_owned(),
+///     ..Tunnel::default()
+/// });
+/// assert_eq!(mode.word(), "tunnel");
+/// # Ok::<(), sandbench::client::connect::UnknownMode>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ConnectionMode {
     /// Through a Gateway to the router.
@@ -92,6 +108,16 @@ impl ConnectionMode {
             Self::InClusterPodIp(mode) => mode.runtime,
             Self::PodTunnel(mode) => Runtime::Sandboxd(mode.ports),
             Self::Gateway(_) | Self::Tunnel(_) | Self::Direct(_) => Runtime::Legacy,
+        }
+    }
+
+    /// How long the way itself may take to get ready; nothing where there is nothing to wait for.
+    pub(super) fn ready_timeout(&self) -> Duration {
+        match self {
+            Self::Gateway(mode) => mode.ready_timeout,
+            Self::Tunnel(mode) => mode.ready_timeout,
+            Self::PodTunnel(mode) => mode.ready_timeout,
+            Self::InCluster(_) | Self::InClusterPodIp(_) | Self::Direct(_) => Duration::ZERO,
         }
     }
 

@@ -52,6 +52,11 @@ impl Arrival {
         self.headers.get(header::CONTENT_TYPE)
     }
 
+    /// Ends it before its end: nothing more comes, and the connection closes.
+    pub(in crate::client) fn stop(&mut self) {
+        self.connection = None;
+    }
+
     /// Length of the body in bytes, if the server tells.
     pub(in crate::client) fn length(&self) -> Option<u64> {
         let length = self.headers.get(header::CONTENT_LENGTH)?;
@@ -69,7 +74,7 @@ impl Stream for Arrival {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
                 ready!(self.deadline.as_mut().poll(cx));
-                self.connection = None;
+                self.stop();
                 return Poll::Ready(Some(Err(CallError::Timeout {
                     operation: self.operation.clone(),
                     after: self.timeout,
@@ -84,7 +89,7 @@ impl Stream for Arrival {
                     return Poll::Ready(None);
                 }
                 Some(Err(error)) => {
-                    self.connection = None;
+                    self.stop();
                     return Poll::Ready(Some(Err(CallError::Transport {
                         operation: self.operation.clone(),
                         delivered: Delivered::Yes,

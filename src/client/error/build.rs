@@ -89,6 +89,13 @@ pub enum BuildError {
         #[source]
         source: BoxError,
     },
+    /// The thread of a [`Blocking`](super::super::Blocking) client cannot be started.
+    #[error("start the thread of a blocking client")]
+    Runtime {
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
     /// A setting is not valid.
     #[error("use `{value}` as {setting}: {problem}")]
     Setting {
@@ -136,6 +143,9 @@ impl BuildError {
             Self::Unreachable { source, .. }
             | Self::UntrustedCertificate { source, .. }
             | Self::Discovery { source, .. } => source.help(),
+            Self::Runtime { .. } => {
+                Some("look at the limits of threads and of memory (`ulimit -u -v`)".to_owned())
+            }
             Self::Dns { .. } | Self::Configuration { .. } | Self::Setting { .. } => None,
         }
     }

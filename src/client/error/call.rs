@@ -11,6 +11,23 @@ use crate::units::{ByteSize, HumanDuration};
 /// Why a command or file call on a sandbox failed.
 ///
 /// A command that ran and ended with a code other than 0 is a result, not an error.
+///
+/// ```no_run
+/// # async fn example(sandbox: sandbench::client::Sandbox) {
+/// use std::error::Error;
+/// use sandbench::client::{CallError, Delivered};
+///
+/// match sandbox.commands().run("make deploy").await {
+///     Ok(result) => println!("ended with {}", result.exit_code),
+///     Err(CallError::Timeout { after, .. }) => println!("still running after {after:?}"),
+///     Err(error) if error.delivered() == Delivered::No => println!("safe to try again: {error}"),
+///     Err(error) => {
+///         let cause = error.source().map(ToString::to_string).unwrap_or_default();
+///         println!("{error} ({cause}); {}", error.help().unwrap_or_default());
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// An argument is not valid; nothing was sent.

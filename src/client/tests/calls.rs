@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::fake::{Act, Fake, Recorded, answer, client, discovery, ok};
+use super::fake::{Act, Fake, Recorded, answer, builder, client, discovery, ok};
 use crate::client::connect::{self, ConnectionMode, InClusterPodIp};
 use crate::client::{CallError, Client, Command, Delivered, LaunchType, ReadyClaim, Sandbox};
+use crate::units::ByteSize;
 
 pub(super) fn ready_claim() -> ReadyClaim {
     let now = Instant::now();
@@ -353,4 +355,52 @@ async fn a_large_file_survives_both_ways() {
     let sent = fake.requests().swap_remove(0).body;
     assert!(sent.windows(1000).any(|window| window == &content[..1000]));
     assert!(sent.len() > content.len());
+}
+
+#[tokio::test]
+async fn a_file_that_is_larger_than_wanted_is_refused() {
+    const LIMIT: ByteSize = ByteSize(7);
+    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+        5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n";
+    for (acts, first) in [
+        (answer("200 OK", "helloworld"), None),
+        (vec![Act::Send(chunks.into())], Some("hello")),
+    ] {
+        let fake = Fake::start(move |_| acts.clone()).await;
+        let target = direct(&fake, "").await;
+        let files = target.sandbox.files().max_size(LIMIT);
+        let error = files.read("a").await.expect_err("too large");
+        assert!(matches!(error, CallError::TooLarge { limit: LIMIT, .. }));
+        let error = match first {
+            None => files.download("a").await.expect_err("its size is told"),
+            Some(first) => {
+                let mut pieces = files.download("a").await.expect("begins");
+                let piece = pieces.next().await.expect("comes").expect("fits");
+                assert_eq!(piece, first);
+                let error = pieces.next().await.expect("more comes");
+                assert!(pieces.next().await.is_none(), "an error is the end");
+                error.expect_err("too large")
+            }
+        };
+        assert!(matches!(error, CallError::TooLarge { limit: LIMIT, .. }));
+        let error = files.write("a", "helloworld").await.expect_err("too large");
+        assert_eq!(error.delivered(), Delivered::No);
+        target.sandbox.files().read("a").await.expect("no limit");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connecting_is_bounded_as_a_whole() {
+    // The address of the Pod is asked for, and no answer comes.
+    let api = api_server().await;
+    let builder = builder(api.address).request_timeout(Duration::from_secs(2));
+    let client = builder.build().await.expect("answers");
+    let claim = ReadyClaim {
+        pod_ips: Vec::new(),
+        ..ready_claim()
+    };
+    let started = Instant::now();
+    let mode = ConnectionMode::InClusterPodIp(InClusterPodIp::default());
+    client.connect(&claim, &mode).await.expect_err("no answer");
+    assert!(started.elapsed() < Duration::from_secs(3));
 }

@@ -12,7 +12,8 @@ use super::fake::{
     ok, ready_status, request, status, stream_head,
 };
 use crate::client::{
-    BuildError, CreateError, Deleted, Delivered, LaunchType, ReadyError, random_claim_name,
+    BuildError, ClaimSource, CreateError, Deleted, Delivered, LaunchType, ReadyError,
+    random_claim_name,
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -361,6 +362,36 @@ async fn a_creation_that_never_took_place_is_an_error() {
     let error = client.create(request("a")).await.expect_err("lost");
     assert!(matches!(error, CreateError::Kube { .. }), "{error}");
     assert_eq!(error.delivered(), Delivered::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_with_all_that_belongs_to_it_is_bounded() {
+    // A template's pool is looked up; then neither the creation nor the looks are answered.
+    let pool = json!({"metadata": {"name": "pool"}, "spec": {"sandboxTemplateRef": {"name": "t"}}});
+    let fake = Fake::start(move |request| match request.method.as_str() {
+        _ if discovery(request).is_some() => discovery(request).unwrap_or_default(),
+        "GET" if request.target.contains("sandboxwarmpools") => {
+            list(1, std::slice::from_ref(&pool))
+        }
+        _ => vec![Act::Hang],
+    })
+    .await;
+    let builder = builder(fake.address).request_timeout(Duration::from_secs(2));
+    let client = builder.build().await.expect("answers");
+    let mut request = request("a");
+    request.source = ClaimSource::Template("t".to_owned());
+    let started = tokio::time::Instant::now();
+    let error = client.create(request).await.expect_err("no answer");
+    assert!(matches!(error, CreateError::Lost { .. }), "{error}");
+    let took = started.elapsed();
+    assert!(
+        took >= Duration::from_secs(4),
+        "each had its time: {took:?}"
+    );
+    assert!(took < Duration::from_secs(5), "and no more: {took:?}");
+    let looks = fake.requests();
+    let looks = looks.iter().filter(|r| r.target == format!("{CLAIMS}/a"));
+    assert_eq!(looks.count(), 1, "the first one took all the time");
 }
 
 #[tokio::test]

@@ -151,3 +151,39 @@ async fn a_refused_creation_leaves_nothing_to_delete() {
     scope.close().await.expect("nothing to do");
     assert_eq!(changes(&fake), ["POST sandboxclaims"]);
 }
+
+#[tokio::test]
+async fn a_scope_tells_what_it_holds() {
+    let fake = cluster(Arc::default(), None).await;
+    let client = client(fake.address).await;
+    let scope = client.scope();
+    assert!(scope.claims().is_empty());
+    scope.create(request("b")).await.expect("made");
+    let kept = scope.create(request("a")).await.expect("made");
+    assert_eq!(scope.claims(), ["a", "b"]);
+    scope.keep(&kept);
+    assert_eq!(scope.claims(), ["b"]);
+    scope.close().await.expect("deleted");
+}
+
+#[tokio::test]
+async fn work_that_is_done_or_interrupted_is_followed_by_the_deletions() {
+    for interrupted in [false, true] {
+        let fake = cluster(Arc::default(), None).await;
+        let client = client(fake.address).await;
+        let signal = Notify::new();
+        let work = async {
+            let scope = client.scope();
+            scope.create(request("a")).await.expect("made");
+            if interrupted {
+                signal.notify_one();
+                std::future::pending::<()>().await;
+            }
+            7
+        };
+        let done = client.close_after(work, signal.notified()).await;
+        assert_eq!(done, (!interrupted).then_some(7));
+        assert_eq!(changes(&fake), ["POST sandboxclaims", "DELETE a"]);
+        assert_eq!(client.open_connections(), 0);
+    }
+}

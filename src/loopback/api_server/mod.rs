@@ -174,6 +174,11 @@ impl Server {
                 let (objects, version) =
                     self.store
                         .list(target.kind, target.namespace_filter(), &selector);
+                if let Some(wanted) = query.resource_version()?
+                    && wanted > version
+                {
+                    return Err(Refusal::too_new(wanted, version));
+                }
                 Ok(match table {
                     Some(form) => table::of_objects(target.view, &objects, version, form),
                     None => watch::list(target.view, &objects, version),
@@ -324,7 +329,11 @@ impl Server {
         let written = self
             .store
             .update(target.kind, place, target.part(), |value| {
-                change(value).map_err(|refusal| {
+                let volumes = value["spec"]["volumeClaimTemplates"].clone();
+                let changed = change(value);
+                let allowed =
+                    changed.and_then(|()| validate::volumes_stay(target, &volumes, value));
+                allowed.map_err(|refusal| {
                     refused = Some(refusal);
                     StoreError::BadRequest(String::new())
                 })

@@ -83,6 +83,21 @@ impl Refusal {
         Self::new(StatusCode::GONE, "Expired", expired.to_string())
     }
 
+    /// A list is asked for as it will be later.
+    pub(super) fn too_new(wanted: u64, current: u64) -> Self {
+        let text = "Too large resource version";
+        let mut refusal = Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "Timeout",
+            format!("{text}: {wanted}, current: {current}"),
+        );
+        refusal.details = json!({
+            "causes": [{ "reason": "ResourceVersionTooLarge", "message": text }],
+            "retryAfterSeconds": 1,
+        });
+        refusal
+    }
+
     /// An object that breaks a rule of its kind.
     pub(super) fn invalid(target: &ObjectPath, field: &str, message: &str) -> Self {
         Self::invalid_object(target.kind, &target.name, field, message)
@@ -161,5 +176,23 @@ impl Refusal {
             );
         }
         answer(self.code, &self.status())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_from_the_future_is_refused_in_kubernetes_words() {
+        let status = Refusal::too_new(9, 5).status();
+        assert_eq!(status["code"], 504);
+        assert_eq!(status["reason"], "Timeout");
+        assert_eq!(
+            status["message"],
+            "Too large resource version: 9, current: 5"
+        );
+        let cause = &status["details"]["causes"][0]["reason"];
+        assert_eq!(cause, "ResourceVersionTooLarge");
     }
 }

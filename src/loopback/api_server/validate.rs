@@ -235,6 +235,19 @@ fn rules(kind: &'static Kind, value: &mut Value, query: &Query) -> Result<(), Re
     }
 }
 
+/// A Sandbox has its volumes for life: the one rule over time that its definition has.
+pub(super) fn volumes_stay(
+    target: &ObjectPath,
+    before: &Value,
+    after: &Value,
+) -> Result<(), Refusal> {
+    if target.kind.kind != "Sandbox" || after["spec"]["volumeClaimTemplates"] == *before {
+        return Ok(());
+    }
+    let message = "Invalid value: \"object\": volumeClaimTemplates is immutable";
+    Err(Refusal::invalid(target, "spec", message))
+}
+
 fn default(value: &mut Value, field: &str, wanted: Value) {
     if value[field].is_null() {
         value[field] = wanted;

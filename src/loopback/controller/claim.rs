@@ -30,6 +30,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const GRACE_POLL: Duration = Duration::from_millis(500);
 /// Attempts to adopt in one look.
 const ATTEMPTS: usize = 3;
+/// Until the next look at a claim that a fault leaves unserved.
+const FAULT_PAUSE: Duration = Duration::from_millis(200);
 /// Until the next look after somebody else's write came between.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
 /// Until the next look at a claim whose name an older Sandbox has.
@@ -123,7 +125,7 @@ impl ClaimController {
             agenda.after(left, &key);
         }
         if let Some(reason) = self.faults.refusal_of_claim() {
-            agenda.after(CONFLICT_PAUSE, &key);
+            agenda.after(FAULT_PAUSE, &key);
             let refusal = Refusal::new(reason, "the loopback cluster plays a fault");
             return refuse(&self.store, claim, &refusal);
         }

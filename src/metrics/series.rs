@@ -1,0 +1,156 @@
+//! [`MetricSummary`]: one series as it is kept and written, and the figures of a distribution.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::histogram::Histogram;
+use super::metric::{Kind, Metric, Unit};
+use super::recorder::StepIndex;
+
+/// One series of a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricSummary {
+    /// Name of the metric.
+    pub metric: String,
+    /// Distribution or sum.
+    pub kind: Kind,
+    /// Unit of its values.
+    pub unit: Unit,
+    /// The step that it is about; absent: all steps together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Its place among the cell's steps, from 0: steps may share a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_index: Option<u16>,
+    /// The sum of a counter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<u64>,
+    /// The figures of a trend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<Statistics>,
+}
+
+impl MetricSummary {
+    pub(super) fn counter(metric: Metric, value: u64) -> Self {
+        Self {
+            metric: metric.name().to_owned(),
+            kind: metric.kind(),
+            unit: metric.unit(),
+            step: None,
+            step_index: None,
+            value: Some(value),
+            statistics: None,
+        }
+    }
+
+    /// Of all steps together.
+    pub(super) fn trend(metric: Metric, statistics: Statistics) -> Self {
+        Self {
+            metric: metric.name().to_owned(),
+            kind: metric.kind(),
+            unit: metric.unit(),
+            step: None,
+            step_index: None,
+            value: None,
+            statistics: Some(statistics),
+        }
+    }
+
+    /// The same series of one step.
+    pub(super) fn of_step(mut self, StepIndex(place): StepIndex, names: &[String]) -> Self {
+        self.step = names.get(usize::from(place)).cloned();
+        self.step_index = Some(place);
+        self
+    }
+}
+
+/// The figures of a distribution. Durations in whole nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statistics {
+    /// Number of samples.
+    pub n: u64,
+    /// The shortest.
+    pub min_ns: u64,
+    /// The mean.
+    pub mean_ns: u64,
+    /// Median.
+    pub p50_ns: u64,
+    /// 90th percentile.
+    pub p90_ns: u64,
+    /// 95th percentile.
+    pub p95_ns: u64,
+    /// 99th percentile.
+    pub p99_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+    /// How many were longer than the histogram tells apart (1 h); they are counted as that.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clamped: u64,
+    /// All of it: HdrHistogram V2, deflate, base64.
+    pub histogram: String,
+}
+
+impl Statistics {
+    /// The figures of a histogram.
+    pub fn of(histogram: &Histogram) -> Self {
+        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let quantile = |share: f64| ns(histogram.quantile(share));
+        Self {
+            n: histogram.count(),
+            min_ns: ns(histogram.min()),
+            mean_ns: ns(histogram.mean()),
+            p50_ns: quantile(0.5),
+            p90_ns: quantile(0.9),
+            p95_ns: quantile(0.95),
+            p99_ns: quantile(0.99),
+            max_ns: ns(histogram.max()),
+            clamped: histogram.clamped(),
+            histogram: histogram.encode(),
+        }
+    }
+}
+
+/// Whether a field need not be written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl MetricSummary {
+    /// Adds this series to the same one among others, exact to the bucket.
+    pub(super) fn add_to(&self, others: &mut Vec<Self>) {
+        let same = |other: &&mut Self| {
+            other.metric == self.metric
+                && other.step_index == self.step_index
+                && other.step == self.step
+        };
+        let Some(other) = others.iter_mut().find(same) else {
+            others.push(self.clone());
+            return;
+        };
+        if let Some(value) = self.value {
+            other.value = Some(other.value.unwrap_or(0) + value);
+        }
+        if let Some(statistics) = &self.statistics {
+            let mut all = other.distribution();
+            all.merge(&statistics.distribution());
+            other.statistics = Some(Statistics::of(&all));
+        }
+    }
+
+    /// Its samples; none of a counter.
+    pub fn distribution(&self) -> Histogram {
+        let statistics = self.statistics.as_ref();
+        statistics.map_or_else(Histogram::default, Statistics::distribution)
+    }
+}
+
+impl Statistics {
+    /// The samples; none when the text is no histogram, which reading a result refuses.
+    pub fn distribution(&self) -> Histogram {
+        Histogram::decode(&self.histogram)
+            .unwrap_or_default()
+            .with_clamped(self.clamped)
+    }
+}

@@ -1,0 +1,194 @@
+//! Tables: thresholds, cells side by side, every figure of every cell.
+
+use std::fmt::Write as _;
+
+use super::super::text::{ROWS, whole_cell};
+use super::super::words;
+use super::badge;
+use super::escape::e;
+use crate::metrics::{
+    CellSummary, MetricSummary, Statistics, Summary, Unit, humanise, humanise_millis,
+};
+
+pub(super) fn thresholds(summary: &Summary) -> String {
+    if summary.thresholds.is_empty() {
+        return String::new();
+    }
+    let mut rows = String::new();
+    for threshold in &summary.thresholds {
+        let window = threshold.window.map_or_else(String::new, |window| {
+            let (from, to) = (
+                humanise_millis(window.from_ms),
+                humanise_millis(window.to_ms),
+            );
+            format!("from {from} to {to}")
+        });
+        let stopped = threshold.stopped_at_ms.map_or_else(String::new, |at| {
+            format!("; stopped the run after {}", humanise_millis(at))
+        });
+        // Writing to a string cannot fail.
+        let _infallible = write!(
+            rows,
+            "<tr><td>{}</td><th scope=\"row\"><code>{}</code></th><td class=\"n\">{}</td><td>{window}{stopped}</td><td>{}</td></tr>",
+            badge(words::outcome(threshold)),
+            e(&threshold.threshold),
+            e(&words::measured(threshold)),
+            e(&threshold.cell),
+        );
+    }
+    scrolled(
+        "Thresholds",
+        &format!(
+            "<table><thead><tr><th scope=\"col\"></th><th scope=\"col\">threshold</th><th scope=\"col\" class=\"n\">measured</th><th scope=\"col\">when</th><th scope=\"col\">cell</th></tr></thead><tbody>{rows}</tbody></table>"
+        ),
+    )
+}
+
+/// A row per operation, a column per cell.
+pub(super) fn side_by_side(summary: &Summary) -> String {
+    if summary.cells.iter().all(|cell| whole_cell(cell).is_empty()) {
+        return String::new();
+    }
+    let mut head = "<th scope=\"col\">p50 / p95</th>".to_owned();
+    for cell in &summary.cells {
+        let _infallible = write!(head, "<th scope=\"col\" class=\"n\">{}</th>", e(&cell.cell));
+    }
+    let mut rows = String::new();
+    for (metric, name) in ROWS {
+        let figures = summary
+            .cells
+            .iter()
+            .map(|cell| whole_cell(cell).get(metric).copied());
+        let figures: Vec<Option<&Statistics>> = figures.collect();
+        if figures.iter().all(Option::is_none) {
+            continue;
+        }
+        let _infallible = write!(rows, "<tr><th scope=\"row\">{name}</th>");
+        for (found, cell) in figures.into_iter().zip(&summary.cells) {
+            let shown = found.map_or_else(
+                || missing(&words::why_nothing(cell)),
+                |found| {
+                    let (p50, p95) = (humanise(found.p50_ns), humanise(found.p95_ns));
+                    format!("<b>{p50}</b> / {p95}")
+                },
+            );
+            let _infallible = write!(rows, "<td class=\"n\">{shown}</td>");
+        }
+        rows.push_str("</tr>");
+    }
+    scrolled(
+        "Median and 95th percentile of every operation in every cell",
+        &format!("<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"),
+    )
+}
+
+fn missing(why: &str) -> String {
+    format!(
+        "<span title=\"{}\">N/A<span class=\"hidden\">: {}</span></span>",
+        e(why),
+        e(why)
+    )
+}
+
+/// Every cell with all its figures.
+pub(super) fn section(summary: &Summary) -> String {
+    let mut out = String::new();
+    for cell in &summary.cells {
+        let _infallible = write!(
+            out,
+            "<details class=\"cell\"><summary>{} <b>{}</b> {} · {} · {}</summary>\n{}</details>\n",
+            badge(words::of_cell(cell)),
+            e(&cell.cell),
+            e(&cell.load),
+            words::counts(cell),
+            humanise_millis(cell.duration_ms),
+            figures(cell)
+        );
+    }
+    out
+}
+
+fn figures(cell: &CellSummary) -> String {
+    if cell.metrics.is_empty() {
+        return format!("<p>N/A: {}</p>\n", e(&words::why_nothing(cell)));
+    }
+    let mut rows = String::new();
+    for series in &cell.metrics {
+        if let Some(found) = &series.statistics {
+            trend(&mut rows, cell, series, found);
+        }
+    }
+    let heads = ["n", "min", "mean", "p50", "p90", "p95", "p99", "max"];
+    let mut head = "<th scope=\"col\">metric</th><th scope=\"col\">step</th>".to_owned();
+    for name in heads {
+        let _infallible = write!(head, "<th scope=\"col\" class=\"n\">{name}</th>");
+    }
+    let trends = scrolled(
+        &format!("Durations of {}", cell.cell),
+        &format!("<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"),
+    );
+    let mut counters = String::new();
+    for series in &cell.metrics {
+        if let Some(value) = series.value {
+            let unit = match series.unit {
+                Unit::Bytes => " bytes",
+                Unit::Count | Unit::Nanoseconds => "",
+            };
+            let _infallible = write!(
+                counters,
+                "<div><dt><code>{}</code></dt><dd>{value}{unit}</dd></div>",
+                e(&series.metric)
+            );
+        }
+    }
+    if counters.is_empty() {
+        trends
+    } else {
+        format!("{trends}<dl class=\"figures small\">{counters}</dl>\n")
+    }
+}
+
+fn trend(rows: &mut String, cell: &CellSummary, series: &MetricSummary, found: &Statistics) {
+    let step = match (&series.step, series.step_index) {
+        (None, _) => "<td>all</td>".to_owned(),
+        (Some(name), index) => {
+            let line = index.and_then(|index| cell.steps.get(usize::from(index)));
+            match line {
+                Some(step) => format!("<td><a href=\"#L{}\">{}</a></td>", step.line, e(name)),
+                None => format!("<td>{}</td>", e(name)),
+            }
+        }
+    };
+    let class = if series.step.is_none() {
+        " class=\"whole\""
+    } else {
+        ""
+    };
+    let _infallible = write!(
+        rows,
+        "<tr{class}><th scope=\"row\"><code>{}</code></th>{step}<td class=\"n\">{}</td>",
+        e(&series.metric),
+        found.n
+    );
+    let values = [
+        found.min_ns,
+        found.mean_ns,
+        found.p50_ns,
+        found.p90_ns,
+        found.p95_ns,
+        found.p99_ns,
+        found.max_ns,
+    ];
+    for value in values {
+        let _infallible = write!(rows, "<td class=\"n\">{}</td>", humanise(value));
+    }
+    rows.push_str("</tr>");
+}
+
+/// A table that scrolls by itself where the page is too narrow for it; `label` is what it is called.
+pub(super) fn scrolled(label: &str, table: &str) -> String {
+    format!(
+        "<div class=\"scroll\" role=\"region\" aria-label=\"{}\" tabindex=\"0\">{table}</div>\n",
+        e(label)
+    )
+}
