@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::loopback::{Fault, ServedVersions};
-use crate::units::Ratio;
+use crate::units::{Rate, Ratio};
 
 /// Verify, load-test and compare Kubernetes Agent Sandboxes.
 #[derive(Debug, Parser)]
@@ -58,6 +58,10 @@ pub(super) struct RunArguments {
     /// not resolve the cluster's names; by default the system's
     #[arg(long, env = "SANDBENCH_DNS", value_name = "ADDRESS")]
     pub(super) dns: Option<SocketAddr>,
+    /// Claims that the loopback cluster serves in a second, at the most, `60/s`: a known capacity, to
+    /// see what a load makes of it
+    #[arg(long, value_name = "RATE")]
+    pub(super) claim_capacity: Option<Rate>,
     /// Run only these scenarios or cells: `NAME` or `NAME[axis=value]`; repeatable
     #[arg(long, value_name = "SELECTION")]
     pub(super) only: Vec<String>,
@@ -206,6 +210,10 @@ pub(super) struct UpArguments {
     /// Time that the controller takes to adopt a warm sandbox; written as for `--pod-start-delay`
     #[arg(long, value_name = "DELAY", env = "SANDBENCH_ADOPTION_DELAY")]
     pub(super) adoption_delay: Option<String>,
+    /// Claims that the controller serves in a second, at the most, `60/s`: beyond it they wait in
+    /// line. By default as many as this machine can
+    #[arg(long, value_name = "RATE", env = "SANDBENCH_CLAIM_CAPACITY")]
+    pub(super) claim_capacity: Option<Rate>,
     /// Versions of the Agent Sandbox API to serve: `v1alpha1` (as controllers up to 0.4),
     /// `v1alpha1,v1beta1` (0.5) or `v1beta1` (1.0 and later)
     #[arg(long, value_name = "VERSIONS", default_value = "v1beta1")]

@@ -146,6 +146,7 @@ impl CellView {
                 sum: chosen.1,
                 iterations: self.iterations,
                 elapsed: window.to,
+                rate: None,
             };
             let (outcome, measured) = limit.threshold.evaluate(&figures);
             limit.measured = measured.map(|measured| (measured.to_string(), outcome));

@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::loopback::Leftovers;
+use crate::units::Rate;
 
 /// How long the child may take to start and to end.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -72,11 +73,14 @@ pub(super) struct LoopbackChild {
 }
 
 impl LoopbackChild {
-    /// Starts this same program as `cluster up --attached` and waits until it is ready.
-    pub(super) async fn start() -> Result<Self, ChildError> {
+    /// Starts this same program as `cluster up --attached`, with a capacity if there is one, and
+    /// waits until it is ready.
+    pub(super) async fn start(claim_capacity: Option<Rate>) -> Result<Self, ChildError> {
         let program = std::env::current_exe().map_err(ChildError::Spawn)?;
+        let capacity = claim_capacity.map(|rate| format!("--claim-capacity={rate}"));
         let mut child = Command::new(program)
             .args(["cluster", "up", "--attached"])
+            .args(capacity)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)

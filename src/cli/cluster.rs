@@ -21,6 +21,7 @@ pub(super) async fn up(arguments: UpArguments) -> Result<Exit, Failure> {
     let mut config = ClusterConfig::default();
     config.delays.pod_start = delay(arguments.pod_start_delay.as_deref())?;
     config.delays.adoption = delay(arguments.adoption_delay.as_deref())?;
+    config.claim_capacity = arguments.claim_capacity;
     config.served = arguments.api_versions;
     if let Some(token) = arguments.router_token {
         config.router_auth = RouterAuth::Token(Token::new(token));

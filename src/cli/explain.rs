@@ -13,7 +13,14 @@ use crate::metrics::Metric;
 use crate::source::{Colour, list_of, suggest};
 use crate::step::Action;
 
-const TOPICS: [&str; 5] = ["steps", "metrics", "contexts", "data", "exit-codes"];
+const TOPICS: [&str; 6] = [
+    "steps",
+    "metrics",
+    "contexts",
+    "data",
+    "breakpoint",
+    "exit-codes",
+];
 
 const DATA: &str = "\
 data: tasks.csv          one row per iteration of the scenario: ${{ data.COLUMN }}
@@ -24,6 +31,28 @@ data:
   order: sequential      all iterations of a cell draw from the same rows, by their number;
                          shuffle: in an order drawn once; random: any row, drawn anew
   onEnd: recycle         begin again; stop: no further iteration begins
+";
+
+const BREAKPOINT: &str = "\
+load:                    looks for the highest rate of arrivals at which every limit holds
+  arrival: constant      how the arrivals of a level are spread; or poisson
+  maxInFlight: 1000      an arrival beyond it is dropped, and breaks its level
+  gracefulStop: 30s      how long the iterations of a level may take to end after it; what has not
+                         ended by then breaks it
+  breakpoint:
+    rate: { from: 5/s, to: 400/s }   the first level, and the last of the ramp
+    strategy: ramp-then-bisect       up until a level breaks, then between the highest that held
+                                     and the lowest that broke; the only one
+    step: x1.5           each level of the ramp to the one before; x1.01 to x10
+    settle: 20s          the begin of each level; its samples are thrown away
+    hold: 60s            the rest of each level, by whose iterations alone it is judged
+    tolerance: 5%        how far apart the two levels of the answer may be; 0.1% to 50%
+    holdsWhile:          what must hold in a level: thresholds, without `window` and `abortOnFail`;
+      sandbox_ready_duration: p95 < 2s   where none is about `failures` or `dropped_iterations`,
+                                         there must be none of them
+Between levels nothing arrives until the iterations of the last have ended. `breakpoint_rate` is the
+highest level that held; a threshold may say what it must be: `breakpoint_rate: value >= 60/s`.
+To try it on a known capacity: `sandbench run FILE --claim-capacity 60/s` on the loopback cluster.
 ";
 
 /// Prints the scenarios of every file, with what they are for.
@@ -60,6 +89,7 @@ pub(super) fn explain(topic: Option<&str>) -> Result<Exit, Failure> {
         Some("metrics") => Metric::ALL.iter().map(|found| metric(*found)).collect(),
         Some("contexts") => contexts(),
         Some("data") => DATA.to_owned(),
+        Some("breakpoint") => BREAKPOINT.to_owned(),
         Some("exit-codes") => exit_codes(),
         Some(name) => named(name)?,
     };

@@ -13,7 +13,7 @@ use super::Look;
 use super::board::{Board, CellView, State};
 use super::console::{Console, Keys, size};
 use crate::engine::RunEvent;
-use crate::metrics::{humanise, humanise_millis};
+use crate::metrics::{LevelVerdict, humanise, humanise_millis};
 
 /// The least time between two counting lines.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -119,9 +119,22 @@ fn stage(event: &RunEvent, mode: Mode) -> Option<String> {
         RunEvent::StoppedByThreshold { cell, threshold } => {
             Some(format!("stopping: {threshold} does not hold in {cell}"))
         }
+        RunEvent::LevelEnded {
+            cell,
+            level,
+            verdict,
+        } => Some(format!("         {cell}  {level} {}", words(*verdict))),
         RunEvent::CellsEnded => {
             (mode == Mode::Lines).then(|| "looking for what is left".to_owned())
         }
+    }
+}
+
+fn words(verdict: LevelVerdict) -> &'static str {
+    match verdict {
+        LevelVerdict::Held => "held",
+        LevelVerdict::Broke => "broke",
+        LevelVerdict::Stopped => "was stopped",
     }
 }
 

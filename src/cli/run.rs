@@ -21,7 +21,7 @@ use super::signal::Signals;
 use super::web::Web;
 use super::{Look, Screen, check, output, progress, redact, target};
 use crate::compare;
-use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, RunFacts};
+use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, Pacing, RunFacts};
 use crate::metrics::{Metric, Reliability, RunInfo, Sinks, Summary, ThresholdResult, Verdict};
 use crate::plan::{self, Overrides, Plan};
 use crate::report::Out;
@@ -216,6 +216,7 @@ async fn work(
         info,
         clients: target.clients,
         sinks,
+        pacing: Pacing::default(),
     };
     let (events, receiver) = Events::channel();
     let mut printing = tokio::task::JoinSet::new();

@@ -33,9 +33,15 @@ pub(super) async fn open(
     plan: &Plan,
     cancel: &mut Cancel,
 ) -> Result<Target, Failure> {
+    if arguments.claim_capacity.is_some() && arguments.cluster != ClusterChoice::Loopback {
+        return Err(
+            Failure::usage("set the capacity of a real cluster (`--claim-capacity`)")
+                .help("only the loopback cluster has a capacity that can be chosen"),
+        );
+    }
     let child = match arguments.cluster {
         ClusterChoice::Loopback => Some(
-            LoopbackChild::start()
+            LoopbackChild::start(arguments.claim_capacity)
                 .await
                 .map_err(|error| Failure::setup("start the loopback cluster").because(error))?,
         ),
@@ -202,7 +208,8 @@ fn wanted(plan: &Plan) -> Vec<Wanted> {
     let mut all = BTreeSet::new();
     let mut in_use = BTreeMap::new();
     for cell in &plan.cells {
-        let (warm_pool, template) = match &cell.target.source {
+        let source = cell.target.source.as_ref();
+        let (warm_pool, template) = match source.filter(|_| cell.uses_target_source()) {
             Some(ClaimSource::WarmPool(pool)) => (Some(pool.clone()), None),
             Some(ClaimSource::Template(template)) => (None, Some(template.clone())),
             None => (None, None),

@@ -242,7 +242,7 @@ fn asks(result: &Summary, metric: &ComparedMetric) -> bool {
 fn is_kept(metric: &ComparedMetric) -> bool {
     let kept = match metric.statistic {
         Statistic::Percentile(percent) => [50.0, 90.0, 95.0, 99.0].contains(&percent),
-        Statistic::Count => false,
+        Statistic::Count | Statistic::Value => false,
         Statistic::Avg | Statistic::Min | Statistic::Med | Statistic::Max | Statistic::Rate => true,
     };
     kept && metric.selector.tags.is_empty()

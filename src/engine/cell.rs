@@ -15,13 +15,14 @@ use super::event::{Events, IterationEnd, RunEvent};
 use super::failure::Failures;
 use super::iteration::{self, Number};
 use super::overseer::{Judged, Overseer};
+use super::pacer::Pacing;
 use super::windows::Windows;
-use super::{closed_loop, open_loop};
+use super::{breakpoint_loop, closed_loop, open_loop};
 use crate::client::Client;
 use crate::load::{LoadModel, VuCurve};
 use crate::metrics::{
-    Aggregate, CellCounts, CellFacts, CellSummary, Figures, Metric, Observed, Recorder,
-    SharedAggregate, Sinks, StepIndex, Threshold, Verdict,
+    Aggregate, BreakpointSummary, CellCounts, CellFacts, CellSummary, Figures, Metric, Observed,
+    Recorder, SharedAggregate, Sinks, StepIndex, Threshold, Verdict,
 };
 use crate::plan::{Cell, Feed, Plan, Seed};
 
@@ -36,6 +37,8 @@ pub(super) struct CellRun {
     pub(super) failures: Arc<Failures>,
     pub(super) events: Events,
     pub(super) started: Instant,
+    /// What tells when its arrivals are due.
+    pub(super) pacing: Pacing,
     /// Number of the next iteration.
     next: AtomicU64,
     aggregate: SharedAggregate,
@@ -71,6 +74,7 @@ impl CellRun {
             failures: Arc::clone(failures),
             events: events.clone(),
             started: Instant::now(),
+            pacing: Pacing::default(),
             next: AtomicU64::new(0),
             aggregate: SharedAggregate::default(),
             passed: AtomicU64::new(0),
@@ -106,6 +110,7 @@ impl CellRun {
     pub(super) fn of_round(&self, round: u32) -> Self {
         Self {
             seed: self.plan.seed.of_round(round),
+            pacing: self.pacing,
             aggregate: self.aggregate.clone(),
             before: Arc::new(self.aggregate.lock().clone()),
             judged: Arc::clone(&self.judged),
@@ -153,18 +158,25 @@ impl CellRun {
         if let Some(overseer) = Overseer::of(&run, &cancel) {
             overseers.spawn(overseer.watch(ended.clone()));
         }
-        match &run.cell.load.model {
+        let found = match &run.cell.load.model {
             LoadModel::Closed(closed) => {
                 run.set_most(closed.most());
                 closed_loop::drive(&run, closed, &cancel).await?;
+                None
             }
-            LoadModel::Open(open) => open_loop::drive(&run, open, &cancel).await?,
-        }
+            LoadModel::Open(open) => {
+                open_loop::drive(&run, open, &cancel).await?;
+                None
+            }
+            LoadModel::Breakpoint(breakpoint) => {
+                Some(breakpoint_loop::drive(&run, breakpoint, &cancel).await?)
+            }
+        };
         ended.cancel();
         while let Some(joined) = overseers.join_next().await {
             joined.map_err(|error| run.panicked(&error))?;
         }
-        let mut summary = run.summary();
+        let mut summary = run.summary(found);
         run.end_windows(windows, &mut summary).await?;
         Ok(summary)
     }
@@ -187,7 +199,7 @@ impl CellRun {
     pub(super) fn curve(&self) -> Option<&dyn VuCurve> {
         match &self.cell.load.model {
             LoadModel::Closed(closed) => Some(closed),
-            LoadModel::Open(_) => None,
+            LoadModel::Open(_) | LoadModel::Breakpoint(_) => None,
         }
     }
 
@@ -228,7 +240,8 @@ impl CellRun {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// Runs an iteration, its number and its VU's, and counts how it ended.
+    /// Runs an iteration, its number and its VU's, and counts how it ended. Whether it counts was
+    /// told to the recorder.
     pub(super) async fn iterate(
         &self,
         (iteration, vu): (u64, u32),
@@ -241,7 +254,6 @@ impl CellRun {
             vu,
             planned,
         };
-        recorder.begin(self.figures(iteration, planned));
         recorder.enter(iteration, planned);
         let end = iteration::run(self, number, recorder, abort).await;
         let counter = match end {
@@ -258,13 +270,14 @@ impl CellRun {
     }
 
     /// Counts an arrival that found no room.
-    pub(super) fn drop_one(&self, recorder: &mut Recorder, (iteration, planned): (u64, Instant)) {
+    pub(super) fn drop_one(&self, recorder: &mut Recorder) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
-        recorder.begin(self.figures(iteration, planned));
         recorder.count(Metric::DroppedIterations, None, 1);
+        recorder.hand_over();
     }
 
-    fn figures(&self, iteration: u64, planned: Instant) -> Figures {
+    /// Whether an iteration of a load that has a warm-up counts.
+    pub(super) fn figures(&self, iteration: u64, planned: Instant) -> Figures {
         let offset = planned.saturating_duration_since(self.started);
         if self.cell.load.warmup.holds(iteration, offset) {
             Figures::LeftOut
@@ -293,7 +306,7 @@ impl CellRun {
         once.map(|once| once.saturating_mul(rounds.map_or(1, |rounds| u64::from(rounds.count))))
     }
 
-    pub(super) fn summary(&self) -> CellSummary {
+    pub(super) fn summary(&self, found: Option<BreakpointSummary>) -> CellSummary {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let aggregate = self.aggregate.lock().since(&self.before);
         let mut summary = CellSummary {
@@ -315,6 +328,7 @@ impl CellRun {
             steps: self.cell.step_summaries(&self.plan.file),
             metrics: aggregate.metrics(&self.cell.step_names()),
             rounds: Vec::new(),
+            breakpoint: None,
             window_ms: 0,
             windows: Vec::new(),
         };
@@ -324,6 +338,9 @@ impl CellRun {
             interrupted: read(&self.interrupted),
             dropped: read(&self.dropped),
         });
+        if let Some(found) = found {
+            summary.found(found);
+        }
         if let Some(why) = self.why_not_applicable() {
             summary.not_applicable(why);
         }
@@ -341,6 +358,7 @@ impl CellRun {
             sum: sum - before.1,
             iterations: read(&self.passed) + read(&self.failed),
             elapsed: self.started.elapsed(),
+            rate: None,
         }
     }
 

@@ -82,6 +82,7 @@ async fn user(run: Arc<CellRun>, vu: u32, cancel: Cancel, abort: CancellationTok
         if !curve.admits(iteration, run.started.elapsed()) || run.has_no_data(iteration) {
             break;
         }
+        recorder.begin(run.figures(iteration, planned));
         run.iterate((iteration, vu), planned, &mut recorder, &abort)
             .await;
         planned = Instant::now();

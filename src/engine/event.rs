@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
+use crate::metrics::LevelVerdict;
+
 /// How many events wait for a reader before further ones are dropped.
 const CAPACITY: usize = 1024;
 
@@ -41,6 +43,15 @@ pub enum RunEvent {
         cell: String,
         /// As it is written.
         threshold: String,
+    },
+    /// A level of a `breakpoint` ended.
+    LevelEnded {
+        /// `scenario[axis=value]`.
+        cell: String,
+        /// Its rate, as it is shown.
+        level: String,
+        /// Whether it held.
+        verdict: LevelVerdict,
     },
     /// All cells ended; what is left is looked for.
     CellsEnded,

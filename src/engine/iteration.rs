@@ -120,8 +120,7 @@ fn context(cell: &CellRun, number: Number, registrar: &Arc<Registrar>) -> StepCo
     bindings.set("iteration", "failed", false);
     let seed = cell.seed.stream(&cell.cell.name, number.iteration);
     let data = cell.cell.data.as_ref();
-    // Another number than that of the context, whose steps draw from it.
-    let row = data.and_then(|feed| feed.row(number.iteration, seed.rotate_left(32)));
+    let row = data.and_then(|feed| feed.row_of(number.iteration, cell.plan.seed, &cell.cell.name));
     for (name, value) in row.into_iter().flatten() {
         bindings.set("data", Arc::clone(name), value.clone());
     }

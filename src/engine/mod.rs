@@ -6,10 +6,11 @@
 //!  leftovers are looked for ◄──────────── all cells have ended ◄─────────┘
 //! ```
 //!
-//! The engine knows closed load models by one trait, open ones by the times of their arrivals, and
-//! steps by `run`, `judge` and `bind`; it knows no kind of either. Only `iteration` and `steps` make
+//! The engine knows closed load models by one trait, open ones by the times of their arrivals, a
+//! breakpoint by the open model that it tries next, and steps by `run`, `judge` and `bind`; it knows no kind of either. Only `iteration` and `steps` make
 //! samples.
 
+mod breakpoint_loop;
 mod cancel;
 mod cell;
 mod cleanup;
@@ -18,6 +19,7 @@ mod error;
 mod event;
 mod failure;
 mod fixture;
+mod flight;
 mod flow;
 mod iteration;
 mod open_loop;
@@ -34,4 +36,5 @@ mod windows;
 pub use cancel::{Cancel, CancelHandle, CancelReason, Phase};
 pub use error::EngineError;
 pub use event::{Events, RunEvent};
+pub use pacer::Pacing;
 pub use run::{RunFacts, run};

@@ -186,6 +186,6 @@ pub(super) fn steps(series: &Series, names: &[String]) -> Option<Vec<StepIndex>>
     Some(chosen.map(|(place, _)| StepIndex(place)).collect())
 }
 
-fn milliseconds(time: Duration) -> u64 {
+pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -11,10 +11,23 @@ use std::time::Duration;
 
 use rustix::thread::Timespec;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use crate::load::Open;
 
 /// The longest sleep: a stop is seen after that.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+
+/// What tells when arrivals are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pacing {
+    /// A thread that sleeps in the kernel: late by some ten microseconds on an idle machine.
+    #[default]
+    Thread,
+    /// The runtime's timers: late by about a millisecond, but they follow a clock that is paused.
+    Timers,
+}
 
 /// What the pacing thread and its listener share. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +63,46 @@ impl Pacer {
     /// Ends the thread soon.
     pub(super) fn stop(&self) {
         self.0.stopped.store(true, Ordering::Release);
+    }
+
+    /// Begins to pace the arrivals of a model; what does so is added to the tasks.
+    pub(super) fn start(
+        &self,
+        tasks: &mut JoinSet<()>,
+        pacing: Pacing,
+        (open, seed): (Open, u64),
+        begins: Instant,
+    ) {
+        let pacer = self.clone();
+        match pacing {
+            Pacing::Thread => {
+                tasks.spawn_blocking(move || pacer.pace(begins, open.arrivals(seed)));
+            }
+            Pacing::Timers => {
+                tasks.spawn(async move { pacer.pace_by_timers(begins, open.arrivals(seed)).await });
+            }
+        }
+    }
+
+    /// The same as [`Pacer::pace`] with the runtime's timers.
+    async fn pace_by_timers(&self, started: Instant, offsets: impl Iterator<Item = Duration>) {
+        let mut due = 0;
+        for offset in offsets {
+            let planned = started + offset;
+            while Instant::now() < planned {
+                self.tell(due);
+                tokio::time::sleep_until(planned.min(Instant::now() + LONGEST_SLEEP)).await;
+                if self.0.stopped.load(Ordering::Acquire) {
+                    break;
+                }
+            }
+            if self.0.stopped.load(Ordering::Acquire) {
+                break;
+            }
+            due += 1;
+        }
+        self.0.over.store(true, Ordering::Release);
+        self.tell(due);
     }
 
     /// Paces until the offsets end or it is stopped. Blocks its thread.

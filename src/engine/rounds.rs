@@ -141,7 +141,7 @@ impl Block {
         let ended = self.ended;
         let sum = |value: fn(&CellSummary) -> u64| ended.iter().map(value).sum::<u64>();
         let any = |verdict| ended.iter().any(|round| round.verdict == verdict);
-        let mut whole = self.run.summary();
+        let mut whole = self.run.summary(None);
         self.run.end_windows(self.windows, &mut whole).await?;
         whole.vus = ended.iter().map(|round| round.vus).max().unwrap_or(0);
         whole.duration_ms = sum(|round| round.duration_ms);

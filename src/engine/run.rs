@@ -15,13 +15,14 @@ use super::failure::Failures;
 use super::fixture;
 use super::overseer::Judged;
 use super::own_health::OwnHealth;
+use super::pacer::Pacing;
 use super::rounds;
 use super::windows;
 use crate::client::Client;
 use crate::load::LoadModel;
 use crate::metrics::{
-    CellSummary, Doubt, FORMAT_VERSION, Leaks, Metric, RunInfo, SharedAggregate, Sinks, Summary,
-    ThresholdResult, Verdict, Warning,
+    CellSummary, Doubt, FORMAT_VERSION, Leaks, LevelVerdict, Metric, RunInfo, SharedAggregate,
+    Sinks, Summary, ThresholdResult, Verdict, Warning,
 };
 use crate::plan::{Cell, Exclusive, Plan};
 
@@ -49,6 +50,8 @@ pub struct RunFacts {
     pub clients: BTreeMap<String, Client>,
     /// Who gets the windows while the cells run.
     pub sinks: Sinks,
+    /// What tells when arrivals are due.
+    pub pacing: Pacing,
 }
 
 /// Runs a plan. Whatever happens, what was created is deleted and the summary tells what was not.
@@ -75,7 +78,8 @@ pub async fn run(
         let client = client.ok_or_else(|| EngineError::NoClient {
             namespace: cell.namespace.clone(),
         })?;
-        let run = CellRun::new(plan, cell, client, &failures, events).with_sinks(&facts.sinks);
+        let mut run = CellRun::new(plan, cell, client, &failures, events).with_sinks(&facts.sinks);
+        run.pacing = facts.pacing;
         aggregates.push((cell.name.clone(), run.aggregate()));
         judged.insert(cell.name.clone(), Arc::clone(&run.judged));
         Ok(run)
@@ -340,7 +344,8 @@ fn warnings(cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
 fn load_warnings(plan: &Plan, cells: &[CellSummary], aggregates: &[Figures]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for cell in cells {
-        if cell.iterations_dropped > 0 {
+        warnings.extend(breakpoint_warnings(cell));
+        if cell.iterations_dropped > 0 && cell.breakpoint.is_none() {
             warnings.push(Warning::Dropped {
                 cell: cell.cell.clone(),
                 iterations: cell.iterations_dropped,
@@ -362,6 +367,36 @@ fn load_warnings(plan: &Plan, cells: &[CellSummary], aggregates: &[Figures]) -> 
                 cell: cell.cell.clone(),
                 hidden,
                 measured,
+            });
+        }
+    }
+    warnings
+}
+
+/// What speaks against single levels of a breakpoint.
+fn breakpoint_warnings(cell: &CellSummary) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for level in cell.breakpoint.iter().flat_map(|found| &found.levels) {
+        let rate = level.rate.to_string();
+        if level.unfinished > 0 && level.verdict != LevelVerdict::Stopped {
+            warnings.push(Warning::NotDrained {
+                cell: cell.cell.clone(),
+                rate: rate.clone(),
+                in_flight: level.unfinished,
+                waited_ms: level.drain_ms,
+            });
+        }
+        let delay = level
+            .metrics
+            .iter()
+            .find(|series| series.is(Metric::IterationStartDelay));
+        let p99_ns = delay.and_then(|delay| Some(delay.statistics.as_ref()?.p99_ns));
+        let late = p99_ns.filter(|p99| u128::from(*p99) > LATE.as_nanos());
+        if let Some(p99_ns) = late.filter(|_| level.verdict == LevelVerdict::Broke) {
+            warnings.push(Warning::BrokeLate {
+                cell: cell.cell.clone(),
+                rate,
+                p99_ns,
             });
         }
     }

@@ -1,13 +1,14 @@
 //! Reads `load`; everything that is wrong with it is reported.
 //!
-//! The model is chosen by the word: `vus` is closed, `rate` is open; with `stages` alone, the targets
-//! say which. `warmup` comes on top of what is asked for.
+//! The model is chosen by the word: `vus` is closed, `rate` is open, `breakpoint` searches; with
+//! `stages` alone, the targets say which. `warmup` comes on top of what is asked for.
 
 use std::time::Duration;
 
 use super::stages::{Kind, Level, stages};
 use super::{
-    Arrival, Closed, GRACEFUL_STOP, Load, LoadModel, MAX_IN_FLIGHT, Open, Profile, Warmup,
+    Arrival, Breakpoint, Closed, GRACEFUL_STOP, Load, LoadModel, MAX_IN_FLIGHT, Open, Profile,
+    Warmup,
 };
 use crate::source::yaml::Node;
 use crate::source::{Code, Diagnostic, Fields, Keyword, Problems, Shape, Span, Spanned};
@@ -25,8 +26,9 @@ const SHAPE: Shape = Shape {
         "maxInFlight",
         "warmup",
         "gracefulStop",
+        "breakpoint",
     ],
-    later: &["breakpoint"],
+    later: &[],
     help: Some(
         "a closed model uses `vus`, an open one `rate`; `iterations` is the total of the cell",
     ),
@@ -42,12 +44,17 @@ impl Load {
     /// Reads `load`.
     pub fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let fields = Fields::of(node, &SHAPE, problems)?;
-        fields.at_most_one_of(&["vus", "rate"], problems);
-        fields.at_most_one_of(&["iterations", "duration", "stages"], problems);
-        no_zeros(&fields, problems)?;
         let graceful_stop = fields
             .quantity::<HumanDuration>("gracefulStop", problems)
             .map_or(GRACEFUL_STOP, |duration| duration.0);
+        let zeros = no_zeros(&fields, problems);
+        if fields.has("breakpoint") {
+            let load = Breakpoint::decode(&fields, graceful_stop, problems);
+            return zeros.and(load);
+        }
+        zeros?;
+        fields.at_most_one_of(&["vus", "rate"], problems);
+        fields.at_most_one_of(&["iterations", "duration", "stages"], problems);
         let stages = match fields.node("stages") {
             Some(node) => Some(stages(node, problems)?),
             None => None,
@@ -155,7 +162,7 @@ fn model(
                 Diagnostic::error(
                     Code::MissingField,
                     fields.head(),
-                    "load needs `vus`, `rate` or `stages`",
+                    "load needs `vus`, `rate`, `stages` or `breakpoint`",
                 )
                 .help("a closed model: `{ vus: 5, duration: 1m }`; an open one: `{ rate: 5/s, duration: 1m }`"),
             );
@@ -304,15 +311,15 @@ mod tests {
 
     fn end(text: &str) -> End {
         match good(text).model {
+            other @ (LoadModel::Open(_) | LoadModel::Breakpoint(_)) => panic!("{other:?}"),
             LoadModel::Closed(closed) => closed.end(),
-            LoadModel::Open(open) => panic!("{open:?}"),
         }
     }
 
     fn rate(text: &str) -> Open {
         match good(text).model {
+            other @ (LoadModel::Closed(_) | LoadModel::Breakpoint(_)) => panic!("{other:?}"),
             LoadModel::Open(open) => open,
-            LoadModel::Closed(closed) => panic!("{closed:?}"),
         }
     }
 
@@ -370,7 +377,10 @@ mod tests {
     #[test]
     fn what_cannot_be_is_told() {
         for (text, problem) in [
-            ("{ iterations: 5 }", "load needs `vus`, `rate` or `stages`"),
+            (
+                "{ iterations: 5 }",
+                "load needs `vus`, `rate`, `stages` or `breakpoint`",
+            ),
             ("{ vus: 0 }", "`vus: 0` does nothing"),
             (
                 "{ vus: 9, iterations: 5 }",

@@ -1,16 +1,19 @@
 //! Load models: how many iterations start, and when. Pure functions of time and count.
 //!
 //! **Extension point.** A closed model says how many VUs run at a time ([`VuCurve`]); an open model says
-//! when each iteration is due ([`Open::arrivals`]). To add one: a file, a variant and the arms that the
+//! when each iteration is due ([`Open::arrivals`]); a breakpoint says which open model is tried next
+//! ([`Search`]). To add one: a file, a variant and the arms that the
 //! compiler asks for.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod breakpoint;
 mod closed;
 mod decode;
 mod open;
 mod profile;
 mod stages;
 
+pub use breakpoint::{Breakpoint, Search, Tried};
 pub use closed::Closed;
 pub use open::{Arrival, Arrivals, Open};
 pub use profile::{Profile, Stage};
@@ -36,6 +39,8 @@ pub enum LoadModel {
     Closed(Closed),
     /// Arrivals at planned times.
     Open(Open),
+    /// Arrivals at one rate after the other, to find the highest that the system bears.
+    Breakpoint(Breakpoint),
 }
 
 /// What is run first and left out of the figures. It comes on top of what is asked for.
@@ -95,12 +100,20 @@ impl fmt::Display for LoadModel {
             }
             Self::Open(open) => {
                 write!(f, "{}{}/s", up_to(&open.rate), open.rate.highest())?;
-                match open.arrival {
-                    Arrival::Constant => Ok(()),
-                    Arrival::Poisson => f.write_str(" poisson"),
-                }
+                f.write_str(spread(open.arrival))
+            }
+            Self::Breakpoint(breakpoint) => {
+                let (from, to) = (breakpoint.from, breakpoint.to);
+                write!(f, "breakpoint {from} to {to}{}", spread(breakpoint.arrival))
             }
         }
+    }
+}
+
+fn spread(arrival: Arrival) -> &'static str {
+    match arrival {
+        Arrival::Constant => "",
+        Arrival::Poisson => " poisson",
     }
 }
 
@@ -129,10 +142,10 @@ impl Load {
     pub fn at_once(&self) -> u32 {
         match &self.model {
             LoadModel::Closed(closed) => closed.most(),
-            LoadModel::Open(open) => (1..100)
-                .find(|count| f64::from(*count) >= open.rate.highest())
-                .unwrap_or(100)
-                .min(open.max_in_flight),
+            LoadModel::Open(open) => of_a_second(open.rate.highest(), open.max_in_flight),
+            LoadModel::Breakpoint(breakpoint) => {
+                of_a_second(breakpoint.to.as_per_second(), breakpoint.max_in_flight)
+            }
         }
     }
 
@@ -144,6 +157,13 @@ impl Load {
                 End::At(_) => None,
             },
             LoadModel::Open(open) => open.planned(),
+            LoadModel::Breakpoint(_) => None,
         }
     }
+}
+
+/// The arrivals of a second, up to a hundred and to what may be in flight.
+fn of_a_second(rate: f64, max_in_flight: u32) -> u32 {
+    let count = (1..100).find(|count| f64::from(*count) >= rate);
+    count.unwrap_or(100).min(max_in_flight)
 }

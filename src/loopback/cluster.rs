@@ -92,6 +92,7 @@ impl Cluster {
         let delay = |delay, stream| DelaySource::new(delay, config.seed, stream);
         let claims = ClaimSettings {
             adoption_delay: delay(config.delays.adoption, ADOPTION_STREAM),
+            capacity: config.claim_capacity,
             served: config.served,
             faults: faults.clone(),
         };

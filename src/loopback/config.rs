@@ -18,7 +18,7 @@ use super::fault::Fault;
 use super::served::ServedVersions;
 use super::token::RouterAuth;
 use crate::api;
-use crate::units::{HumanDuration, UnitError};
+use crate::units::{HumanDuration, Rate, UnitError};
 
 /// Everything about a loopback cluster that can be chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,9 @@ pub struct ClusterConfig {
     pub namespaces: Vec<String>,
     /// Latencies that are played. Default: none.
     pub delays: Delays,
+    /// How many claims the controller serves in a second, at the most: beyond it they wait in line,
+    /// first come, first served. Default: as many as this machine can.
+    pub claim_capacity: Option<Rate>,
     /// In which versions the Agent Sandbox kinds are served. Default: `v1beta1`.
     pub served: ServedVersions,
     /// What goes wrong. Default: nothing.
@@ -58,6 +61,7 @@ impl Default for ClusterConfig {
         Self {
             namespaces: Vec::new(),
             delays: Delays::default(),
+            claim_capacity: None,
             served: ServedVersions::default(),
             faults: Vec::new(),
             router_auth: RouterAuth::default(),

@@ -28,8 +28,8 @@ pub struct Aggregate {
 }
 
 impl Aggregate {
-    pub(super) fn take(&mut self, samples: &mut Vec<Sample>) {
-        for sample in samples.drain(..) {
+    pub(super) fn take(&mut self, samples: &[Sample]) {
+        for sample in samples {
             let series = (sample.metric, sample.step);
             match sample.value {
                 Value::Time(duration) => self.trends.entry(series).or_default().record(duration),
@@ -136,6 +136,7 @@ impl Aggregate {
         let mut all = Vec::new();
         for metric in Metric::ALL.iter().copied() {
             match metric.kind() {
+                Kind::Gauge => {}
                 Kind::Counter => match self.counter(metric) {
                     0 => {}
                     value => all.push(MetricSummary::counter(metric, value)),
@@ -156,6 +157,8 @@ impl Aggregate {
         let mut all = Vec::new();
         for metric in Metric::ALL.iter().copied() {
             match metric.kind() {
+                // Of the cell as a whole, not of samples.
+                Kind::Gauge => {}
                 Kind::Counter => {
                     let value = self.counter(metric);
                     if self.counters.keys().any(|(found, _)| *found == metric) {

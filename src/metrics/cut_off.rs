@@ -61,6 +61,7 @@ impl CellFigures {
             duration_ms: whole.to_ms,
             steps: self.steps,
             metrics: whole.metrics,
+            breakpoint: None,
             window_ms: widths.max().unwrap_or(0),
             windows,
             rounds: Vec::new(),

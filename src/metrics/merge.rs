@@ -33,6 +33,14 @@ pub enum MergeError {
         /// In what.
         what: &'static str,
     },
+    /// Each of them searched by itself, on a system that the others loaded too.
+    #[error(
+        "the breakpoints of `{cell}` cannot be added: each generator has looked for one by itself"
+    )]
+    Breakpoint {
+        /// The cell.
+        cell: String,
+    },
     /// The same result twice would count everything twice.
     #[error("the run `{id}` is there twice")]
     Twice {
@@ -74,6 +82,12 @@ impl Summary {
         }
         if self.run.cluster != part.run.cluster {
             return Err(differ("the cluster"));
+        }
+        let searched = part.cells.iter().find(|cell| cell.breakpoint.is_some());
+        if let Some(cell) = searched {
+            return Err(MergeError::Breakpoint {
+                cell: cell.cell.clone(),
+            });
         }
         let ids = if part.run.parts.is_empty() {
             vec![part.run.id.clone()]

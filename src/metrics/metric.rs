@@ -10,6 +10,8 @@ pub enum Kind {
     Trend,
     /// A sum.
     Counter,
+    /// One value.
+    Gauge,
 }
 
 /// The unit of a metric's values.
@@ -22,6 +24,8 @@ pub enum Unit {
     Count,
     /// Bytes.
     Bytes,
+    /// Per second.
+    PerSecond,
 }
 
 macro_rules! metrics {
@@ -41,7 +45,7 @@ macro_rules! metrics {
                 match self { $(Self::$variant => $name),* }
             }
 
-            /// Distribution or sum.
+            /// Distribution, sum or value.
             pub fn kind(self) -> Kind {
                 match self { $(Self::$variant => Kind::$kind),* }
             }
@@ -128,6 +132,8 @@ metrics! {
     FlakyIterations = ("flaky_iterations", Counter, Count);
     /// Cells whose `setup` failed; their iterations were not run.
     SetupFailures = ("setup_failures", Counter, Count);
+    /// The highest rate of arrivals at which every limit of a `breakpoint` held; absent if none did.
+    BreakpointRate = ("breakpoint_rate", Gauge, PerSecond);
 }
 
 #[cfg(test)]

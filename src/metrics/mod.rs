@@ -12,6 +12,7 @@
 //! the cell's histograms between iterations, so memory depends on series, never on samples.
 
 mod aggregate;
+mod breakpoint;
 mod comparison;
 mod cut_off;
 mod doubt;
@@ -33,6 +34,7 @@ mod warning;
 mod window;
 
 pub use aggregate::{Aggregate, CellCounts};
+pub use breakpoint::{BreakpointSummary, Finding, LevelSummary, LevelVerdict};
 pub use comparison::{
     Better, Caveat, ComparedCell, Comparison, ComparisonRow, Design, Interval, RunFact, SampleUnit,
     Standing, ValueUnit,

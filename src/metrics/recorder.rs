@@ -1,6 +1,7 @@
 //! [`Recorder`]: where one VU writes its samples.
 //!
-//! A buffer of fixed size: recording is a write to memory. [`Recorder::hand_over`], called between
+//! A buffer that grows to what an iteration needs and no further than [`CAPACITY`]: recording is a
+//! write to memory. [`Recorder::hand_over`], called between
 //! iterations, empties it into the cell's [`Aggregate`]; when that is busy the VU does not wait but
 //! keeps its samples, until the buffer is full.
 
@@ -50,6 +51,8 @@ const CAPACITY: usize = 512;
 pub struct Recorder {
     buffer: Vec<Sample>,
     aggregate: SharedAggregate,
+    /// That of the level of a `breakpoint`, beside the cell's.
+    level: Option<SharedAggregate>,
     figures: Figures,
     track: Arc<Track>,
     /// Whether it is the one that gives the track back.
@@ -60,12 +63,20 @@ impl Recorder {
     /// A recorder for a cell.
     pub fn new(aggregate: SharedAggregate) -> Self {
         Self {
-            buffer: Vec::with_capacity(CAPACITY),
+            buffer: Vec::new(),
             track: aggregate.track(),
             aggregate,
+            level: None,
             figures: Figures::Counted,
             owns_track: true,
         }
+    }
+
+    /// What is recorded from now on also counts for this level of a `breakpoint`, and for no earlier
+    /// one.
+    pub fn begin_level(&mut self, level: SharedAggregate) {
+        self.flush();
+        self.level = Some(level);
     }
 
     /// A recorder for what runs beside this one in the same iteration.
@@ -74,6 +85,7 @@ impl Recorder {
         Self {
             buffer: Vec::new(),
             aggregate: self.aggregate.clone(),
+            level: self.level.clone(),
             figures: self.figures,
             track: Arc::clone(&self.track),
             owns_track: false,
@@ -136,15 +148,35 @@ impl Recorder {
     /// there is still room.
     pub fn hand_over(&mut self) {
         let must = self.buffer.len() > CAPACITY / 2;
-        if let Some(mut open) = self.aggregate.try_open() {
-            open.take(&mut self.buffer);
-        } else if must {
+        if !self.try_hand_over() && must {
             self.flush();
         }
     }
 
-    fn flush(&mut self) {
-        self.aggregate.open().take(&mut self.buffer);
+    /// Whether nobody else was there.
+    fn try_hand_over(&mut self) -> bool {
+        let Some(mut cell) = self.aggregate.try_open() else {
+            return false;
+        };
+        if let Some(level) = &self.level {
+            let Some(mut level) = level.try_open() else {
+                return false;
+            };
+            level.take(&self.buffer);
+        }
+        cell.take(&self.buffer);
+        self.buffer.clear();
+        true
+    }
+
+    /// Empties the buffer into the cell's histograms and waits for them; for the end of a level or of
+    /// a cell.
+    pub fn flush(&mut self) {
+        self.aggregate.open().take(&self.buffer);
+        if let Some(level) = &self.level {
+            level.open().take(&self.buffer);
+        }
+        self.buffer.clear();
     }
 }
 
@@ -222,12 +254,34 @@ mod tests {
     }
 
     #[test]
-    fn recording_does_not_allocate() {
+    fn after_the_first_iteration_recording_does_not_allocate() {
         let mut recorder = Recorder::new(SharedAggregate::default());
-        let before = recorder.buffer.capacity();
-        for _ in 0..10_000 {
-            recorder.time(Metric::StepDuration, None, Duration::from_millis(1));
-        }
-        assert_eq!(recorder.buffer.capacity(), before);
+        let mut iteration = || {
+            for _ in 0..20 {
+                recorder.time(Metric::StepDuration, None, Duration::from_millis(1));
+            }
+            recorder.hand_over();
+            recorder.buffer.capacity()
+        };
+        let first = iteration();
+        assert!(first < 40, "{first}");
+        assert!((0..1000).all(|_| iteration() == first));
+    }
+
+    #[test]
+    fn what_is_recorded_in_a_level_counts_for_that_level_and_for_the_cell() {
+        let [cell, first, second] = std::array::from_fn(|_| SharedAggregate::default());
+        let mut recorder = Recorder::new(cell.clone());
+        let mut count = |level: &SharedAggregate, times| {
+            recorder.begin_level(level.clone());
+            for _ in 0..times {
+                recorder.count(Metric::Iterations, None, 1);
+            }
+        };
+        count(&first, 3);
+        count(&second, 600);
+        drop(recorder);
+        let counted = [&cell, &first, &second].map(|all| all.lock().counter(Metric::Iterations));
+        assert_eq!(counted, [603, 3, 600]);
     }
 }

@@ -168,7 +168,7 @@ impl RoundTrend {
                     .find(|(known, _)| (known - percent).abs() < 1e-9)?;
                 found.1
             }
-            Statistic::Count | Statistic::Rate => return None,
+            Statistic::Count | Statistic::Rate | Statistic::Value => return None,
         };
         Some(nanos as f64)
     }
@@ -188,7 +188,7 @@ impl ComparedMetric {
             Statistic::Med => time(histogram.quantile(0.5)),
             Statistic::Max => time(histogram.max()),
             Statistic::Percentile(percent) => time(histogram.quantile(percent / 100.0)),
-            Statistic::Count | Statistic::Rate => return None,
+            Statistic::Count | Statistic::Rate | Statistic::Value => return None,
         };
         (value > 0.0 && value.is_finite()).then_some(value)
     }
@@ -197,7 +197,7 @@ impl ComparedMetric {
     pub fn better(&self) -> Better {
         match self.selector.metric.kind() {
             Kind::Trend => Better::Lower,
-            Kind::Counter => Better::Higher,
+            Kind::Counter | Kind::Gauge => Better::Higher,
         }
     }
 
@@ -205,7 +205,7 @@ impl ComparedMetric {
     pub fn unit(&self) -> ValueUnit {
         match self.selector.metric.kind() {
             Kind::Trend => ValueUnit::Nanoseconds,
-            Kind::Counter => ValueUnit::PerSecond,
+            Kind::Counter | Kind::Gauge => ValueUnit::PerSecond,
         }
     }
 }
@@ -223,7 +223,7 @@ impl FromStr for ComparedMetric {
         let name = selector.metric.name();
         let statistic: Option<Statistic> = statistic.map(str::parse).transpose()?;
         let statistic = match (selector.metric.kind(), statistic) {
-            (Kind::Trend, Some(Statistic::Count | Statistic::Rate)) => {
+            (Kind::Trend, Some(Statistic::Count | Statistic::Rate | Statistic::Value)) => {
                 return error(format!(
                     "`{name}` is a distribution: compare `p50`, `p95`, `avg`, `min` or `max` of it"
                 ));
@@ -234,9 +234,9 @@ impl FromStr for ComparedMetric {
             {
                 Statistic::Rate
             }
-            (Kind::Counter, _) => {
+            (Kind::Counter | Kind::Gauge, _) => {
                 return error(format!(
-                    "`{name}` cannot be compared: of the sums only `iterations rate` can"
+                    "`{name}` cannot be compared: beside distributions only `iterations rate` can"
                 ));
             }
         };

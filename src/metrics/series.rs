@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::histogram::Histogram;
 use super::metric::{Kind, Metric, Unit};
 use super::recorder::StepIndex;
+use crate::units::Rate;
 
 /// One series of a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +27,20 @@ pub struct MetricSummary {
     /// The sum of a counter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<u64>,
+    /// The value of a gauge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
     /// The figures of a trend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statistics: Option<Statistics>,
 }
 
 impl MetricSummary {
+    /// Whether this is the series of a metric over all steps.
+    pub fn is(&self, metric: Metric) -> bool {
+        self.metric == metric.name() && self.step.is_none()
+    }
+
     pub(super) fn counter(metric: Metric, value: u64) -> Self {
         Self {
             metric: metric.name().to_owned(),
@@ -40,7 +49,16 @@ impl MetricSummary {
             step: None,
             step_index: None,
             value: Some(value),
+            rate: None,
             statistics: None,
+        }
+    }
+
+    pub(super) fn gauge(metric: Metric, rate: Rate) -> Self {
+        Self {
+            value: None,
+            rate: Some(rate),
+            ..Self::counter(metric, 0)
         }
     }
 
@@ -53,6 +71,7 @@ impl MetricSummary {
             step: None,
             step_index: None,
             value: None,
+            rate: None,
             statistics: Some(statistics),
         }
     }

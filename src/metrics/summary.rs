@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::aggregate::CellCounts;
+use super::breakpoint::{BreakpointSummary, Finding};
 use super::comparison::Comparison;
 use super::doubt::{Doubt, Generator};
 use super::metric::Metric;
@@ -154,6 +155,9 @@ pub struct CellSummary {
     /// Its rounds, if it ran in rounds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rounds: Vec<RoundSummary>,
+    /// What a load with `breakpoint` found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breakpoint: Option<BreakpointSummary>,
 }
 
 impl CellSummary {
@@ -175,6 +179,21 @@ impl CellSummary {
     pub fn not_applicable(&mut self, why: &str) {
         self.verdict = Verdict::NotApplicable;
         self.not_applicable = Some(why.to_owned());
+    }
+
+    /// Takes over what a search found. Iterations that fail in a level are its figures, and no failure
+    /// of the cell: that is one in which no level held.
+    pub fn found(&mut self, breakpoint: BreakpointSummary) {
+        self.verdict = match breakpoint.finding {
+            Finding::Found | Finding::NeverBroke => Verdict::Passed,
+            Finding::BrokeAtOnce => Verdict::Failed,
+            Finding::Stopped => Verdict::Interrupted,
+        };
+        if let Some(held) = breakpoint.held.filter(|_| self.verdict == Verdict::Passed) {
+            let rate = MetricSummary::gauge(Metric::BreakpointRate, held);
+            self.metrics.push(rate);
+        }
+        self.breakpoint = Some(breakpoint);
     }
 
     /// Takes over how the iterations ended, and the verdict that follows.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::histogram::Histogram;
 use super::metric::{Kind, Metric, Unit};
 use super::summary::humanise;
+use crate::units::Rate;
 
 /// A limit for a metric.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +76,8 @@ pub enum Statistic {
     Count,
     /// Sum of a counter per iteration (a limit in `%`) or per second (a limit in `/s`).
     Rate,
+    /// Of a gauge.
+    Value,
 }
 
 /// How the measured value must stand to the limit.
@@ -121,6 +124,8 @@ pub struct Observed {
     pub iterations: u64,
     /// The time.
     pub elapsed: Duration,
+    /// The value of a gauge that is a rate.
+    pub rate: Option<Rate>,
 }
 
 /// Whether a limit holds.
@@ -186,6 +191,23 @@ pub(super) fn error<T>(message: impl Into<String>) -> Result<T, ThresholdError> 
 }
 
 impl Threshold {
+    /// Nothing may be counted: `failures: count == 0`.
+    pub fn none_of(counter: Metric) -> Self {
+        Self {
+            selector: Selector {
+                metric: counter,
+                tags: Vec::new(),
+            },
+            condition: Condition {
+                statistic: Statistic::Count,
+                operator: Operator::Equal,
+                limit: Quantity::Count(0.0),
+            },
+            window: None,
+            on_fail: OnFail::GoOn,
+        }
+    }
+
     /// Judges the limit by these figures.
     pub fn evaluate(&self, figures: &Observed) -> (Outcome, Option<Quantity>) {
         let Some(measured) = self.condition.measure(self.selector.metric, figures) else {
@@ -209,12 +231,16 @@ impl Condition {
         let histogram = &figures.histogram;
         let sum = match metric.kind() {
             Kind::Trend => histogram.count(),
-            Kind::Counter => figures.sum,
+            Kind::Counter | Kind::Gauge => figures.sum,
         };
         let time = |duration: Duration| {
             (histogram.count() > 0).then_some(Quantity::Nanoseconds(duration.as_nanos() as f64))
         };
         match (self.statistic, self.limit) {
+            (Statistic::Value, _) => {
+                let rate = figures.rate?;
+                Some(Quantity::PerSecond(rate.as_per_second()))
+            }
             (Statistic::Avg, _) => time(histogram.mean()),
             (Statistic::Min, _) => time(histogram.min()),
             (Statistic::Med, _) => time(histogram.quantile(0.5)),
@@ -238,8 +264,13 @@ impl Condition {
     pub fn fits(&self, metric: Metric) -> Result<(), ThresholdError> {
         let name = metric.name();
         match (metric.kind(), self.statistic, self.limit) {
-            (Kind::Trend, Statistic::Count, Quantity::Count(_))
+            (Kind::Gauge, Statistic::Value, Quantity::PerSecond(_))
+            | (Kind::Trend, Statistic::Count, Quantity::Count(_))
             | (Kind::Counter, Statistic::Rate, Quantity::PerSecond(_)) => Ok(()),
+            (Kind::Gauge, ..) => error(format!(
+                "`{name}` is a rate: it has a `value`, to be compared with a rate (`60/s`)"
+            )),
+            (_, Statistic::Value, _) => error(format!("`{name}` has no single value")),
             (_, Statistic::Count, Quantity::Count(_)) if metric.unit() == Unit::Count => Ok(()),
             (Kind::Counter, Statistic::Count, Quantity::Bytes(_))
                 if metric.unit() == Unit::Bytes =>
@@ -256,7 +287,7 @@ impl Condition {
             }
             (_, Statistic::Count, _) => error(match metric.unit() {
                 Unit::Bytes => format!("`{name}` counts bytes: compare with a size, `1MiB`"),
-                Unit::Count | Unit::Nanoseconds => {
+                Unit::Count | Unit::Nanoseconds | Unit::PerSecond => {
                     "a count is compared with a plain number".to_owned()
                 }
             }),

@@ -48,6 +48,7 @@ impl Observed {
         });
         for found in wanted {
             figures.sum += found.value.unwrap_or(0);
+            figures.rate = figures.rate.or(found.rate);
             let histogram = found
                 .statistics
                 .as_ref()
@@ -124,6 +125,7 @@ impl fmt::Display for Statistic {
             Self::Percentile(percent) => write!(f, "p{percent}"),
             Self::Count => f.write_str("count"),
             Self::Rate => f.write_str("rate"),
+            Self::Value => f.write_str("value"),
         }
     }
 }
@@ -146,6 +148,7 @@ mod tests {
     use super::super::metric::Metric;
     use super::super::threshold::{OnFail, Quantity};
     use super::*;
+    use crate::units::Rate;
 
     fn threshold(selector: &str, condition: &str) -> Threshold {
         Threshold {
@@ -204,6 +207,7 @@ mod tests {
             ("iterations", "rate > 5/s"),
             ("failures", "count == 0"),
             ("bytes_read", "count < 1MiB"),
+            ("breakpoint_rate", "value >= 60/s"),
         ] {
             assert!(fits(metric, condition), "{metric}: {condition}");
         }
@@ -215,6 +219,10 @@ mod tests {
             ("failures", "rate < 1"),
             ("failures", "count < 1%"),
             ("bytes_read", "count < 5"),
+            ("breakpoint_rate", "value >= 60"),
+            ("breakpoint_rate", "p95 >= 60/s"),
+            ("exec_duration", "value < 1s"),
+            ("failures", "value < 5/s"),
         ] {
             assert!(!fits(metric, condition), "{metric}: {condition}");
         }
@@ -241,6 +249,22 @@ mod tests {
         assert_eq!(exec.evaluate(&figures), (Outcome::NoSamples, None));
         figures.histogram.record(Duration::from_micros(900));
         assert_eq!(exec.evaluate(&figures).0, Outcome::Held);
+    }
+
+    #[test]
+    fn a_breakpoint_is_judged_by_its_rate_and_fails_without_one() {
+        let limit = threshold("breakpoint_rate", "value >= 60/s");
+        for (rate, outcome) in [
+            (Some(60.0), Outcome::Held),
+            (Some(57.5), Outcome::Failed),
+            (None, Outcome::NoSamples),
+        ] {
+            let figures = Observed {
+                rate: rate.and_then(Rate::per_second),
+                ..Observed::default()
+            };
+            assert_eq!(limit.evaluate(&figures).0, outcome, "{rate:?}");
+        }
     }
 
     #[test]

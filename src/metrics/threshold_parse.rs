@@ -45,6 +45,7 @@ impl FromStr for Statistic {
             "max" => Self::Max,
             "count" => Self::Count,
             "rate" => Self::Rate,
+            "value" => Self::Value,
             _ => {
                 let percent = text.strip_prefix('p').and_then(|digits| {
                     let plain = digits.starts_with(|c: char| c.is_ascii_digit());
@@ -55,7 +56,7 @@ impl FromStr for Statistic {
                     _ => {
                         return Err(ThresholdError {
                             message: format!("unknown statistic `{text}`"),
-                            words: ["avg", "min", "med", "max", "count", "rate", "p95"]
+                            words: ["avg", "min", "med", "max", "count", "rate", "value", "p95"]
                                 .map(str::to_owned)
                                 .into(),
                         });

@@ -70,6 +70,7 @@ impl Observed {
             sum: self.sum.saturating_sub(earlier.sum),
             iterations: self.iterations.saturating_sub(earlier.iterations),
             elapsed: self.elapsed.saturating_sub(earlier.elapsed),
+            rate: self.rate,
         }
     }
 }
@@ -101,6 +102,7 @@ mod tests {
             sum: 0,
             iterations: second * 100,
             elapsed: Duration::from_secs(second),
+            rate: None,
         }
     }
 

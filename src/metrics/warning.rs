@@ -41,6 +41,26 @@ pub enum Warning {
         /// How many.
         iterations: u64,
     },
+    /// After a level of a `breakpoint`, iterations were still in flight when the wait for them was over.
+    NotDrained {
+        /// The cell.
+        cell: String,
+        /// The level, in arrivals per second, as it is shown.
+        rate: String,
+        /// How many.
+        in_flight: u64,
+        /// How long they were waited for, in milliseconds.
+        waited_ms: u64,
+    },
+    /// A level of a `breakpoint` broke while the generator itself was late.
+    BrokeLate {
+        /// The cell.
+        cell: String,
+        /// The level, in arrivals per second, as it is shown.
+        rate: String,
+        /// The 99th percentile of the start delay, in nanoseconds.
+        p99_ns: u64,
+    },
     /// A closed load cannot show what would have arrived while it waited for slow iterations.
     ClosedLoad {
         /// The cell.
@@ -95,11 +115,13 @@ impl Warning {
                 without_headroom: true,
                 ..
             }
-            | Self::StartedLate { .. } => Reliability::Unreliable,
+            | Self::StartedLate { .. }
+            | Self::BrokeLate { .. } => Reliability::Unreliable,
             Self::RuntimeLate { p99_ns } if is_stalled(*p99_ns) => Reliability::Unreliable,
             Self::Clamped { .. }
             | Self::CutOff { .. }
             | Self::Dropped { .. }
+            | Self::NotDrained { .. }
             | Self::ClosedLoad { .. }
             | Self::GeneratorBusy { .. }
             | Self::RuntimeLate { .. }
@@ -137,6 +159,18 @@ impl fmt::Display for Warning {
                 f,
                 "{cell}: {iterations} arrivals found no room and were not run; the figures lack \
                  them; raise `maxInFlight`, or the rate is more than the system bears"
+            ),
+            Self::NotDrained { cell, rate, in_flight, waited_ms } => write!(
+                f,
+                "{cell}: {in_flight} iterations were still in flight {} after the level of {rate} \
+                 (`gracefulStop`): the next level began on a system that was not at rest",
+                super::summary::humanise_millis(*waited_ms)
+            ),
+            Self::BrokeLate { cell, rate, p99_ns } => write!(
+                f,
+                "{cell}: at {rate}, which broke, iterations started up to {} late (p99): the generator, \
+                 not the system, may be what broke",
+                super::summary::humanise(*p99_ns)
             ),
             Self::ClosedLoad { cell, hidden, measured } => write!(
                 f,

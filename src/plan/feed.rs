@@ -54,9 +54,15 @@ impl Feed {
         (self.on_end == DataEnd::Stop).then_some(self.rows.len() as u64)
     }
 
+    /// The row of an iteration of a cell, which is counted from 0. `None` after the last one.
+    pub fn row_of(&self, iteration: u64, seed: Seed, cell: &str) -> Option<&Row> {
+        // Another number than that of the iteration's steps, which draw from it.
+        self.row(iteration, seed.stream(cell, iteration).rotate_left(32))
+    }
+
     /// The row of an iteration, which is counted from 0; `draw` is a random number of its own.
     /// `None` after the last one.
-    pub fn row(&self, iteration: u64, draw: u64) -> Option<&Row> {
+    fn row(&self, iteration: u64, draw: u64) -> Option<&Row> {
         if self.length().is_some_and(|length| iteration >= length) {
             return None;
         }

@@ -80,6 +80,8 @@ pub struct Cell {
     pub tags: BTreeMap<String, String>,
     /// The limits for its metrics and the series that they are about.
     pub thresholds: Vec<(Threshold, Series)>,
+    /// What must hold in every level of a `breakpoint`; empty without one.
+    pub holds_while: Vec<(Threshold, Series)>,
     /// How many iterations, how many at a time.
     pub load: Load,
     /// Whether the file says `load`: then the cell has the machine to itself.

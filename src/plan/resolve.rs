@@ -15,7 +15,7 @@ use super::variables::variables;
 use super::{Cell, Exclusive, Plan, Row, defaults, select};
 use crate::expr::{Bindings, EvalError, Value};
 use crate::load::Load;
-use crate::metrics::{Series, Threshold};
+use crate::metrics::{Metric, Series, Threshold};
 use crate::scenario::{Scenario, ScenarioFile, series};
 use crate::source::{Code, Diagnostic, Problems, SourceFile};
 
@@ -152,6 +152,7 @@ fn cell(
     target.directory = directory(file);
     let thresholds = thresholds(document, scenario, &matrix);
     let rounds = rounds(scenario, overrides, &matrix);
+    let holds_while = holds_while(scenario, &matrix);
     let data = rows.zip(scenario.data.as_ref()).map(|(rows, data)| {
         Feed::new(
             rows,
@@ -162,6 +163,7 @@ fn cell(
     Some(Cell {
         thresholds,
         rounds,
+        holds_while,
         namespace: layers.namespace(&bindings, problems),
         scenario: id,
         name,
@@ -196,14 +198,43 @@ fn thresholds(
     scenario: &Scenario,
     matrix: &BTreeMap<String, String>,
 ) -> Vec<(Threshold, Series)> {
-    let is_tagged = |tag: &str, value: &str| is_tagged(scenario, matrix, tag, value);
     let all = document.thresholds.iter().chain(&scenario.thresholds);
-    all.filter_map(|declared| {
-        let steps = scenario.steps.iter().chain(&scenario.finally);
-        let series = series(&declared.threshold.selector, is_tagged, steps)?;
-        Some((declared.threshold.clone(), series))
-    })
-    .collect()
+    let can_be = all.filter(|declared| {
+        declared.threshold.selector.metric != Metric::BreakpointRate
+            || !scenario.holds_while.is_empty()
+    });
+    about(can_be.map(|declared| &declared.threshold), scenario, matrix)
+}
+
+/// What must hold in every level of a scenario with `breakpoint`. Where it says nothing about
+/// failures or dropped iterations, there must be none: a level of nothing but failures is fast.
+fn holds_while(scenario: &Scenario, matrix: &BTreeMap<String, String>) -> Vec<(Threshold, Series)> {
+    if scenario.holds_while.is_empty() {
+        return Vec::new();
+    }
+    let written = scenario.holds_while.iter().map(|limit| &limit.threshold);
+    let none_of = [Metric::Failures, Metric::DroppedIterations].map(Threshold::none_of);
+    let unsaid = none_of.iter().filter(|none| {
+        let mut written = written.clone();
+        !written.any(|limit| limit.selector.metric == none.selector.metric)
+    });
+    about(written.clone().chain(unsaid), scenario, matrix)
+}
+
+/// Those thresholds that are about a cell, with the series that they mean.
+fn about<'t>(
+    thresholds: impl Iterator<Item = &'t Threshold>,
+    scenario: &Scenario,
+    matrix: &BTreeMap<String, String>,
+) -> Vec<(Threshold, Series)> {
+    let is_tagged = |tag: &str, value: &str| is_tagged(scenario, matrix, tag, value);
+    thresholds
+        .filter_map(|threshold| {
+            let steps = scenario.steps.iter().chain(&scenario.finally);
+            let series = series(&threshold.selector, is_tagged, steps)?;
+            Some((threshold.clone(), series))
+        })
+        .collect()
 }
 
 /// An expression that has no value, at its place.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Overrides, Rounds};
 use crate::compare::Question;
+use crate::load::LoadModel;
 use crate::metrics::Series;
 use crate::scenario::{Scenario, ScenarioFile, series};
 
@@ -25,7 +26,11 @@ pub(super) fn rounds(
     overrides: &Overrides,
     matrix: &BTreeMap<String, String>,
 ) -> Option<Rounds> {
-    scenario.load.as_ref()?;
+    let load = scenario.load.as_ref()?;
+    // A search runs once: its levels are its samples.
+    if matches!(load.model, LoadModel::Breakpoint(_)) {
+        return None;
+    }
     let compare = scenario.compare.as_ref();
     let count = overrides
         .rounds

@@ -10,7 +10,15 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed(pub u64);
 
+/// The stream of the arrivals: none that an iteration, or a cell's set-up, has.
+const ARRIVALS: u64 = u64::MAX - 1;
+
 impl Seed {
+    /// The seed of the arrivals of an open model.
+    pub fn of_arrivals(self, cell: &str) -> u64 {
+        self.stream(cell, ARRIVALS)
+    }
+
     /// The seed of one iteration of one cell.
     pub fn stream(self, cell: &str, iteration: u64) -> u64 {
         let cell = cell.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -32,7 +32,8 @@ pub(super) fn render(summary: &Summary) -> String {
 
 fn figures(series: &MetricSummary) -> String {
     let Some(found) = &series.statistics else {
-        let sum = series.value.map(|value| value.to_string());
+        let rate = series.rate.map(|rate| rate.as_per_second().to_string());
+        let sum = series.value.map(|value| value.to_string()).or(rate);
         return format!(",,,,,,,,{}", sum.unwrap_or_default());
     };
     format!(
@@ -52,6 +53,7 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Trend => "trend",
         Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
     }
 }
 
@@ -60,6 +62,7 @@ fn unit(unit: Unit) -> &'static str {
         Unit::Nanoseconds => "ns",
         Unit::Count => "",
         Unit::Bytes => "bytes",
+        Unit::PerSecond => "/s",
     }
 }
 

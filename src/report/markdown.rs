@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::text::{ROWS, whole_cell};
-use super::words;
+use super::{levels, words};
 use crate::metrics::{
     CellSummary, FailureGroup, Reliability, Summary, Verdict, humanise, humanise_millis,
 };
@@ -194,7 +194,8 @@ fn cell(cell: &CellSummary) -> String {
         return format!("- {title}: N/A, {}\n\n", text(&words::why_nothing(cell)));
     }
     let mut out = format!(
-        "<details><summary>{title}</summary>\n\n| | n | p50 | p90 | p95 | p99 | max |\n|---|---:|---:|---:|---:|---:|---:|\n"
+        "{}<details><summary>{title}</summary>\n\n| | n | p50 | p90 | p95 | p99 | max |\n|---|---:|---:|---:|---:|---:|---:|\n",
+        breakpoint(cell)
     );
     for (metric, name) in ROWS {
         let Some(found) = whole.get(metric) else {
@@ -215,6 +216,32 @@ fn cell(cell: &CellSummary) -> String {
         );
     }
     out.push_str("\n</details>\n\n");
+    out
+}
+
+/// The levels of a search, unfolded: they are what the run was for.
+fn breakpoint(cell: &CellSummary) -> String {
+    let Some(found) = &cell.breakpoint else {
+        return String::new();
+    };
+    let mut out = format!(
+        "**{}: {}** ({})\n\n| | {} | |\n|---|---:|---:|---:|---:|---:|---:|---|\n",
+        text(&cell.cell),
+        text(&found.to_string()),
+        levels::lengths(found),
+        levels::HEAD.join(" | ")
+    );
+    for level in &found.levels {
+        let row = levels::Row::of(level);
+        let figures = row.figures.join(" | ");
+        let _infallible = writeln!(
+            out,
+            "| {} | {figures} | {} |",
+            row.verdict,
+            text(&row.limits)
+        );
+    }
+    out.push('\n');
     out
 }
 

@@ -12,6 +12,7 @@ mod html;
 mod json;
 mod jsonl;
 mod junit;
+mod levels;
 mod markdown;
 mod prom;
 mod read;

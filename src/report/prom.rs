@@ -129,9 +129,14 @@ fn of_cell(families: &mut BTreeMap<String, Family>, cell: &CellSummary) {
             names.push(("step_index", index.as_deref().unwrap_or("")));
         }
         let labels = labels(&names);
-        match &series.statistics {
-            Some(found) => trend(families, &stem, about, &labels, found),
-            None => counter(families, &stem, about, &labels, series),
+        match (&series.statistics, series.rate) {
+            (Some(found), _) => trend(families, &stem, about, &labels, found),
+            (None, Some(rate)) => {
+                let name = format!("{stem}_per_second");
+                let value = rate.as_per_second();
+                add(families, &name, ("gauge", about), &labels, value);
+            }
+            (None, None) => counter(families, &stem, about, &labels, series),
         }
     }
 }
@@ -178,7 +183,7 @@ fn counter(
 ) {
     let unit = match series.unit {
         Unit::Bytes if !stem.contains("bytes") => "_bytes",
-        Unit::Bytes | Unit::Count | Unit::Nanoseconds => "",
+        Unit::Bytes | Unit::Count | Unit::Nanoseconds | Unit::PerSecond => "",
     };
     let name = format!("{stem}{unit}_total");
     let value = series.value.unwrap_or(0);

@@ -90,6 +90,7 @@ fn cell(mode: &str, factor: u64, counts: CellCounts) -> CellSummary {
         duration_ms: SECONDS * 1000,
         steps: steps.to_vec(),
         metrics: facts.figures.lock().metrics(&facts.steps),
+        breakpoint: None,
         window_ms: u64::try_from(width.as_millis()).unwrap(),
         windows,
         rounds: Vec::new(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Colour, comparison, side_by_side, words};
+use super::{Colour, comparison, levels, side_by_side, words};
 use crate::metrics::humanise_millis;
 use crate::metrics::{CellSummary, FailureGroup, Metric, Outcome, Summary, Verdict};
 use crate::metrics::{MetricSummary, Reliability, Statistics};
@@ -209,6 +209,7 @@ fn table(out: &mut String, cell: &CellSummary, colour: Colour) -> std::fmt::Resu
         cell.load,
         seconds(cell.duration_ms),
     )?;
+    levels::write(out, cell, colour)?;
     let whole = whole_cell(cell);
     if whole.is_empty() || cell.not_applicable.is_some() {
         return writeln!(out, "  N/A: {}", words::why_nothing(cell));

@@ -67,6 +67,8 @@ pub struct Scenario {
     pub tags: Vec<(Key, Arc<str>)>,
     /// Judged in every cell of it.
     pub thresholds: Vec<DeclaredThreshold>,
+    /// What must hold in every level of a `breakpoint`; empty without one.
+    pub holds_while: Vec<DeclaredThreshold>,
     /// Which cells run: those where it is true.
     pub condition: Option<Expression>,
     /// The whole entry.

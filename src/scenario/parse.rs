@@ -190,6 +190,10 @@ fn scenario(id: &Key, node: &Node, problems: &mut Problems) -> Option<Scenario> 
             .unwrap_or_default(),
         condition: fields.optional("if", problems),
         thresholds: thresholds(&fields, problems),
+        holds_while: fields
+            .node("load")
+            .map(|load| threshold::decode_levels(load, problems))
+            .unwrap_or_default(),
         span: id.span.to(node.span),
     })
 }

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use crate::metrics::{OnFail, Selector, Series, Threshold, ThresholdError};
+use crate::metrics::{Metric, OnFail, Selector, Series, Threshold, ThresholdError};
 use crate::source::yaml::{Key, Node};
 use crate::source::{
     Code, Diagnostic, Fields, FromNode, Problems, Shape, Span, list_of, suggest, wrong_type,
@@ -64,6 +64,38 @@ pub(super) fn decode(node: &Node, problems: &mut Problems) -> Vec<DeclaredThresh
         }
     }
     thresholds
+}
+
+/// Reads `holdsWhile` in the `breakpoint` of a load: conditions alone, since a level's hold is the
+/// window, and a level that breaks is what is looked for.
+pub(super) fn decode_levels(load: &Node, problems: &mut Problems) -> Vec<DeclaredThreshold> {
+    let node = load
+        .get("breakpoint")
+        .and_then(|node| node.get("holdsWhile"));
+    let Some(node) = node else { return Vec::new() };
+    if node.as_mapping().is_some_and(<[_]>::is_empty) {
+        let problem = Diagnostic::error(Code::BadValue, node.span, "`holdsWhile` has no condition");
+        problems.push(problem.label("every level would hold"));
+    }
+    let limits = decode(node, problems);
+    for limit in &limits {
+        let Threshold {
+            selector,
+            window,
+            on_fail,
+            ..
+        } = &limit.threshold;
+        let message = if selector.metric == Metric::BreakpointRate {
+            "`breakpoint_rate` is what is looked for, it has no value in a level"
+        } else if window.is_some() || *on_fail != OnFail::GoOn {
+            "a condition of `holdsWhile` has neither `window` nor `abortOnFail`"
+        } else {
+            continue;
+        };
+        let problem = Diagnostic::error(Code::Combination, limit.span, message);
+        problems.push(problem.help("each level is judged by the whole of its `hold`"));
+    }
+    limits
 }
 
 fn threshold(

@@ -14,6 +14,9 @@ pub struct Rate {
     per_second: f64,
 }
 
+// Always finite.
+impl Eq for Rate {}
+
 impl Rate {
     /// A rate from a count per second; `None` when it is not a finite number above zero.
     pub fn per_second(count: f64) -> Option<Self> {

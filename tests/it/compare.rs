@@ -258,7 +258,7 @@ fn saved_results_are_compared_and_what_cannot_be_is_told() {
     ] {
         place
             .run(&["compare", &old, &path(name)])
-            .assert_code(2)
+            .assert_code(104)
             .assert_says(said);
     }
     let several = format!("{old},{old}");

@@ -19,11 +19,13 @@ use super::claim_metadata::propagate;
 use super::claim_rules::{Refusal, add_env, check_metadata, merge_volumes, needs_own};
 use super::claim_source::{Source, source_of};
 use super::claim_status::{annotate, mirror, refuse};
+use super::line::Line;
 use super::sandbox::template_fields;
 use super::{
     Agenda, Note, Reconciler, claims, generation, key_of, owned_by, owner_key, record, sandboxes,
 };
 use crate::api::{annotation, label, name_hash};
+use crate::units::Rate;
 
 /// How long a young claim waits for a pooled Sandbox that has no address yet.
 const GRACE: Duration = Duration::from_secs(2);
@@ -43,6 +45,8 @@ const MISSING_PAUSE: Duration = Duration::from_secs(60);
 pub(in crate::loopback) struct ClaimSettings {
     /// Time to adopt a warm Sandbox.
     pub(in crate::loopback) adoption_delay: DelaySource,
+    /// How many claims are served in a second, at the most.
+    pub(in crate::loopback) capacity: Option<Rate>,
     pub(in crate::loopback) served: ServedVersions,
     /// What goes wrong.
     pub(in crate::loopback) faults: Faults,
@@ -54,6 +58,7 @@ pub(super) struct ClaimController {
     faults: Faults,
     warm: WarmQueue,
     adoption_delay: DelaySource,
+    line: Line,
     /// What is known of each claim that has no Sandbox yet, by UID.
     young: HashMap<String, Young>,
     /// Claims that lack a pool or a template.
@@ -104,6 +109,7 @@ impl ClaimController {
             faults: settings.faults,
             warm: WarmQueue::default(),
             adoption_delay: settings.adoption_delay,
+            line: Line::new(settings.capacity),
             young: HashMap::new(),
             missing: BTreeSet::new(),
             waiting: HashMap::new(),
@@ -323,6 +329,7 @@ impl Reconciler for ClaimController {
             "SandboxClaim" => {
                 let key = key_of(&event.object);
                 if event.kind == EventKind::Deleted {
+                    self.line.leave(event.object.uid());
                     self.young.remove(event.object.uid());
                     self.missing
                         .remove(&(key.namespace.clone(), key.name.clone()));
@@ -346,6 +353,11 @@ impl Reconciler for ClaimController {
             agenda.forget(key);
             return;
         };
+        let wait = self.line.wait(claim.uid(), Instant::now());
+        if !wait.is_zero() {
+            agenda.after(wait, key);
+            return;
+        }
         match self.look(&claim, agenda) {
             Ok(()) | Err(StoreError::NotFound | StoreError::NoNamespace(_)) => {}
             // Somebody else wrote in between.

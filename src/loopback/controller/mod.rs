@@ -15,6 +15,7 @@ mod claim_status;
 mod collector;
 mod endpoints;
 mod fixed;
+mod line;
 mod pod;
 mod sandbox;
 mod sandbox_status;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::text::{ROWS, whole_cell};
-use super::super::words;
+use super::super::{levels, words};
 use super::badge;
 use super::escape::e;
 use crate::metrics::{
@@ -112,6 +112,7 @@ fn figures(cell: &CellSummary) -> String {
     if cell.metrics.is_empty() {
         return format!("<p>N/A: {}</p>\n", e(&words::why_nothing(cell)));
     }
+    let levels = breakpoint(cell);
     let mut rows = String::new();
     for series in &cell.metrics {
         if let Some(found) = &series.statistics {
@@ -132,7 +133,7 @@ fn figures(cell: &CellSummary) -> String {
         if let Some(value) = series.value {
             let unit = match series.unit {
                 Unit::Bytes => " bytes",
-                Unit::Count | Unit::Nanoseconds => "",
+                Unit::Count | Unit::Nanoseconds | Unit::PerSecond => "",
             };
             let _infallible = write!(
                 counters,
@@ -142,10 +143,41 @@ fn figures(cell: &CellSummary) -> String {
         }
     }
     if counters.is_empty() {
-        trends
+        format!("{levels}{trends}")
     } else {
-        format!("{trends}<dl class=\"figures small\">{counters}</dl>\n")
+        format!("{levels}{trends}<dl class=\"figures small\">{counters}</dl>\n")
     }
+}
+
+/// The levels of a search.
+fn breakpoint(cell: &CellSummary) -> String {
+    let Some(found) = &cell.breakpoint else {
+        return String::new();
+    };
+    let mut head = "<th scope=\"col\"></th>".to_owned();
+    for name in levels::HEAD {
+        let _infallible = write!(head, "<th scope=\"col\" class=\"n\">{name}</th>");
+    }
+    let mut rows = String::new();
+    for level in &found.levels {
+        let row = levels::Row::of(level);
+        let _infallible = write!(rows, "<tr><td>{}</td>", badge(row.verdict));
+        for figure in &row.figures {
+            let _infallible = write!(rows, "<td class=\"n\">{}</td>", e(figure));
+        }
+        let _infallible = write!(rows, "<td>{}</td></tr>", e(&row.limits));
+    }
+    let table = scrolled(
+        &format!("Levels of {}", cell.cell),
+        &format!(
+            "<table><thead><tr>{head}<th scope=\"col\"></th></tr></thead><tbody>{rows}</tbody></table>"
+        ),
+    );
+    format!(
+        "<p><b>{}</b> ({})</p>\n{table}",
+        e(&found.to_string()),
+        levels::lengths(found)
+    )
 }
 
 fn trend(rows: &mut String, cell: &CellSummary, series: &MetricSummary, found: &Statistics) {

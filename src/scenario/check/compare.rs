@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::compare::needed;
 use crate::expr::Value;
+use crate::load::LoadModel;
 use crate::metrics::{Design, Metric, Series};
 use crate::scenario::compare::Compare;
 use crate::scenario::document::{Scenario, ScenarioFile};
@@ -43,7 +44,19 @@ pub(super) fn check(file: &ScenarioFile, problems: &mut Problems) {
 }
 
 fn one(scenario: &Scenario, compare: &Compare, problems: &mut Problems) {
-    if scenario.load.is_none() {
+    let load = scenario.load.as_ref();
+    if load.is_some_and(|load| matches!(load.model, LoadModel::Breakpoint(_))) {
+        problems.push(
+            Diagnostic::error(
+                Code::Combination,
+                compare.span,
+                "`compare` with a `breakpoint`",
+            )
+            .label("a search has no rounds")
+            .help("compare `rate` or `vus`, or read the breakpoints of the cells side by side"),
+        );
+    }
+    if load.is_none() {
         problems.push(
             Diagnostic::error(
                 Code::Combination,

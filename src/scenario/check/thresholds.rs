@@ -1,6 +1,7 @@
 //! A threshold is about something: a scenario, cell or step that has its tags.
 
-use crate::metrics::Selector;
+use crate::load::LoadModel;
+use crate::metrics::{Metric, Selector};
 use crate::scenario::document::{Scenario, ScenarioFile};
 use crate::scenario::threshold::{DeclaredThreshold, series};
 use crate::source::{Code, Diagnostic, Problems};
@@ -15,20 +16,41 @@ pub(super) fn check(file: &ScenarioFile, problems: &mut Problems) {
             .any(|scenario| means(selector, scenario))
     });
     let in_scenarios = file.scenarios.iter().flat_map(|scenario| {
-        let own = scenario.thresholds.iter();
+        let own = scenario.thresholds.iter().chain(&scenario.holds_while);
         own.filter(|declared| !means(&declared.threshold.selector, scenario))
     });
     let all: Vec<&DeclaredThreshold> = unmatched.chain(in_scenarios).collect();
     let mut last = None;
     for declared in all {
         // Several conditions of one selector have one place.
-        if last.replace(declared.span) != Some(declared.span) {
-            problems.push(no_series(declared));
+        if last.replace(declared.span) == Some(declared.span) {
+            continue;
         }
+        let selector = &declared.threshold.selector;
+        let selected = file
+            .scenarios
+            .iter()
+            .any(|scenario| selects(selector, scenario));
+        problems.push(if selected && selector.metric == Metric::BreakpointRate {
+            no_breakpoint(declared)
+        } else {
+            no_series(declared)
+        });
     }
 }
 
 fn means(selector: &Selector, scenario: &Scenario) -> bool {
+    selects(selector, scenario)
+        && (selector.metric != Metric::BreakpointRate || has_breakpoint(scenario))
+}
+
+/// Whether the load of a scenario is one, as far as it could be read.
+fn has_breakpoint(scenario: &Scenario) -> bool {
+    let load = scenario.load.as_ref().map(|load| &load.model);
+    matches!(load, Some(LoadModel::Breakpoint(_))) || !scenario.holds_while.is_empty()
+}
+
+fn selects(selector: &Selector, scenario: &Scenario) -> bool {
     let is_tagged = |tag: &str, value: &str| {
         let axis = scenario
             .matrix
@@ -51,6 +73,14 @@ fn means(selector: &Selector, scenario: &Scenario) -> bool {
         scenario.steps.iter().chain(&scenario.finally),
     )
     .is_some()
+}
+
+fn no_breakpoint(declared: &DeclaredThreshold) -> Diagnostic {
+    let selector = &declared.threshold.selector;
+    let message = format!("no load that `{selector}` is about has a `breakpoint`");
+    Diagnostic::error(Code::UnknownReference, declared.span, message)
+        .label("would never have a value")
+        .help("`load: { breakpoint: … }` looks for that rate (sandbench explain breakpoint)")
 }
 
 fn no_series(declared: &DeclaredThreshold) -> Diagnostic {
