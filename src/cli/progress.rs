@@ -1,7 +1,6 @@
 //! Progress on standard error while a run is under way: live lines on a terminal; in a log a line per
 //! stage and at most one per ten seconds in between. `t` or SIGUSR1 tells what is in flight.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;

@@ -33,12 +33,31 @@ struct Block {
     windows: Option<Windows>,
 }
 
-/// Runs the cells of a scenario in its rounds and gives each one's figures over all of them. Stops
-/// between two cells when the run does.
-pub(super) async fn run(
+/// Runs cells one after the other, those of a scenario that has rounds in its rounds.
+pub(super) async fn one_after_the_other(
     cells: Vec<CellRun>,
     cancel: &Cancel,
 ) -> Result<Vec<CellSummary>, EngineError> {
+    let mut ended = Vec::with_capacity(cells.len());
+    let mut cells = cells.into_iter().peekable();
+    while let Some(cell) = cells.next() {
+        if cell.cell.rounds.is_none() {
+            ended.push(fixture::run(cell, cancel.clone()).await?);
+            continue;
+        }
+        let scenario = cell.cell.scenario.clone();
+        let mut block = vec![cell];
+        while let Some(cell) = cells.next_if(|cell| cell.cell.scenario == scenario) {
+            block.push(cell);
+        }
+        ended.extend(run(block, cancel).await?);
+    }
+    Ok(ended)
+}
+
+/// Runs the cells of a scenario in its rounds and gives each one's figures over all of them. Stops
+/// between two cells when the run does.
+async fn run(cells: Vec<CellRun>, cancel: &Cancel) -> Result<Vec<CellSummary>, EngineError> {
     let started = Instant::now();
     let mut blocks: Vec<Block> = cells.into_iter().map(Block::new).collect();
     let of = blocks

@@ -12,7 +12,6 @@ use super::cell::CellRun;
 use super::error::EngineError;
 use super::event::{Events, RunEvent};
 use super::failure::Failures;
-use super::fixture;
 use super::overseer::Judged;
 use super::own_health::OwnHealth;
 use super::pacer::Pacing;
@@ -168,21 +167,7 @@ impl Lane {
             () = stopped.reached(Phase::Draining) => {}
             () = tokio::time::sleep(self.starts) => {}
         }
-        let mut ended = Vec::with_capacity(self.cells.len());
-        let mut cells = self.cells.into_iter().peekable();
-        while let Some(cell) = cells.next() {
-            if cell.cell.rounds.is_none() {
-                ended.push(fixture::run(cell, cancel.clone()).await?);
-                continue;
-            }
-            let scenario = cell.cell.scenario.clone();
-            let mut block = vec![cell];
-            while let Some(cell) = cells.next_if(|cell| cell.cell.scenario == scenario) {
-                block.push(cell);
-            }
-            ended.extend(rounds::run(block, &cancel).await?);
-        }
-        Ok(ended)
+        rounds::one_after_the_other(self.cells, &cancel).await
     }
 }
 
