@@ -17,7 +17,7 @@ use crate::metrics::{
 };
 
 /// The widest line; more columns than fit go into a table of their own below, beside the baseline.
-const WIDEST: usize = 110;
+const WIDEST: usize = 120;
 /// Between two columns.
 const GAP: usize = 3;
 
