@@ -26,6 +26,8 @@ pub mod client;
 pub mod loopback;
 
 #[cfg(feature = "harness")]
+pub mod compare;
+#[cfg(feature = "harness")]
 pub mod engine;
 #[cfg(feature = "harness")]
 pub mod expr;

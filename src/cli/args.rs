@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::loopback::{Fault, ServedVersions};
 use crate::scenario::Target;
-use crate::units::{HumanDuration, Rate};
+use crate::units::{HumanDuration, Rate, Ratio};
 
 /// Verify, load-test and compare Kubernetes Agent Sandboxes.
 #[derive(Debug, Parser)]
@@ -22,7 +22,7 @@ pub(super) struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok · 1 internal fault · 2 wrong command line · 4 nothing ran · \
-96 cluster or set-up · 97 unreliable figures (--strict) · 99 a threshold does not hold · 100 a step or expectation failed · 101 something was left behind · \
+96 cluster or set-up · 97 unreliable figures (--strict) · 98 a regression (--fail-on-regression) · 99 a threshold does not hold · 100 a step or expectation failed · 101 something was left behind · \
 104 invalid scenario file · 105 interrupted";
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +35,8 @@ pub(super) enum Command {
     List(CheckArguments),
     /// Delete what a killed run left behind on a cluster, and wait until it is gone
     Reap(ReapArguments),
+    /// Compare saved results: is a difference real, and how large
+    Compare(CompareArguments),
     /// Explain a topic (`steps`, `metrics`, `contexts`, `exit-codes`), an action or a metric
     Explain(ExplainArguments),
     /// Make reports of a saved result (JSON, or the JSON Lines of a run that was cut off)
@@ -96,6 +98,12 @@ pub(super) struct RunArguments {
     /// Fail (exit code 97) when the generator, not the system, may have been the limit
     #[arg(long, env = "SANDBENCH_STRICT")]
     pub(super) strict: bool,
+    /// Run every load in this many rounds, its cells in shuffled order; goes before `compare.rounds`
+    #[arg(long, env = "SANDBENCH_ROUNDS", value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(super) rounds: Option<u32>,
+    #[command(flatten)]
+    pub(super) baseline: BaselineArguments,
     /// Progress on standard error
     #[arg(long, env = "SANDBENCH_PROGRESS", default_value = "auto")]
     pub(super) progress: ProgressChoice,
@@ -179,6 +187,58 @@ pub(super) struct ReapArguments {
     /// How long it is waited for until everything is gone
     #[arg(long, value_name = "DURATION", default_value = "2m")]
     pub(super) timeout: HumanDuration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BaselineArguments {
+    /// Compare with the run that was kept under this name
+    #[arg(long, env = "SANDBENCH_BASELINE", value_name = "NAME")]
+    pub(super) baseline: Option<String>,
+    /// Keep this run under a name, as `DIR/NAME.json`
+    #[arg(long, value_name = "NAME")]
+    pub(super) save_baseline: Option<String>,
+    /// Where baselines are kept
+    #[arg(
+        long,
+        env = "SANDBENCH_BASELINE_DIR",
+        value_name = "DIR",
+        default_value = "reports/baselines"
+    )]
+    pub(super) baseline_dir: PathBuf,
+    /// Exit with 98 when a figure is worse than that of `--baseline`, or else of `compare`
+    #[arg(long, env = "SANDBENCH_FAIL_ON_REGRESSION")]
+    pub(super) fail_on_regression: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArguments {
+    /// Results, the baseline first (`run --out json=PATH` writes them); several runs of one side, each
+    /// a sample, with commas: `old1.json,old2.json new1.json,new2.json`
+    #[arg(required = true, value_name = "RESULT", num_args = 2..)]
+    pub(super) results: Vec<String>,
+    /// What is compared, `exec_duration p95`; repeatable; default: what the results compare themselves,
+    /// or else the medians of creating, executing, writing, reading and of whole iterations
+    #[arg(long, value_name = "METRIC")]
+    pub(super) metric: Vec<String>,
+    /// A difference is shown when its p, corrected for all tests, is below this
+    #[arg(long, value_name = "P", default_value = "0.05", value_parser = probability)]
+    pub(super) alpha: f64,
+    /// The least difference that is shown
+    #[arg(long, value_name = "SHARE", default_value = "1%")]
+    pub(super) min_effect: Ratio,
+    /// Exit with 98 when a figure is worse than the baseline's
+    #[arg(long, env = "SANDBENCH_FAIL_ON_REGRESSION")]
+    pub(super) fail_on_regression: bool,
+    /// Write a report of the last result with these comparisons: `json=PATH`; repeatable
+    #[arg(long, value_name = "KIND=PATH")]
+    pub(super) out: Vec<Assignment>,
+}
+
+/// More than 0, less than 1.
+fn probability(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok();
+    let number = number.filter(|number| 0.0 < *number && *number < 1.0);
+    number.ok_or_else(|| "a number more than 0 and less than 1".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,8 @@ pub enum Exit {
     NothingRan,
     /// 96: the cluster could not be reached or is not set up for the run.
     Setup,
+    /// 98: with `--fail-on-regression`: a figure is worse than the baseline.
+    Regression,
     /// 99: a threshold does not hold.
     Thresholds,
     /// 97: with `--strict`: the generator, not the system, may have been the limit.
@@ -34,7 +36,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every exit code, worst first: the first that applies is the process's.
-    pub const BY_PRECEDENCE: [Self; 11] = [
+    pub const BY_PRECEDENCE: [Self; 12] = [
         Self::Usage,
         Self::Internal,
         Self::Invalid,
@@ -43,6 +45,7 @@ impl Exit {
         Self::Failed,
         Self::Leak,
         Self::Thresholds,
+        Self::Regression,
         Self::Unreliable,
         Self::NothingRan,
         Self::Ok,
@@ -56,6 +59,7 @@ impl Exit {
             Self::Usage => 2,
             Self::NothingRan => 4,
             Self::Setup => 96,
+            Self::Regression => 98,
             Self::Thresholds => 99,
             Self::Unreliable => 97,
             Self::Failed => 100,
@@ -73,6 +77,7 @@ impl Exit {
             Self::Usage => "usage",
             Self::NothingRan => "nothing-ran",
             Self::Setup => "setup",
+            Self::Regression => "regression",
             Self::Thresholds => "thresholds",
             Self::Unreliable => "unreliable",
             Self::Failed => "failed",

@@ -6,10 +6,12 @@
 )]
 
 mod args;
+mod baseline;
 mod board;
 mod check;
 mod child;
 mod cluster;
+mod compare;
 mod console;
 mod exit_code;
 mod explain;
@@ -86,6 +88,7 @@ async fn dispatch(arguments: Arguments, console: Console) -> Result<Exit, Failur
             &check.files,
             Look::of(choice, &io::stderr()).source(),
         )),
+        Command::Compare(arguments) => compare::run(&arguments, Look::of(choice, &io::stdout())),
         Command::List(list) => explain::list(&list.files, Look::of(choice, &io::stderr()).source()),
         Command::Reap(arguments) => reap::run(arguments).await,
         Command::Explain(arguments) => explain::explain(arguments.topic.as_deref()),

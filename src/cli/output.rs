@@ -40,10 +40,16 @@ pub(super) fn partial(report: &Path) -> PathBuf {
 
 /// The text goes to standard output, unless a report is to have that for itself.
 pub(super) fn show(summary: &Summary, outs: Vec<Out>, look: Look) -> Result<(), Failure> {
+    let text = Format::Text.render(summary, look.report());
+    show_as(&text, summary, outs)
+}
+
+/// The same with this text.
+pub(super) fn show_as(text: &str, summary: &Summary, outs: Vec<Out>) -> Result<(), Failure> {
     if outs.iter().any(Out::is_stdout) {
-        eprint!("{}", Format::Text.render(summary, look.report()));
+        eprint!("{text}");
     } else {
-        text(summary, look)?;
+        print(text)?;
     }
     write(summary, outs)
 }

@@ -107,6 +107,11 @@ fn stage(event: &RunEvent, mode: Mode) -> Option<String> {
         return None;
     }
     match event {
+        RunEvent::RoundStarted {
+            scenario,
+            round,
+            of,
+        } => Some(format!("round    {round} of {of}  {scenario}")),
         RunEvent::CellStarted { cell, load } => {
             (mode == Mode::Lines).then(|| format!("running  {cell}  {load}"))
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::args::{ClusterChoice, ProgressChoice, RunArguments, WebArguments};
+use super::baseline::Baseline;
 use super::board::Board;
 use super::child::LoopbackChild;
 use super::console::Console;
@@ -19,6 +20,7 @@ use super::progress::Mode;
 use super::signal::Signals;
 use super::web::Web;
 use super::{Look, Screen, check, output, progress, reap, redact, target};
+use crate::compare;
 use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, Pacing, RunFacts};
 use crate::metrics::{Metric, Reliability, RunInfo, Sinks, Summary, ThresholdResult, Verdict};
 use crate::plan::{self, Overrides, Plan};
@@ -51,6 +53,7 @@ pub(super) async fn run(arguments: RunArguments, screen: Screen) -> Result<Exit,
     if invalid {
         return Ok(Exit::Invalid);
     }
+    let mut baseline = Baseline::prepare(&arguments.baseline, &plans)?;
     let mut signals = Signals::install()
         .map_err(|error| Failure::setup("take over Ctrl-C and SIGTERM").because(error))?;
     let mut reasons = Vec::new();
@@ -61,7 +64,8 @@ pub(super) async fn run(arguments: RunArguments, screen: Screen) -> Result<Exit,
             reasons.push(Exit::NothingRan);
             continue;
         }
-        reasons.extend(one(&plan, &arguments, &mut signals, (outs, &screen)).await?);
+        let baseline = &mut baseline;
+        reasons.extend(one(&plan, (&arguments, baseline), &mut signals, (outs, &screen)).await?);
         if reasons.contains(&Exit::Interrupted) {
             break;
         }
@@ -90,6 +94,7 @@ fn plan_of(path: &Path, arguments: &RunArguments, look: Look) -> Result<Option<P
         jobs: arguments.jobs,
         time_to_live: arguments.ttl.map(|time| time.0),
         cleanup_limit: Some(arguments.cleanup_timeout.0),
+        rounds: arguments.rounds,
     };
     match plan::resolve(&document, &file, &overrides) {
         Ok(plan) => Ok(Some(plan)),
@@ -103,7 +108,7 @@ fn plan_of(path: &Path, arguments: &RunArguments, look: Look) -> Result<Option<P
 /// Runs one plan and gives every exit code that applies.
 async fn one(
     plan: &Arc<Plan>,
-    arguments: &RunArguments,
+    (arguments, baseline): (&RunArguments, &mut Baseline),
     signals: &mut Signals,
     (outs, screen): (Vec<Out>, &Screen),
 ) -> Result<Vec<Exit>, Failure> {
@@ -119,7 +124,7 @@ async fn one(
             return Ok(vec![Exit::Interrupted]);
         }
     };
-    let (summary, partial) = match worked {
+    let (mut summary, partial) = match worked {
         Ok(worked) => worked,
         Err(_) if handle.listen().reason().is_some() => {
             eprintln!("interrupted before the run had begun; nothing was created");
@@ -127,6 +132,7 @@ async fn one(
         }
         Err(failure) => return Err(failure),
     };
+    let mut reasons = vec![baseline.compare(plan, &mut summary)];
     output::github(&summary);
     if let Err(failure) = output::show(&summary, outs, screen.look) {
         let left = partial
@@ -136,7 +142,7 @@ async fn one(
     if let Some(partial) = partial {
         partial.remove();
     }
-    let mut reasons = Vec::new();
+    baseline.save(&summary)?;
     let stopped = handle.listen().reason();
     if stopped.is_some_and(|reason| reason != CancelReason::Threshold) {
         reasons.push(Exit::Interrupted);
@@ -250,6 +256,9 @@ async fn work(
     if summary.leaks.is_in_cluster() {
         summary.leaks.reap = reap::command(plan, &arguments.cluster);
     }
+    let questions = plan.questions.iter();
+    let comparisons = questions.filter_map(|question| compare::rounds(question, &summary.cells));
+    summary.comparisons = comparisons.collect();
     Ok((summary, partial))
 }
 

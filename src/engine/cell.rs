@@ -22,16 +22,18 @@ use super::{breakpoint_loop, closed_loop, open_loop};
 use crate::client::Client;
 use crate::load::{LoadModel, VuCurve};
 use crate::metrics::{
-    BreakpointSummary, CellCounts, CellFacts, CellSummary, Figures, Metric, Observed, Recorder,
-    SharedAggregate, Sinks, StepIndex, Threshold, Verdict,
+    Aggregate, BreakpointSummary, CellCounts, CellFacts, CellSummary, Figures, Metric, Observed,
+    Recorder, SharedAggregate, Sinks, StepIndex, Threshold, Verdict,
 };
-use crate::plan::{Cell, Feed, Plan};
+use crate::plan::{Cell, Feed, Plan, Seed};
 
 /// What the iterations of a cell share.
 #[derive(Debug)]
 pub(super) struct CellRun {
     pub(super) plan: Arc<Plan>,
     pub(super) cell: Cell,
+    /// Of everything random in it.
+    pub(super) seed: Seed,
     pub(super) client: Client,
     pub(super) failures: Arc<Failures>,
     pub(super) cleanups: Arc<CleanUps>,
@@ -50,8 +52,10 @@ pub(super) struct CellRun {
     most: AtomicU32,
     /// Thresholds that were judged while it ran.
     pub(super) judged: Arc<Judged>,
-    /// Who gets the windows.
-    sinks: Sinks,
+    /// Who gets the windows; nobody when those of a round are kept with those of the others.
+    sinks: Option<Sinks>,
+    /// The figures of earlier rounds, which are in the aggregate too.
+    pub(super) before: Arc<Aggregate>,
     /// What the cell's runtime cannot do.
     not_applicable: OnceLock<String>,
 }
@@ -67,6 +71,7 @@ impl CellRun {
         Self {
             plan: Arc::clone(plan),
             cell: cell.clone(),
+            seed: plan.seed,
             client,
             failures: Arc::clone(failures),
             cleanups: Arc::clone(cleanups),
@@ -81,14 +86,15 @@ impl CellRun {
             dropped: AtomicU64::new(0),
             most: AtomicU32::new(0),
             judged: Arc::default(),
-            sinks: Sinks::default(),
+            sinks: Some(Sinks::default()),
+            before: Arc::default(),
             not_applicable: OnceLock::new(),
         }
     }
 
     /// Tells these of its windows.
     pub(super) fn with_sinks(mut self, sinks: &Sinks) -> Self {
-        self.sinks = sinks.clone();
+        self.sinks = Some(sinks.clone());
         self
     }
 
@@ -103,15 +109,53 @@ impl CellRun {
         )
     }
 
+    /// The same cell for one round, from 1; its figures are added to those of the rounds before.
+    pub(super) fn of_round(&self, round: u32) -> Self {
+        Self {
+            seed: self.plan.seed.of_round(round),
+            pacing: self.pacing,
+            aggregate: self.aggregate.clone(),
+            before: Arc::new(self.aggregate.lock().clone()),
+            judged: Arc::clone(&self.judged),
+            sinks: None,
+            ..self.again()
+        }
+    }
+
+    /// Tells that the cell starts, and keeps its windows from now on.
+    pub(super) fn begin_windows(&self) -> Option<Windows> {
+        let sinks = self.sinks.as_ref()?;
+        self.events.tell(RunEvent::CellStarted {
+            cell: self.cell.name.clone(),
+            load: self.cell.load.model.to_string(),
+        });
+        let told = (sinks, &self.failures);
+        Some(Windows::begin(self.facts(), self.started, told))
+    }
+
+    /// Adds the windows to the summary, and tells that the cell is over.
+    pub(super) async fn end_windows(
+        &self,
+        windows: Option<Windows>,
+        summary: &mut CellSummary,
+    ) -> Result<(), EngineError> {
+        let Some(windows) = windows else {
+            return Ok(());
+        };
+        let (windows, width) = windows.end().await.map_err(|error| self.panicked(&error))?;
+        summary.window_ms = milliseconds(width);
+        summary.windows = windows;
+        self.events.tell(RunEvent::CellEnded {
+            cell: self.cell.name.clone(),
+        });
+        Ok(())
+    }
+
     /// Runs the cell to its end.
     pub(super) async fn run(mut self, cancel: Cancel) -> Result<CellSummary, EngineError> {
         self.started = Instant::now();
         let run = Arc::new(self);
-        run.events.tell(RunEvent::CellStarted {
-            cell: run.cell.name.clone(),
-            load: run.cell.load.model.to_string(),
-        });
-        let windows = Windows::begin(run.facts(), run.started, (&run.sinks, &run.failures));
+        let windows = run.begin_windows();
         let ended = CancellationToken::new();
         let mut overseers = JoinSet::new();
         if let Some(overseer) = Overseer::of(&run, &cancel) {
@@ -135,13 +179,8 @@ impl CellRun {
         while let Some(joined) = overseers.join_next().await {
             joined.map_err(|error| run.panicked(&error))?;
         }
-        let (windows, width) = windows.end().await.map_err(|error| run.panicked(&error))?;
-        run.events.tell(RunEvent::CellEnded {
-            cell: run.cell.name.clone(),
-        });
         let mut summary = run.summary(found);
-        summary.window_ms = milliseconds(width);
-        summary.windows = windows;
+        run.end_windows(windows, &mut summary).await?;
         Ok(summary)
     }
 
@@ -260,16 +299,19 @@ impl CellRun {
     /// How many iterations are asked for, as far as that is known before.
     fn planned(&self) -> Option<u64> {
         let rows = self.cell.data.as_ref().and_then(Feed::length);
-        match (self.cell.load.planned(), rows) {
+        let once = match (self.cell.load.planned(), rows) {
             (Some(load), Some(rows)) => Some(load.min(rows)),
             // A load without a number may end before its data does.
             (load, _) => load,
-        }
+        };
+        // One round is asked for itself.
+        let rounds = self.cell.rounds.as_ref().filter(|_| self.sinks.is_some());
+        once.map(|once| once.saturating_mul(rounds.map_or(1, |rounds| u64::from(rounds.count))))
     }
 
-    fn summary(&self, found: Option<BreakpointSummary>) -> CellSummary {
+    pub(super) fn summary(&self, found: Option<BreakpointSummary>) -> CellSummary {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let aggregate = self.aggregate.lock();
+        let aggregate = self.aggregate.lock().since(&self.before);
         let mut summary = CellSummary {
             scenario: self.cell.scenario.clone(),
             cell: self.cell.name.clone(),
@@ -288,6 +330,7 @@ impl CellRun {
             duration_ms: milliseconds(self.started.elapsed()),
             steps: self.cell.step_summaries(&self.plan.file),
             metrics: aggregate.metrics(&self.cell.step_names()),
+            rounds: Vec::new(),
             breakpoint: None,
             window_ms: 0,
             windows: Vec::new(),
@@ -310,10 +353,12 @@ impl CellRun {
     /// The figures of a threshold's series so far.
     pub(super) fn observed(&self, threshold: &Threshold, steps: Option<&[StepIndex]>) -> Observed {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (histogram, sum) = self.aggregate.lock().chosen(&threshold.selector, steps);
+        let selector = &threshold.selector;
+        let (histogram, sum) = self.aggregate.lock().chosen(selector, steps);
+        let before = self.before.chosen(selector, steps);
         Observed {
-            histogram,
-            sum,
+            histogram: histogram.since(&before.0),
+            sum: sum - before.1,
             iterations: read(&self.passed) + read(&self.failed),
             elapsed: self.started.elapsed(),
             rate: None,

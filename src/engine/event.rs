@@ -17,6 +17,15 @@ const CAPACITY: usize = 1024;
 /// Something that happened in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunEvent {
+    /// A round started: every cell of a scenario runs once in it.
+    RoundStarted {
+        /// The scenario.
+        scenario: String,
+        /// From 1.
+        round: u32,
+        /// How many there are.
+        of: u32,
+    },
     /// A cell started.
     CellStarted {
         /// `scenario[axis=value]`.

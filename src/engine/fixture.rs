@@ -35,7 +35,7 @@ pub(super) async fn run(mut run: CellRun, cancel: Cancel) -> Result<CellSummary,
         Arc::clone(&cell.target),
         cell.bindings.child(),
         Arc::clone(&registrar),
-        run.plan.seed.stream(&cell.name, u64::MAX),
+        run.seed.stream(&cell.name, u64::MAX),
     );
     let set_up = part(&run, &mut context, Part::Setup, cancel.clone()).await;
     run.cell.bindings = Arc::new(context.bindings.clone());

@@ -114,7 +114,7 @@ fn context(cell: &CellRun, number: Number, registrar: &Arc<Registrar>) -> StepCo
     bindings.set("vu", "number", count(u64::from(number.vu) + 1));
     bindings.set("iteration", "number", count(number.iteration + 1));
     bindings.set("iteration", "failed", false);
-    let seed = cell.plan.seed.stream(&cell.cell.name, number.iteration);
+    let seed = cell.seed.stream(&cell.cell.name, number.iteration);
     let data = cell.cell.data.as_ref();
     let row = data.and_then(|feed| feed.row_of(number.iteration, cell.plan.seed, &cell.cell.name));
     for (name, value) in row.into_iter().flatten() {

@@ -31,6 +31,7 @@ mod pacer;
 mod parallel;
 mod reasons;
 mod renewal;
+mod rounds;
 mod run;
 mod steps;
 mod stop;

@@ -19,7 +19,7 @@ pub(super) async fn drive(
     let mut flight = Flight::new(run, open.max_in_flight, stop.abort.clone());
     let schedule = Schedule {
         open,
-        seed: run.plan.seed.of_arrivals(&run.cell.name),
+        seed: run.seed.of_arrivals(&run.cell.name),
         begins: run.started,
         figures: &|iteration, offset| run.figures(iteration, run.started + offset),
     };

@@ -176,7 +176,7 @@ impl Watched {
     }
 }
 
-/// The places of the steps that a threshold is about.
+/// The places of the steps that a series is of; nothing for all.
 pub(super) fn steps(series: &Series, names: &[String]) -> Option<Vec<StepIndex>> {
     let Series::Steps(wanted) = series else {
         return None;

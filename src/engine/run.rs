@@ -14,12 +14,12 @@ use super::cleanup::CleanUps;
 use super::error::EngineError;
 use super::event::{Events, RunEvent};
 use super::failure::Failures;
-use super::fixture;
 use super::overseer::Judged;
 use super::own_health::OwnHealth;
 use super::pacer::Pacing;
 use super::reasons::{self, Figures};
 use super::renewal::Renewal;
+use super::rounds;
 use super::sweep::sweep;
 use super::windows;
 use crate::client::Client;
@@ -125,6 +125,7 @@ pub async fn run(
         format_version: FORMAT_VERSION,
         verdict: verdict(&cells, &thresholds, &cancel),
         thresholds,
+        comparisons: Vec::new(),
         run: info,
         cells,
         failures: failures.finish(),
@@ -157,11 +158,7 @@ impl Lane {
             () = stopped.reached(Phase::Draining) => {}
             () = tokio::time::sleep(self.starts) => {}
         }
-        let mut ended = Vec::with_capacity(self.cells.len());
-        for cell in self.cells {
-            ended.push(fixture::run(cell, cancel.clone()).await?);
-        }
-        Ok(ended)
+        rounds::one_after_the_other(self.cells, &cancel).await
     }
 }
 
@@ -245,6 +242,4 @@ fn of_cells(cells: &[CellSummary], cancel: &Cancel) -> Verdict {
     } else {
         Verdict::Passed
     }
-}
-
 }

@@ -27,7 +27,7 @@ pub struct CellCounts {
 pub type Key = (Metric, Option<StepIndex>, Option<Label>);
 
 /// The series of one cell.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Aggregate {
     trends: BTreeMap<Key, Histogram>,
     counters: BTreeMap<Key, u64>,
@@ -56,6 +56,21 @@ impl Aggregate {
                 *self.counters.entry(*series).or_default() += count;
             }
         }
+    }
+
+    /// What was added since an earlier copy was taken.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut later = self.clone();
+        for (series, histogram) in &mut later.trends {
+            if let Some(before) = earlier.trends.get(series) {
+                *histogram = histogram.since(before);
+            }
+        }
+        for (series, count) in &mut later.counters {
+            *count -= earlier.counters.get(series).unwrap_or(&0);
+        }
+        later
     }
 
     /// Empties every series and keeps its memory.

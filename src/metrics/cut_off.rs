@@ -65,6 +65,7 @@ impl CellFigures {
             breakpoint: None,
             window_ms: widths.max().unwrap_or(0),
             windows,
+            rounds: Vec::new(),
         };
         summary.set_counts(CellCounts {
             passed: whole.iterations.saturating_sub(whole.failures),
@@ -96,6 +97,7 @@ impl Summary {
             run,
             cells,
             thresholds: Vec::new(),
+            comparisons: Vec::new(),
             failures,
             leaks,
             doubt: Doubt::of(&warnings),

@@ -120,6 +120,7 @@ mod tests {
             metrics: aggregate.lock().metrics(&[]),
             window_ms: 1_000,
             breakpoint: None,
+            rounds: Vec::new(),
             windows: Vec::new(),
         }
     }

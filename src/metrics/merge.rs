@@ -110,6 +110,7 @@ impl Summary {
             add_failure(&mut self.failures, failure);
         }
         self.thresholds.extend(part.thresholds);
+        self.comparisons.clear();
         self.leaks.add(&part.leaks);
         self.generator.add(&part.generator);
         for warning in part.warnings {
@@ -266,6 +267,8 @@ impl CellSummary {
         };
         self.metrics.sort_by_cached_key(places);
         self.window_ms = self.window_ms.max(other.window_ms);
+        // The percentiles of a round cannot be added.
+        self.rounds.clear();
         self.windows = beside(&self.windows, &other.windows, self.window_ms);
     }
 }

@@ -13,6 +13,7 @@
 
 mod aggregate;
 mod breakpoint;
+mod comparison;
 mod cut_off;
 mod doubt;
 mod doubt_of_cell;
@@ -22,6 +23,7 @@ mod leaks;
 mod merge;
 mod metric;
 mod recorder;
+mod round;
 mod series;
 mod shared;
 mod sink;
@@ -36,6 +38,10 @@ mod window;
 
 pub use aggregate::{Aggregate, CellCounts, Key};
 pub use breakpoint::{BreakpointSummary, Finding, LevelSummary, LevelVerdict};
+pub use comparison::{
+    Better, Caveat, ComparedCell, Comparison, ComparisonRow, Design, Interval, RunFact, SampleUnit,
+    Standing, ValueUnit,
+};
 pub use cut_off::CellFigures;
 pub use doubt::{Doubt, Generator, Machine, Reliability};
 pub use histogram::{Histogram, HistogramError};
@@ -44,6 +50,7 @@ pub use leaks::Leaks;
 pub use merge::MergeError;
 pub use metric::{Grain, Kind, Metric, ServerClock, Unit};
 pub use recorder::{Figures, Recorder, StepIndex};
+pub use round::{ComparedMetric, RoundFacts, RoundSummary, RoundTrend};
 pub use series::{MetricSummary, Statistics};
 pub use shared::{SharedAggregate, Total};
 pub use sink::{CellFacts, SampleSink, Sinks};

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::aggregate::CellCounts;
 use super::breakpoint::{BreakpointSummary, Finding};
+use super::comparison::Comparison;
 use super::doubt::{Doubt, Generator};
 use super::leaks::Leaks;
 use super::metric::Metric;
+use super::round::RoundSummary;
 use super::series::MetricSummary;
 use super::threshold::ThresholdResult;
 use super::warning::Warning;
@@ -31,6 +33,9 @@ pub struct Summary {
     /// Every threshold in every cell that it is about.
     #[serde(default)]
     pub thresholds: Vec<ThresholdResult>,
+    /// Cells against a baseline: of every `compare` of the file, then of `--baseline`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Comparison>,
     /// Failures by place and cause, most frequent first.
     pub failures: Vec<FailureGroup>,
     /// What was left behind.
@@ -151,7 +156,7 @@ pub struct CellSummary {
     /// The steps of an iteration and of `finally`, groups and their steps in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepSummary>,
-    /// Every series.
+    /// Every series; of a cell with rounds, all rounds together.
     pub metrics: Vec<MetricSummary>,
     /// How long a window is, in milliseconds: a second, and longer in a long run, so that there are
     /// never more than [`Timeline::LIMIT`](super::Timeline::LIMIT).
@@ -160,6 +165,9 @@ pub struct CellSummary {
     /// The cell over time, warm-up left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<WindowSummary>,
+    /// Its rounds, if it ran in rounds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<RoundSummary>,
     /// What a load with `breakpoint` found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breakpoint: Option<BreakpointSummary>,

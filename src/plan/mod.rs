@@ -8,6 +8,7 @@ mod data;
 pub mod defaults;
 mod feed;
 mod resolve;
+mod rounds;
 mod seed;
 mod select;
 mod target;
@@ -22,9 +23,10 @@ pub use feed::{Feed, Row};
 pub use resolve::{Overrides, resolve};
 pub use seed::Seed;
 
+use crate::compare::Question;
 use crate::expr::Bindings;
 use crate::load::Load;
-use crate::metrics::{Series, StepSummary, Threshold};
+use crate::metrics::{ComparedMetric, Series, StepSummary, Threshold};
 use crate::source::SourceFile;
 use crate::step::{Action, Step, StepTarget};
 
@@ -49,6 +51,8 @@ pub struct Plan {
     pub jobs: u32,
     /// How long clean-up may take: that of each iteration, and that at the end of the run.
     pub cleanup_limit: Duration,
+    /// What the scenarios compare.
+    pub questions: Vec<Question>,
 }
 
 /// One combination of a scenario's matrix: its own test, series and verdict.
@@ -84,6 +88,8 @@ pub struct Cell {
     pub load: Load,
     /// Whether the file says `load`: then the cell has the machine to itself.
     pub exclusive: Exclusive,
+    /// In how many rounds it runs, each its whole load; nothing: once.
+    pub rounds: Option<Rounds>,
     /// When its scenario starts, counted from the start of the loads; see [`Plan::on_one_timeline`].
     pub start_time: Option<Duration>,
     /// The longest that one iteration may take, clean-up not counted.
@@ -92,6 +98,15 @@ pub struct Cell {
     pub data: Option<Feed>,
     /// What names mean in it.
     pub bindings: Arc<Bindings>,
+}
+
+/// The rounds of a cell: in each all cells of its scenario run once, in shuffled order.
+#[derive(Debug, Clone)]
+pub struct Rounds {
+    /// How many.
+    pub count: u32,
+    /// What is taken of each round for the comparison, and the series that it is about.
+    pub asked: Arc<[(ComparedMetric, Series)]>,
 }
 
 /// Whether a cell runs alone.

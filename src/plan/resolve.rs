@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::data::{directory, read};
 use super::feed::Feed;
+use super::rounds::{is_tagged, questions, rounds};
 use super::seed::Seed;
 use super::target::Layers;
 use super::variables::variables;
@@ -38,6 +39,8 @@ pub struct Overrides {
     pub time_to_live: Option<Duration>,
     /// `--cleanup-timeout`.
     pub cleanup_limit: Option<Duration>,
+    /// `--rounds`, for every scenario with a load.
+    pub rounds: Option<u32>,
 }
 
 /// Makes the plan.
@@ -90,6 +93,7 @@ pub fn resolve(
         cells,
         jobs: overrides.jobs.max(1),
         cleanup_limit: overrides.cleanup_limit.unwrap_or(defaults::CLEANUP_LIMIT),
+        questions: questions(document, overrides),
     })
 }
 
@@ -158,6 +162,7 @@ fn cell(
         None => scenario.load.clone().unwrap_or_else(Load::once),
     };
     let thresholds = thresholds(document, scenario, &matrix);
+    let rounds = rounds(scenario, overrides, &matrix);
     let holds_while = holds_while(scenario, &matrix);
     let data = rows.zip(scenario.data.as_ref()).map(|(rows, data)| {
         Feed::new(
@@ -168,6 +173,7 @@ fn cell(
     });
     Some(Cell {
         thresholds,
+        rounds,
         holds_while,
         namespace: layers.namespace(&bindings, problems),
         scenario: id,
@@ -232,14 +238,7 @@ fn about<'t>(
     scenario: &Scenario,
     matrix: &BTreeMap<String, String>,
 ) -> Vec<(Threshold, Series)> {
-    let is_tagged = |tag: &str, value: &str| {
-        (tag == "scenario" && &*scenario.id.value == value)
-            || matrix.get(tag).is_some_and(|found| found == value)
-            || scenario
-                .tags
-                .iter()
-                .any(|(name, text)| &*name.value == tag && &**text == value)
-    };
+    let is_tagged = |tag: &str, value: &str| is_tagged(scenario, matrix, tag, value);
     thresholds
         .filter_map(|threshold| {
             let steps = scenario.steps.iter().chain(&scenario.finally);

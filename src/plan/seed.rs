@@ -26,6 +26,12 @@ impl Seed {
         });
         mix(mix(self.0 ^ cell).wrapping_add(iteration))
     }
+
+    /// The seed of one round, from 1: every round draws anew, in all cells alike.
+    #[must_use]
+    pub fn of_round(self, round: u32) -> Self {
+        Self(self.stream("round", u64::from(round)))
+    }
 }
 
 impl fmt::Display for Seed {

@@ -4,6 +4,7 @@
 //! compiler asks for. `--out <format>=PATH` and the golden test find it through [`Format::ALL`].
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod comparison;
 mod csv;
 mod github;
 mod hlog;
@@ -26,7 +27,7 @@ pub use jsonl::{CellLine, Line, RunLine, WindowLine};
 pub use read::{ReadError, read};
 pub use write::{Out, OutError};
 
-use crate::metrics::Summary;
+use crate::metrics::{Comparison, Summary};
 
 /// A report format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,6 +119,14 @@ impl Format {
             Self::Hlog => hlog::render(summary),
         }
     }
+}
+
+/// The tables of comparisons alone, for a terminal.
+pub fn comparisons(comparisons: &[Comparison], colour: Colour) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _infallible = comparison::write(&mut out, comparisons, colour);
+    out
 }
 
 #[cfg(test)]

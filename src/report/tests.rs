@@ -116,6 +116,7 @@ fn cell(mode: &str, factor: u64, counts: CellCounts) -> CellSummary {
         breakpoint: None,
         window_ms: u64::try_from(width.as_millis()).unwrap(),
         windows,
+        rounds: Vec::new(),
     };
     cell.set_counts(counts);
     cell
@@ -241,6 +242,7 @@ pub(super) fn fixed() -> Summary {
             without_figures(),
         ],
         thresholds: thresholds(),
+        comparisons: Vec::new(),
         failures: failures(),
         leaks: Leaks::default(),
         doubt: Doubt::of(&warnings),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::rows::{before_claim, name_width, rows, shown, whole_cell};
-use super::{Colour, levels, side_by_side, words};
+use super::{Colour, comparison, levels, side_by_side, words};
 use crate::metrics::{
     CellSummary, FailureGroup, Metric, MetricSummary, Outcome, Reliability, Summary, Verdict,
     humanise_millis,
@@ -76,6 +76,7 @@ fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::R
         writeln!(out)?;
         failure_block(out, failure, colour)?;
     }
+    comparison::write(out, &summary.comparisons, colour)?;
     side_by_side::write(out, &summary.cells, colour)?;
     for cell in &summary.cells {
         writeln!(out)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::compare::Compare;
 use super::data::Data;
 use super::load::LoadTemplate;
 use super::matrix::Matrix;
@@ -51,6 +52,8 @@ pub struct Scenario {
     pub load: Option<Load>,
     /// The load if there are expressions in it.
     pub load_template: Option<LoadTemplate>,
+    /// Which cells are compared, over how many rounds.
+    pub compare: Option<Compare>,
     /// The longest that one iteration may take, clean-up not counted.
     pub timeout: Option<Duration>,
     /// When it starts, counted from the start of the loads. If any scenario of the file has one, the

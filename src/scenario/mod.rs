@@ -9,6 +9,7 @@
 //!   full-life:                      # an id: stable, for reports and --only
 //!     matrix: { mode: [gateway, tunnel] }    # each combination is a cell of its own
 //!     load: { vus: 2, iterations: 10 }       # without: one iteration
+//!     compare: { across: mode, baseline: gateway, metrics: [exec_duration] }   # over rounds
 //!     steps:
 //!       - create: {}
 //!       - exec: echo ${{ vars.greeting }}
@@ -21,6 +22,7 @@
 //! everything that is declared is used. All problems of a file are found in one pass.
 
 mod check;
+mod compare;
 mod data;
 mod document;
 mod load;
@@ -29,6 +31,7 @@ mod parse;
 mod target;
 mod threshold;
 
+pub use compare::Compare;
 pub use data::{Data, DataEnd, DataFormat, DataOrder};
 pub use document::{Scenario, ScenarioFile};
 pub use load::LoadTemplate;

@@ -1,6 +1,7 @@
 //! Text to a [`ScenarioFile`]: known fields, types, and then the checks of `check`.
 
 use super::check;
+use super::compare::Compare;
 use super::data::Data;
 use super::document::{Scenario, ScenarioFile};
 use super::load::{LoadTemplate, with_defaults};
@@ -49,8 +50,9 @@ const SCENARIO: Shape = Shape {
         "if",
         "thresholds",
         "data",
+        "compare",
     ],
-    later: &["compare"],
+    later: &[],
     help: None,
 };
 
@@ -176,6 +178,9 @@ fn scenario(id: &Key, node: &Node, problems: &mut Problems) -> Option<Scenario> 
             .filter(|_| load_template.is_none())
             .and_then(|node| Load::decode(node, problems)),
         load_template,
+        compare: fields
+            .entry("compare")
+            .and_then(|(key, node)| Compare::decode(key, node, problems)),
         timeout: fields
             .quantity::<HumanDuration>("timeout", problems)
             .map(|duration| duration.0),

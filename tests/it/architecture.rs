@@ -10,19 +10,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("expr", &["units", "source"]),
     ("api", &["units"]),
     ("metrics", &["units"]),
+    ("compare", &["units", "metrics"]),
     ("client", &["units", "api"]),
     ("load", &["units", "source"]),
     ("step", &["units", "source", "expr", "api", "client"]),
     (
         "scenario",
         &[
-            "units", "source", "expr", "metrics", "client", "load", "step",
+            "units", "source", "expr", "metrics", "compare", "client", "load", "step",
         ],
     ),
     (
         "plan",
         &[
-            "units", "source", "expr", "metrics", "client", "load", "step", "scenario",
+            "units", "source", "expr", "metrics", "compare", "client", "load", "step", "scenario",
         ],
     ),
     // `source` draws the place of a failure; the rest is the table of the design.

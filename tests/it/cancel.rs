@@ -13,12 +13,12 @@ const FIFTY: &str = "version: 1\nname: fifty\ntarget: { warmPool: p, mode: in-cl
     \x20     - create: {}\n      - exec: sh -c 'sleep 0.2 & echo hello; wait'\n      - write: { path: a, content: b }\n\
     \x20     - delete: {}\n";
 
-fn signal(child: &Child, signal: Signal) {
+pub fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }
 
-fn end(child: Child) -> Ended {
+pub fn end(child: Child) -> Ended {
     Ended::of(&child.wait_with_output().unwrap())
 }
 

@@ -16,6 +16,7 @@ mod cancel;
 mod catalogue;
 mod cli;
 mod cluster;
+mod compare;
 mod examples;
 mod fault_table;
 mod faults;

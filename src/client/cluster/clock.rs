@@ -22,9 +22,9 @@ impl Api {
             name: String::new(),
         };
         let limit = self.time_left();
-        let picked = self.requests().pick();
         let request = plain(Method::GET, "/version").map(Body::from);
         let answered = timeout(limit, async {
+            let picked = self.requests().pick().await;
             let response = picked.client().send(request).await;
             response.map_err(|error| transport(error, &operation))
         });

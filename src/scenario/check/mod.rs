@@ -5,6 +5,7 @@
 //! expressions, and a step's kind says which outputs it has. Checking changes nothing.
 
 mod all;
+mod compare;
 mod names;
 mod references;
 mod sandbox;
