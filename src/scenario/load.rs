@@ -182,7 +182,7 @@ mod tests {
         let refused = load(Value::text("20/s"), Value::text("7")).unwrap_err();
         assert_eq!(
             refused,
-            ["'${{ vars.most }}': expected a whole number, found text"]
+            ["'${{ vars.most }}': expected a whole number, found the text `7`"]
         );
         let refused = load(Value::text("20/s"), Value::List(Vec::new())).unwrap_err();
         assert!(refused[0].contains("no number and no text"), "{refused:?}");
