@@ -232,8 +232,7 @@ impl Client {
     /// Prepares a connection to a sandbox: looks up the way, and proves with one connection that
     /// it can be used. That connection is kept for the first call.
     ///
-    /// Takes at most the client's request timeout, and the `ready_timeout` of the mode if it has
-    /// one.
+    /// Takes at most the client's request timeout, and the mode's `ready_timeout` if it has one.
     ///
     /// ```no_run
     /// # async fn example(client: sandbench::client::Client, ready: sandbench::client::ReadyClaim)
@@ -387,9 +386,8 @@ impl Client {
         self.0.tunnels.count()
     }
 
-    /// Deletes what [scopes](super::SandboxScope) still hold, then ends all background tasks and
-    /// connections and waits for their end. Dropping the last
-    /// handle ends them too, without waiting. Afterwards nothing can be connected any more.
+    /// Deletes what [scopes](super::SandboxScope) hold, then ends all background tasks and
+    /// connections and waits for it; dropping the last handle does not wait. No connection follows.
     ///
     /// # Cancel safety
     /// Can be dropped and called again.
