@@ -102,18 +102,15 @@ pub async fn run(
     let mut generator = health.finish().await;
     generator.throttled = beforehand::throttled(&facts.clients);
     events.tell(RunEvent::CellsEnded);
-    let order: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
-    cells.sort_by_key(|cell| order.iter().position(|name| *name == cell.cell));
+    sort_as_planned(&mut cells, plan);
     let unseen = beforehand::pods_unseen(unseen, &facts.clients);
     let not_renewed = renewal.finish().await;
     let leaks = sweep(&facts.clients, &cleanups, events).await;
     info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut warnings = reasons::of_cells(plan, &cells, &aggregates);
     warnings.extend(unseen);
-    warnings.extend(reasons::of_generator(
-        &generator,
-        info.flow_control.as_ref(),
-    ));
+    let flow_control = info.flow_control.as_ref();
+    warnings.extend(reasons::of_generator(&generator, flow_control));
     warnings.extend(not_renewed);
     warnings.extend(cleanups.warning());
     if together > 1 {
@@ -137,6 +134,12 @@ pub async fn run(
     windows::finish(facts.sinks, summary).await
 }
 
+/// The order of the file, whatever the order in which they ended.
+fn sort_as_planned(cells: &mut [CellSummary], plan: &Plan) {
+    let order: Vec<&str> = plan.cells.iter().map(|cell| cell.name.as_str()).collect();
+    cells.sort_by_key(|cell| order.iter().position(|name| *name == cell.cell));
+}
+
 /// Cells that run one after the other.
 struct Lane {
     starts: Duration,
@@ -158,7 +161,8 @@ impl Lane {
             () = stopped.reached(Phase::Draining) => {}
             () = tokio::time::sleep(self.starts) => {}
         }
-        rounds::one_after_the_other(self.cells, &cancel).await
+        // A boxed future, since this one stands in the state of every lane.
+        Box::pin(rounds::one_after_the_other(self.cells, &cancel)).await
     }
 }
 

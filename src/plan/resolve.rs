@@ -185,22 +185,29 @@ fn cell(
         setup: scenario.setup.clone().into(),
         teardown: scenario.teardown.clone().into(),
         retries: scenario.retries,
-        tags: scenario
-            .tags
-            .iter()
-            .map(|(name, value)| (name.value.to_string(), value.to_string()))
-            .collect(),
-        exclusive: if scenario.has_load() || scenario.start_time.is_some() {
-            Exclusive::Yes
-        } else {
-            Exclusive::No
-        },
+        tags: tags(scenario),
+        exclusive: exclusive(scenario),
         load,
         start_time: scenario.start_time,
         timeout,
         data,
         bindings: Arc::new(bindings),
     })
+}
+
+fn tags(scenario: &Scenario) -> BTreeMap<String, String> {
+    let tags = scenario.tags.iter();
+    tags.map(|(name, value)| (name.value.to_string(), value.to_string()))
+        .collect()
+}
+
+/// What loads the cluster, or has its place in time, does not share it.
+fn exclusive(scenario: &Scenario) -> Exclusive {
+    if scenario.has_load() || scenario.start_time.is_some() {
+        Exclusive::Yes
+    } else {
+        Exclusive::No
+    }
 }
 
 /// The thresholds of the file and of the scenario that are about a cell.
