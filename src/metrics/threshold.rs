@@ -370,7 +370,14 @@ impl fmt::Display for Quantity {
             )]
             Self::Nanoseconds(nanos) => f.write_str(&humanise(*nanos as u64)),
             Self::Count(number) | Self::Bytes(number) => write!(f, "{number}"),
-            Self::Share(share) => write!(f, "{:.4}%", share * 100.0),
+            Self::Share(share) => {
+                let percent = format!("{:.4}", share * 100.0);
+                write!(
+                    f,
+                    "{}%",
+                    percent.trim_end_matches('0').trim_end_matches('.')
+                )
+            }
             Self::PerSecond(rate) => write!(f, "{rate:.3}/s"),
         }
     }

@@ -1,4 +1,5 @@
-//! Comparisons as tables: a row per metric, a column per cell, the baseline first.
+//! Comparisons as tables: a row per metric, a column per cell, the baseline first. What stands in a
+//! place of the table, and the notes below it, are the same in every format that people read.
 //!
 //! ```text
 //! compare turn across mode  12 rounds  20 VUs
@@ -22,9 +23,11 @@ const WIDEST: usize = 120;
 const GAP: usize = 3;
 
 /// What stands in one place of the table: plain texts and the colour of the first.
-struct Shown {
-    first: String,
-    second: String,
+pub(super) struct Shown {
+    /// The value, and what is shown of its difference.
+    pub(super) first: String,
+    /// The interval of the difference; empty where there is none.
+    pub(super) second: String,
     code: Option<&'static str>,
 }
 
@@ -53,7 +56,11 @@ fn one(out: &mut String, comparison: &Comparison, colour: Colour) -> std::fmt::R
         size(comparison),
         comparison.load
     )?;
-    let labels: Vec<String> = comparison.rows.iter().map(label).collect();
+    let labels: Vec<String> = comparison
+        .rows
+        .iter()
+        .map(|row| format!("  {}", label(row)))
+        .collect();
     let shown: Vec<Vec<Shown>> = comparison
         .rows
         .iter()
@@ -64,18 +71,7 @@ fn one(out: &mut String, comparison: &Comparison, colour: Colour) -> std::fmt::R
                 .collect()
         })
         .collect();
-    let heads: Vec<String> = comparison
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(at, name)| {
-            if at == 0 {
-                format!("{name} (base)")
-            } else {
-                name.clone()
-            }
-        })
-        .collect();
+    let heads = heads(comparison);
     let widths: Vec<usize> = heads
         .iter()
         .enumerate()
@@ -157,8 +153,19 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
+/// The columns' names.
+pub(super) fn heads(comparison: &Comparison) -> Vec<String> {
+    let names = comparison.columns.iter().enumerate();
+    names
+        .map(|(at, name)| match at {
+            0 => format!("{name} (base)"),
+            _ => name.clone(),
+        })
+        .collect()
+}
+
 /// How many samples there are, and of what.
-fn size(comparison: &Comparison) -> String {
+pub(super) fn size(comparison: &Comparison) -> String {
     let unit = match comparison.sample {
         SampleUnit::Round => "round",
         SampleUnit::Run => "run",
@@ -176,7 +183,8 @@ fn size(comparison: &Comparison) -> String {
     format!("{done}{} {unit}{plural}{shuffled}", comparison.planned)
 }
 
-fn label(row: &ComparisonRow) -> String {
+/// A row's name.
+pub(super) fn label(row: &ComparisonRow) -> String {
     let axes: Vec<String> = row
         .matrix
         .iter()
@@ -191,10 +199,11 @@ fn label(row: &ComparisonRow) -> String {
         Better::Lower => "",
         Better::Higher => " (more is better)",
     };
-    format!("  {axes}{}{higher}", row.metric)
+    format!("{axes}{}{higher}", row.metric)
 }
 
-fn place(comparison: &Comparison, row: &ComparisonRow, cell: &ComparedCell) -> Shown {
+/// What stands in a cell's place.
+pub(super) fn place(comparison: &Comparison, row: &ComparisonRow, cell: &ComparedCell) -> Shown {
     let value = cell.value.map(|value| {
         let spread = cell
             .value_interval
@@ -274,47 +283,52 @@ pub(super) fn percent(ratio: f64) -> String {
 }
 
 fn legend(out: &mut String, comparison: &Comparison, colour: Colour) -> std::fmt::Result {
-    let tests = comparison.tests;
-    let plural = if tests == 1 { "" } else { "s" };
-    writeln!(
-        out,
-        "~  no difference shown: p ≥ {} after Holm over {tests} test{plural}, or less than {}%",
-        comparison.alpha,
-        trimmed(comparison.min_effect * 100.0),
-    )?;
-    writeln!(
-        out,
-        "   ±, …  {}% intervals;  {}",
-        trimmed(comparison.confidence * 100.0),
-        comparison.method
-    )?;
-    let p = comparison
-        .rows
-        .iter()
-        .flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
-    let largest = p
-        .clone()
-        .filter(|(_, cell)| matches!(cell.standing, Standing::Worse | Standing::Better))
-        .filter_map(|(_, cell)| cell.p_holm)
-        .fold(None, |most: Option<f64>, p| {
-            Some(most.map_or(p, |most| most.max(p)))
-        });
-    if let Some(largest) = largest {
-        writeln!(
-            out,
-            "   ▲ ▼  a difference is shown: the largest p after Holm is {largest:.2e}"
-        )?;
-    }
-    for (row, cell) in p {
-        if let Some(reason) = &cell.reason {
-            let label = label(row);
-            writeln!(out, "   N/A  {} {}: {reason}", cell.column, label.trim())?;
-        }
+    for note in notes(comparison) {
+        let indent = if note.starts_with('~') { "" } else { "   " };
+        writeln!(out, "{indent}{note}")?;
     }
     for caveat in &comparison.caveats {
         writeln!(out, "{} {caveat}", colour.paint(YELLOW, "doubt:"))?;
     }
     Ok(())
+}
+
+/// What the marks mean, how the figures were made, and why some are missing.
+pub(super) fn notes(comparison: &Comparison) -> Vec<String> {
+    let tests = comparison.tests;
+    let plural = if tests == 1 { "" } else { "s" };
+    let mut notes = vec![
+        format!(
+            "~  no difference shown: p ≥ {} after Holm over {tests} test{plural}, or less than {}%",
+            comparison.alpha,
+            trimmed(comparison.min_effect * 100.0),
+        ),
+        format!(
+            "±, …  {}% intervals;  {}",
+            trimmed(comparison.confidence * 100.0),
+            comparison.method
+        ),
+    ];
+    let cells = comparison
+        .rows
+        .iter()
+        .flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
+    let largest = cells
+        .clone()
+        .filter(|(_, cell)| matches!(cell.standing, Standing::Worse | Standing::Better))
+        .filter_map(|(_, cell)| cell.p_holm)
+        .max_by(f64::total_cmp);
+    if let Some(largest) = largest {
+        notes.push(format!(
+            "▲ ▼  a difference is shown: the largest p after Holm is {largest:.2e}"
+        ));
+    }
+    for (row, cell) in cells {
+        if let Some(reason) = &cell.reason {
+            notes.push(format!("N/A  {} {}: {reason}", cell.column, label(row)));
+        }
+    }
+    notes
 }
 
 /// A number without digits that say nothing.

@@ -114,7 +114,7 @@ fn aligned([level, due, failed, dropped, in_flight, delay]: &[String; 6]) -> Str
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::metrics::{Finding, Quantity, ThresholdResult};
     use crate::units::Rate;
@@ -151,9 +151,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_level_that_held_shows_its_figures_and_one_that_broke_what_broke_it() {
-        let found = BreakpointSummary {
+    /// Two levels: one that held, one that did not.
+    pub(in crate::report) fn found() -> BreakpointSummary {
+        BreakpointSummary {
             finding: Finding::Found,
             held: Rate::per_second(5.0),
             broke: Rate::per_second(7.5),
@@ -164,9 +164,13 @@ mod tests {
                 level(5.0, LevelVerdict::Held, 38.1e6),
                 level(7.5, LevelVerdict::Broke, 3.1e9),
             ],
-        };
+        }
+    }
+
+    #[test]
+    fn a_level_that_held_shows_its_figures_and_one_that_broke_what_broke_it() {
         let mut cell = super::super::tests::fixed().cells.remove(0);
-        cell.breakpoint = Some(found);
+        cell.breakpoint = Some(found());
         let mut text = String::new();
         write(&mut text, &cell, Colour::Off).unwrap();
         for line in [

@@ -5,8 +5,10 @@
 use std::fmt::Write as _;
 
 use super::rows::{before_claim, rows, shown, whole_cell};
-use super::{levels, words};
-use crate::metrics::{CellSummary, FailureGroup, Reliability, Summary, Verdict, humanise_millis};
+use super::{comparison, levels, words};
+use crate::metrics::{
+    CellSummary, Comparison, FailureGroup, Reliability, Summary, Verdict, humanise_millis,
+};
 
 /// The longest summary that GitHub takes.
 const LIMIT: usize = 1024 * 1024;
@@ -26,6 +28,7 @@ pub(super) fn render(summary: &Summary) -> String {
             format!("<details><summary>{title}</summary>\n\n{block}\n</details>\n\n")
         }
     }));
+    sections.extend(summary.comparisons.iter().map(compared));
     sections.push(side_by_side(&summary.cells));
     sections.extend(summary.cells.iter().map(cell));
     sections.push(environment(summary));
@@ -116,6 +119,44 @@ fn thresholds(summary: &Summary) -> String {
             text(&words::measured(threshold)),
             text(&threshold.cell),
         );
+    }
+    out.push('\n');
+    out
+}
+
+/// A row per metric, a column per cell, the baseline first.
+fn compared(of: &Comparison) -> String {
+    let mut out = format!(
+        "### {} across {}\n\n{} · {}\n\n| metric |",
+        text(&of.scenario),
+        text(&of.across),
+        text(&comparison::size(of)),
+        text(&of.load),
+    );
+    for head in comparison::heads(of) {
+        // Writing to a string cannot fail.
+        let _infallible = write!(out, " {} |", text(&head));
+    }
+    let _infallible = write!(out, "\n|---|{}\n", "---|".repeat(of.columns.len()));
+    for row in &of.rows {
+        let _infallible = write!(out, "| {} |", text(&comparison::label(row)));
+        for cell in &row.cells {
+            let shown = comparison::place(of, row, cell);
+            let interval = if shown.second.is_empty() {
+                String::new()
+            } else {
+                format!("<br>{}", text(&shown.second))
+            };
+            let _infallible = write!(out, " {}{interval} |", text(&shown.first));
+        }
+        out.push('\n');
+    }
+    out.push('\n');
+    for note in comparison::notes(of) {
+        let _infallible = writeln!(out, "- {}", text(&note));
+    }
+    for caveat in &of.caveats {
+        let _infallible = writeln!(out, "- doubt: {}", text(&caveat.to_string()));
     }
     out.push('\n');
     out

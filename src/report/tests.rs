@@ -5,12 +5,73 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::metrics::{
-    CellCounts, CellFacts, CellSummary, ClosedWindow, Doubt, FailureGroup, FlowControl, Generator,
-    Label, LaunchType, Leaks, Metric, Outcome, Place, Quantity, Recorder, RunInfo, SharedAggregate,
-    StepIndex, StepSummary, ThresholdResult, Timeline, Verdict, Warning, Window,
+    Better, CellCounts, CellFacts, CellSummary, ClosedWindow, ComparedCell, Comparison,
+    ComparisonRow, Design, Doubt, FailureGroup, FlowControl, Generator, Interval, Label,
+    LaunchType, Leaks, Metric, Outcome, Place, Quantity, Recorder, RunInfo, SampleUnit,
+    SharedAggregate, Standing, StepIndex, StepSummary, ThresholdResult, Timeline, ValueUnit,
+    Verdict, Warning, Window,
 };
 
 const FILE_TEXT: &str = include_str!("../../scenarios/lifecycle.yaml");
+
+/// Two metrics across the modes: a difference, none, and what could not be compared.
+fn comparison() -> Comparison {
+    let interval = |middle: f64, off: f64| Interval {
+        low: middle * (1.0 - off),
+        high: middle * (1.0 + off),
+    };
+    let cell = |column: &str, standing: Standing, base: f64, ratio: f64| {
+        let has_value = standing != Standing::NotApplicable;
+        let compared = has_value && standing != Standing::Baseline;
+        ComparedCell {
+            column: column.to_owned(),
+            cell: format!("full-life[mode={column}]"),
+            standing,
+            value: has_value.then_some(base * ratio),
+            value_interval: has_value.then(|| interval(base * ratio, 0.02)),
+            ratio: compared.then_some(ratio),
+            ratio_interval: compared.then(|| interval(ratio, 0.03)),
+            p: compared.then_some(0.000_488),
+            p_holm: compared.then_some(0.000_976),
+            samples: 12,
+            reason: (!has_value).then(|| "this runtime does not suspend".to_owned()),
+        }
+    };
+    let row = |metric: &str, base: f64, standing: Standing, ratio: f64| ComparisonRow {
+        matrix: BTreeMap::new(),
+        metric: metric.to_owned(),
+        unit: ValueUnit::Nanoseconds,
+        better: Better::Lower,
+        cells: vec![
+            cell("gateway", Standing::Baseline, base, 1.0),
+            cell("tunnel", standing, base, ratio),
+            cell("pod-tunnel", Standing::NotApplicable, base, 1.0),
+        ],
+    };
+    Comparison {
+        scenario: "full-life".to_owned(),
+        across: "mode".to_owned(),
+        columns: ["gateway", "tunnel", "pod-tunnel"]
+            .map(str::to_owned)
+            .into(),
+        load: "2 VUs".to_owned(),
+        sample: SampleUnit::Round,
+        design: Design::Paired,
+        planned: 12,
+        done: 12,
+        alpha: 0.05,
+        min_effect: 0.05,
+        confidence: 0.95,
+        tests: 2,
+        needed: 7,
+        method: "a paired test, made up for this example".to_owned(),
+        rows: vec![
+            row("exec_duration p50", 1.46e6, Standing::Worse, 1.99),
+            row("read_duration p50", 7.3e5, Standing::NotShown, 1.012),
+        ],
+        caveats: Vec::new(),
+    }
+}
 
 /// The seconds that a cell of it runs, and its iterations in each.
 const SECONDS: u64 = 8;
@@ -242,7 +303,7 @@ pub(super) fn fixed() -> Summary {
             without_figures(),
         ],
         thresholds: thresholds(),
-        comparisons: Vec::new(),
+        comparisons: vec![comparison()],
         failures: failures(),
         leaks: Leaks::default(),
         doubt: Doubt::of(&warnings),

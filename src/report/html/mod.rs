@@ -7,9 +7,11 @@
 
 mod cells;
 mod chart;
+mod comparison;
 mod escape;
 mod heat;
 mod latency;
+mod levels;
 mod phases;
 mod scale;
 mod time;
@@ -42,7 +44,9 @@ pub(super) fn render(summary: &Summary) -> String {
     let time = time::charts(summary);
     let sections = [
         ("thresholds", "Thresholds", cells::thresholds(summary)),
+        ("comparison", "Comparison", comparison::section(summary)),
         ("failures", "Failures", failures(&summary.failures)),
+        ("breakpoint", "Breakpoint", levels::section(summary)),
         ("side-by-side", "Side by side", cells::side_by_side(summary)),
         (
             "latency",

@@ -57,6 +57,21 @@ fn a_hostile_text_is_shown_and_does_nothing_wherever_it_comes_from() {
     }
     run.file_text = format!("a: {hostile}\n{hostile}");
     run.vars = std::collections::BTreeMap::from([(hostile.to_owned(), hostile.to_owned())]);
+    for comparison in &mut summary.comparisons {
+        hostile.clone_into(&mut comparison.scenario);
+        hostile.clone_into(&mut comparison.across);
+        hostile.clone_into(&mut comparison.load);
+        hostile.clone_into(&mut comparison.method);
+        comparison.columns.fill(hostile.to_owned());
+        for row in &mut comparison.rows {
+            hostile.clone_into(&mut row.metric);
+            row.matrix.insert(hostile.to_owned(), hostile.to_owned());
+            for cell in &mut row.cells {
+                hostile.clone_into(&mut cell.column);
+                cell.reason = Some(hostile.to_owned());
+            }
+        }
+    }
     for cell in &mut summary.cells {
         for text in [&mut cell.cell, &mut cell.scenario, &mut cell.load] {
             hostile.clone_into(text);
@@ -149,4 +164,34 @@ fn ids_are_unique_and_every_link_has_its_target() {
     for link in after("href=\"#") {
         assert!(ids.contains(&link), "{link}");
     }
+}
+
+#[test]
+fn every_difference_is_drawn_with_its_interval_and_stands_in_the_table() {
+    let page = render(&fixed());
+    let section = page.split("id=\"comparison\"").nth(1).unwrap();
+    let section = section.split("</section>").next().unwrap();
+    assert_eq!(section.matches("<circle").count(), 2);
+    assert_eq!(section.matches("class=\"interval worse\"").count(), 1);
+    assert_eq!(section.matches("class=\"interval same\"").count(), 1);
+    for part in [
+        "+99.0% ▲",
+        "+93.0% … +105%",
+        "N/A  pod-tunnel read_duration p50: this runtime does not suspend",
+    ] {
+        assert!(section.contains(part), "{part}\n{section}");
+    }
+}
+
+#[test]
+fn the_levels_of_a_breakpoint_are_a_table() {
+    let mut summary = fixed();
+    assert!(!render(&summary).contains("id=\"breakpoint\""));
+    summary.cells[0].breakpoint = Some(crate::report::levels::tests::found());
+    let page = render(&summary);
+    let section = page.split("id=\"breakpoint\"").nth(1).unwrap();
+    assert!(
+        section.contains("BROKE") && section.contains("held"),
+        "{section}"
+    );
 }
