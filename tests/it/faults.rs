@@ -168,26 +168,26 @@ async fn a_pod_that_dies_between_two_steps_fails_the_step() {
     let place = Place::new();
     let running = Running::start(&place).await;
     running.pool("p", 1, json!({})).await;
-    let steps = "      - create: {}\n      - exec: sh -c 'kill -9 $$'\n        expect: { exitCode: -9 }\n\
-        \x20     - sleep: 2s\n      - exec: echo hello\n";
-    let file = place.file("dies.yaml", &scenario(steps));
+    let begun = place.path("begun");
+    let steps = format!(
+        "      - create: {{}}\n      - exec: sh -c 'kill -9 $$'\n        expect: {{ exitCode: -9 }}\n\
+        \x20     - exec: touch {}\n      - sleep: 2s\n      - exec: echo hello\n",
+        begun.display()
+    );
+    let file = place.file("dies.yaml", &scenario(&steps));
     let arguments = ["run", file.to_str().unwrap(), "--cluster", "current"];
     let killing = async {
-        let claims = running.api("extensions.agents.x-k8s.io", "v1beta1", "SandboxClaim");
-        let name = loop {
-            let all = claims.list(&ListParams::default()).await.unwrap().items;
-            let bound = all
-                .first()
-                .and_then(|c| c.data["status"]["sandbox"]["name"].as_str());
-            if let Some(name) = bound {
-                break name.to_owned();
-            }
+        // Not before the step before the last has run: a sandbox that goes earlier is replaced.
+        while !begun.exists() {
             tokio::task::yield_now().await;
-        };
+        }
+        let claims = running.api("extensions.agents.x-k8s.io", "v1beta1", "SandboxClaim");
+        let all = claims.list(&ListParams::default()).await.unwrap().items;
+        let name = all[0].data["status"]["sandbox"]["name"].as_str().unwrap();
         // The whole sandbox goes, so that no pod of the same name comes back in time.
         let sandboxes = running.api("agents.x-k8s.io", "v1beta1", "Sandbox");
         sandboxes
-            .delete(&name, &DeleteParams::default())
+            .delete(name, &DeleteParams::default())
             .await
             .unwrap();
     };
