@@ -161,7 +161,7 @@ pub struct Timeline {
 
 impl Timeline {
     /// The most windows that are kept.
-    pub const LIMIT: usize = 300;
+    pub const LIMIT: usize = 200;
 
     /// Of windows of this length to begin with.
     pub fn new(width: Duration) -> Self {
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_long_run_has_fewer_and_wider_windows_without_a_gap_and_their_sum_is_the_whole() {
-        for seconds in [299, 300, 301, 1234, 5000] {
+        for seconds in [199, 200, 201, 1234, 5000] {
             let (windows, width, facts) = run(seconds);
             assert!(windows.len() <= Timeline::LIMIT, "{}", windows.len());
             assert!(
