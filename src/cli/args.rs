@@ -6,9 +6,12 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use super::args_of_results::{
+    BaselineArguments, CompareArguments, MergeArguments, ReportArguments,
+};
 use crate::loopback::{Fault, ServedVersions};
 use crate::scenario::Target;
-use crate::units::{HumanDuration, Rate, Ratio};
+use crate::units::{HumanDuration, Rate};
 
 /// Verify, load-test and compare Kubernetes Agent Sandboxes.
 #[derive(Debug, Parser)]
@@ -28,7 +31,7 @@ const EXIT_CODES: &str = "Exit codes: 0 ok · 1 internal fault · 2 wrong comman
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run scenario files and report what is true
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Validate scenario files without running them
     Check(CheckArguments),
     /// List the scenarios of files and how many cells each has
@@ -37,8 +40,14 @@ pub(super) enum Command {
     Reap(ReapArguments),
     /// Compare saved results: is a difference real, and how large
     Compare(CompareArguments),
-    /// Explain a topic (`steps`, `metrics`, `contexts`, `exit-codes`), an action or a metric
+    /// Explain a key of the language, an action, a metric, a warning, an exit code or a topic
     Explain(ExplainArguments),
+    /// Write an example scenario file with comments, to begin with
+    Init(InitArguments),
+    /// Print the JSON Schema of scenario files, for editors
+    Schema,
+    /// Print the completions of a shell: `sandbench completion bash > …/sandbench`
+    Completion(CompletionArguments),
     /// Make reports of a saved result (JSON, or the JSON Lines of a run that was cut off)
     Report(ReportArguments),
     /// Add the results of several generators that ran the same scenario, exact to the bucket
@@ -63,20 +72,30 @@ pub(super) struct RunArguments {
     pub(super) dns: Option<SocketAddr>,
     /// Claims that the loopback cluster serves in a second, at the most, `60/s`: a known capacity, to
     /// see what a load makes of it
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", env = "SANDBENCH_CLAIM_CAPACITY")]
     pub(super) claim_capacity: Option<Rate>,
     /// Run only these scenarios or cells: `NAME` or `NAME[axis=value]`; repeatable
-    #[arg(long, value_name = "SELECTION")]
+    #[arg(
+        long,
+        value_name = "SELECTION",
+        env = "SANDBENCH_ONLY",
+        value_delimiter = '\n'
+    )]
     pub(super) only: Vec<String>,
     /// Seed of everything random in the run
     #[arg(long, env = "SANDBENCH_SEED", value_name = "N")]
     pub(super) seed: Option<u64>,
     /// Set a variable of the scenario file; repeatable, and `SANDBENCH_VAR_NAME` works too
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", env = "SANDBENCH_VAR")]
     pub(super) var: Vec<Assignment>,
     /// Write a report, of the kind `text`, `json`, `jsonl`, `html`, `junit`, `md`, `csv`, `prom` or
     /// `hlog`; `-` for standard output; with several files `{name}` in the path; repeatable
-    #[arg(long, value_name = "KIND=PATH")]
+    #[arg(
+        long,
+        value_name = "KIND=PATH",
+        env = "SANDBENCH_OUT",
+        value_delimiter = '\n'
+    )]
     pub(super) out: Vec<Assignment>,
     /// How many cells without `load` run side by side
     #[arg(long, env = "SANDBENCH_JOBS", value_name = "N", default_value = "8",
@@ -98,6 +117,17 @@ pub(super) struct RunArguments {
     /// Fail (exit code 97) when the generator, not the system, may have been the limit
     #[arg(long, env = "SANDBENCH_STRICT")]
     pub(super) strict: bool,
+    /// Whether a cell that passed only when it was tried again passes
+    #[arg(long, env = "SANDBENCH_FLAKY", default_value = "pass")]
+    pub(super) flaky: FlakyChoice,
+    /// Where `collect` steps write files, in a directory for each run; without it only their ends
+    /// are kept, in the result
+    #[arg(long, env = "SANDBENCH_ARTIFACTS", value_name = "DIR")]
+    pub(super) artifacts: Option<PathBuf>,
+    /// Print every effective value and where it came from, and run nothing; `--out json=PATH` writes
+    /// it as JSON
+    #[arg(long, env = "SANDBENCH_DRY_RUN")]
+    pub(super) dry_run: bool,
     /// Run every load in this many rounds, its cells in shuffled order; goes before `compare.rounds`
     #[arg(long, env = "SANDBENCH_ROUNDS", value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=200))]
@@ -119,28 +149,8 @@ pub(super) struct WebArguments {
     #[arg(long, env = "SANDBENCH_WEB", value_name = "ADDRESS")]
     pub(super) web: Option<SocketAddr>,
     /// Let `--web` listen on other addresses than loopback ones; the link is not encrypted
-    #[arg(long, requires = "web")]
+    #[arg(long, requires = "web", env = "SANDBENCH_WEB_ANYWHERE")]
     pub(super) web_anywhere: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ReportArguments {
-    /// The result: `--out json=PATH` or `--out jsonl=PATH` of a run, or `PATH.partial.jsonl`
-    #[arg(value_name = "RESULT")]
-    pub(super) result: PathBuf,
-    /// Write a report, as for `run`; without it the text is printed; repeatable
-    #[arg(long, value_name = "KIND=PATH")]
-    pub(super) out: Vec<Assignment>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct MergeArguments {
-    /// The results
-    #[arg(required = true, num_args = 2.., value_name = "RESULT")]
-    pub(super) results: Vec<PathBuf>,
-    /// Write a report of the sum, as for `run`; without it the text is printed; repeatable
-    #[arg(long, value_name = "KIND=PATH")]
-    pub(super) out: Vec<Assignment>,
 }
 
 #[derive(Debug, Args)]
@@ -182,63 +192,16 @@ pub(super) struct ReapArguments {
     #[arg(long, short = 'A')]
     pub(super) all_namespaces: bool,
     /// Only tell what would be deleted
-    #[arg(long)]
+    #[arg(long, env = "SANDBENCH_DRY_RUN")]
     pub(super) dry_run: bool,
     /// How long it is waited for until everything is gone
-    #[arg(long, value_name = "DURATION", default_value = "2m")]
-    pub(super) timeout: HumanDuration,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct BaselineArguments {
-    /// Compare with the run that was kept under this name
-    #[arg(long, env = "SANDBENCH_BASELINE", value_name = "NAME")]
-    pub(super) baseline: Option<String>,
-    /// Keep this run under a name, as `DIR/NAME.json`
-    #[arg(long, value_name = "NAME")]
-    pub(super) save_baseline: Option<String>,
-    /// Where baselines are kept
     #[arg(
         long,
-        env = "SANDBENCH_BASELINE_DIR",
-        value_name = "DIR",
-        default_value = "reports/baselines"
+        env = "SANDBENCH_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "2m"
     )]
-    pub(super) baseline_dir: PathBuf,
-    /// Exit with 98 when a figure is worse than that of `--baseline`, or else of `compare`
-    #[arg(long, env = "SANDBENCH_FAIL_ON_REGRESSION")]
-    pub(super) fail_on_regression: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct CompareArguments {
-    /// Results, the baseline first (`run --out json=PATH` writes them); several runs of one side, each
-    /// a sample, with commas: `old1.json,old2.json new1.json,new2.json`
-    #[arg(required = true, value_name = "RESULT", num_args = 2..)]
-    pub(super) results: Vec<String>,
-    /// What is compared, `exec_duration p95`; repeatable; default: what the results compare themselves,
-    /// or else the medians of creating, executing, writing, reading and of whole iterations
-    #[arg(long, value_name = "METRIC")]
-    pub(super) metric: Vec<String>,
-    /// A difference is shown when its p, corrected for all tests, is below this
-    #[arg(long, value_name = "P", default_value = "0.05", value_parser = probability)]
-    pub(super) alpha: f64,
-    /// The least difference that is shown
-    #[arg(long, value_name = "SHARE", default_value = "1%")]
-    pub(super) min_effect: Ratio,
-    /// Exit with 98 when a figure is worse than the baseline's
-    #[arg(long, env = "SANDBENCH_FAIL_ON_REGRESSION")]
-    pub(super) fail_on_regression: bool,
-    /// Write a report of the last result with these comparisons: `json=PATH`; repeatable
-    #[arg(long, value_name = "KIND=PATH")]
-    pub(super) out: Vec<Assignment>,
-}
-
-/// More than 0, less than 1.
-fn probability(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().ok();
-    let number = number.filter(|number| 0.0 < *number && *number < 1.0);
-    number.ok_or_else(|| "a number more than 0 and less than 1".to_owned())
+    pub(super) timeout: HumanDuration,
 }
 
 #[derive(Debug, Args)]
@@ -250,9 +213,38 @@ pub(super) struct CheckArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
-    /// A topic, an action or a metric; without it the topics are listed
-    #[arg(value_name = "TOPIC")]
+    /// For example `load.vus`, `exec`, `exec_duration`, `99`; without it there is a list
+    #[arg(value_name = "NAME")]
     pub(super) topic: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArguments {
+    /// Which example
+    #[arg(value_name = "EXAMPLE", default_value = "lifecycle")]
+    pub(super) example: Example,
+    /// Where to write it; default: `EXAMPLE.yaml` in this directory
+    #[arg(long, value_name = "PATH", env = "SANDBENCH_TO")]
+    pub(super) to: Option<PathBuf>,
+    /// Overwrite the file if it is there
+    #[arg(long, env = "SANDBENCH_FORCE")]
+    pub(super) force: bool,
+}
+
+/// The examples of `init`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Example {
+    /// One sandbox through its whole life, in every connection mode
+    Lifecycle,
+    /// How many new sandboxes a second the cluster bears
+    Cliff,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionArguments {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Subcommand)]
@@ -264,7 +256,7 @@ pub(super) enum ClusterCommand {
 #[derive(Debug, Args)]
 pub(super) struct UpArguments {
     /// Write the kubeconfig to this file (mode 0600; removed at the end)
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "SANDBENCH_KUBECONFIG_OUT")]
     pub(super) kubeconfig_out: Option<PathBuf>,
     /// Time from a pod's binding to its start: `200ms`, `uniform(100ms,300ms)`, `lognormal(2.5s,0.4)`
     #[arg(long, value_name = "DELAY", env = "SANDBENCH_POD_START_DELAY")]
@@ -278,10 +270,15 @@ pub(super) struct UpArguments {
     pub(super) claim_capacity: Option<Rate>,
     /// Versions of the Agent Sandbox API to serve: `v1alpha1` (as controllers up to 0.4),
     /// `v1alpha1,v1beta1` (0.5) or `v1beta1` (1.0 and later)
-    #[arg(long, value_name = "VERSIONS", default_value = "v1beta1")]
+    #[arg(
+        long,
+        value_name = "VERSIONS",
+        default_value = "v1beta1",
+        env = "SANDBENCH_API_VERSIONS"
+    )]
     pub(super) api_versions: ServedVersions,
     /// Run this program of upstream's in pods of sandboxd, in place of the built-in one
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, value_name = "PROGRAM", env = "SANDBENCH_SANDBOXD_PROGRAM")]
     pub(super) sandboxd_program: Option<PathBuf>,
     /// Token that the router asks of everybody, as upstream's `ROUTER_AUTH_TOKEN`; none is asked for
     /// by default
@@ -294,7 +291,12 @@ pub(super) struct UpArguments {
     pub(super) router_token: Option<String>,
     /// Play a fault, `PLACE=EFFECT[@SHARE][*TIMES]`: `api.create.sandboxclaims=429(1s)*3`,
     /// `api.watch=drop(2)`, `router=502@5%`, `runtime.execute=stall*1`; repeatable
-    #[arg(long, value_name = "FAULT")]
+    #[arg(
+        long,
+        value_name = "FAULT",
+        env = "SANDBENCH_FAULT",
+        value_delimiter = '\n'
+    )]
     pub(super) fault: Vec<Fault>,
     /// End when standard input closes, and speak JSON on standard output (`run` uses it)
     #[arg(long, hide = true)]
@@ -363,6 +365,14 @@ pub(super) enum ColourChoice {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FlakyChoice {
+    /// It passes and is told
+    Pass,
+    /// It fails: exit code 100
+    Fail,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressChoice {
     /// `bar` on a terminal, `lines` elsewhere
     Auto,
@@ -385,6 +395,41 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// Every command and those below it.
+    fn commands(command: &clap::Command, all: &mut Vec<clap::Command>) {
+        all.push(command.clone());
+        for inner in command.get_subcommands() {
+            commands(inner, all);
+        }
+    }
+
+    /// What `reap` deletes is said where it is called, not in a variable that lasts.
+    const SAID: [&str; 5] = ["run", "all", "older_than", "namespace", "all_namespaces"];
+
+    #[test]
+    fn every_flag_has_a_variable_of_its_name_but_those_that_say_what_is_deleted() {
+        let mut all = Vec::new();
+        commands(&Arguments::command(), &mut all);
+        let mut without = Vec::new();
+        for command in all {
+            for flag in command.get_arguments().filter(|it| !it.is_positional()) {
+                let id = flag.get_id().as_str();
+                if ["help", "version", "attached"].contains(&id) {
+                    continue;
+                }
+                if command.get_name() == "reap" && SAID.contains(&id) {
+                    assert_eq!(flag.get_env(), None, "--{id}");
+                    continue;
+                }
+                let name = format!("SANDBENCH_{}", id.to_uppercase());
+                if flag.get_env().is_none_or(|env| *env != *name) {
+                    without.push(format!("--{id} of `{}`: {name}", command.get_name()));
+                }
+            }
+        }
+        assert_eq!(without, Vec::<String>::new());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::exit_code::Exit;
 use super::failure::Failure;
 use crate::plan::check_data;
-use crate::scenario::{ScenarioFile, parse};
+use crate::scenario::{self, ScenarioFile, parse};
 use crate::source::{Colour, Problems, SourceFile, render_all};
 
 /// Reads and checks a file; what is wrong with it goes to standard error.
@@ -14,7 +14,7 @@ pub(super) fn load(
     path: &Path,
     colour: Colour,
 ) -> Result<Option<(Arc<SourceFile>, ScenarioFile)>, Failure> {
-    let file = SourceFile::load(path).map_err(|error| {
+    let file = scenario::open(path).map_err(|error| {
         let help = error.help();
         Failure::invalid(format!("use `{}`", path.display()))
             .because(error)

@@ -87,6 +87,26 @@ impl Exit {
         }
     }
 
+    /// When a run ends with it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Ok => "everything passed; FLAKY counts as passed",
+            Self::Internal => "a fault of sandbench itself",
+            Self::Usage => "the command line is wrong",
+            Self::NothingRan => "no scenario matched the selection, or none is applicable",
+            Self::Setup => "the cluster cannot be reached or lacks something the run needs",
+            Self::Regression => "with `--fail-on-regression`: a figure is worse than the baseline",
+            Self::Thresholds => "a threshold does not hold",
+            Self::Unreliable => {
+                "with `--strict`: the generator, not the system, may have been the limit"
+            }
+            Self::Failed => "a step or an expectation failed",
+            Self::Leak => "sandboxes, pods or connections were left behind",
+            Self::Invalid => "a scenario file is not valid",
+            Self::Interrupted => "a signal stopped the run",
+        }
+    }
+
     /// The one of `reasons` that decides; [`Exit::Ok`] when there is none.
     pub fn decide(reasons: &[Self]) -> Self {
         Self::BY_PRECEDENCE

@@ -6,6 +6,7 @@
 )]
 
 mod args;
+mod args_of_results;
 mod baseline;
 mod board;
 mod check;
@@ -13,9 +14,12 @@ mod child;
 mod cluster;
 mod compare;
 mod console;
+mod dry_run;
 mod exit_code;
 mod explain;
 mod failure;
+mod init;
+mod list;
 mod output;
 mod partial;
 mod progress;
@@ -31,7 +35,7 @@ mod web;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
 use args::{Arguments, ClusterCommand, ColourChoice, Command};
@@ -39,9 +43,16 @@ use console::Console;
 use exit_code::Exit;
 use failure::Failure;
 
+use crate::plan::Setting;
+
 /// Runs the program with the process's arguments and gives its exit code.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = Arguments::command().get_matches();
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let flags = dry_run::flags(&matches);
     let console = Console::new();
     let writer = console.clone();
     let filter =
@@ -68,7 +79,7 @@ pub fn main() -> ExitCode {
             return Exit::Internal.into();
         }
     };
-    let outcome = runtime.block_on(dispatch(arguments, console));
+    let outcome = runtime.block_on(dispatch(arguments, flags, console));
     // A task that blocks must not hold the exit back: everything that matters was joined.
     runtime.shutdown_background();
     match outcome {
@@ -80,18 +91,31 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn dispatch(arguments: Arguments, console: Console) -> Result<Exit, Failure> {
+async fn dispatch(
+    arguments: Arguments,
+    flags: Vec<Setting>,
+    console: Console,
+) -> Result<Exit, Failure> {
     let choice = arguments.color;
     match arguments.command {
-        Command::Run(run) => run::run(run, Screen::of(choice, console)).await,
+        Command::Run(run) if run.dry_run => {
+            dry_run::dry_run(&run, &flags, Look::of(choice, &io::stderr()))
+        }
+        Command::Run(run) => run::run(*run, Screen::of(choice, console)).await,
         Command::Check(check) => Ok(check::run(
             &check.files,
             Look::of(choice, &io::stderr()).source(),
         )),
         Command::Compare(arguments) => compare::run(&arguments, Look::of(choice, &io::stdout())),
-        Command::List(list) => explain::list(&list.files, Look::of(choice, &io::stderr()).source()),
+        Command::List(list) => list::list(&list.files, Look::of(choice, &io::stderr()).source()),
         Command::Reap(arguments) => reap::run(arguments).await,
         Command::Explain(arguments) => explain::explain(arguments.topic.as_deref()),
+        Command::Init(arguments) => init::init(&arguments),
+        Command::Schema => {
+            output::print(&crate::scenario::schema())?;
+            Ok(Exit::Ok)
+        }
+        Command::Completion(arguments) => init::completion(arguments.shell),
         Command::Report(arguments) => report::report(&arguments, Look::of(choice, &io::stdout())),
         Command::Merge(arguments) => report::merge(&arguments, Look::of(choice, &io::stdout())),
         Command::Cluster(ClusterCommand::Up(up)) => cluster::up(up).await,

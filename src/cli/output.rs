@@ -79,7 +79,7 @@ pub(super) fn write(summary: &Summary, outs: Vec<Out>) -> Result<(), Failure> {
 }
 
 /// Prints; a reader that has gone (`| head`) is no failure.
-fn print(text: &str) -> Result<(), Failure> {
+pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout
         .write_all(text.as_bytes())

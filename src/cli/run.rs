@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::args::{ClusterChoice, ProgressChoice, RunArguments, WebArguments};
+use super::args::{ClusterChoice, FlakyChoice, ProgressChoice, RunArguments, WebArguments};
 use super::baseline::Baseline;
 use super::board::Board;
 use super::child::LoopbackChild;
@@ -73,7 +73,12 @@ pub(super) async fn run(arguments: RunArguments, screen: Screen) -> Result<Exit,
     Ok(Exit::decide(&reasons))
 }
 
-fn plan_of(path: &Path, arguments: &RunArguments, look: Look) -> Result<Option<Plan>, Failure> {
+/// The plan of a file; `None`: what is wrong with it was told.
+pub(super) fn plan_of(
+    path: &Path,
+    arguments: &RunArguments,
+    look: Look,
+) -> Result<Option<Plan>, Failure> {
     let Some((file, document)) = check::load(path, look.source())? else {
         return Ok(None);
     };
@@ -92,6 +97,7 @@ fn plan_of(path: &Path, arguments: &RunArguments, look: Look) -> Result<Option<P
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
         jobs: arguments.jobs,
+        artifacts: arguments.artifacts.clone(),
         time_to_live: arguments.ttl.map(|time| time.0),
         cleanup_limit: Some(arguments.cleanup_timeout.0),
         rounds: arguments.rounds,
@@ -162,6 +168,15 @@ async fn one(
         .iter()
         .any(|cell| cell.verdict == Verdict::Failed)
     {
+        reasons.push(Exit::Failed);
+    }
+    let again: u64 = summary
+        .cells
+        .iter()
+        .map(|cell| cell.counter(Metric::FlakyIterations))
+        .sum();
+    if arguments.flaky == FlakyChoice::Fail && again > 0 {
+        eprintln!("`--flaky fail`: iterations that passed only when tried again: {again}");
         reasons.push(Exit::Failed);
     }
     if summary.verdict == Verdict::NotApplicable {

@@ -93,6 +93,7 @@ mod departures;
 mod dns;
 mod encode;
 mod error;
+mod evidence;
 mod file_calls;
 mod files;
 mod flow_control;

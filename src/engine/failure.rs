@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::evidence::Evidence;
 use crate::metrics::{FailureGroup, Place};
 use crate::plan::Plan;
 use crate::source::{Colour, SourceFile, Span, snippet};
@@ -54,6 +55,8 @@ pub(super) enum Bearing {
 pub(super) struct Failures {
     begin: Instant,
     groups: Mutex<Groups>,
+    /// What `collect` steps collected, mostly about failures.
+    pub(super) evidence: Evidence,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +75,7 @@ impl Failures {
         Self {
             begin,
             groups: Mutex::default(),
+            evidence: Evidence::default(),
         }
     }
 
@@ -99,6 +103,13 @@ impl Failures {
         }
         let index = groups.all.len();
         groups.index.insert(key, index);
+        let hide = |text: String| plan.secrets.hide(&text);
+        let failure = Failure {
+            label: hide(failure.label),
+            message: hide(failure.message),
+            help: failure.help.map(hide),
+            ..failure
+        };
         groups.told.push(0);
         let message: String = failure.message.chars().take(MESSAGE_LIMIT).collect();
         groups.all.push(FailureGroup {
@@ -151,7 +162,8 @@ impl Failures {
 }
 
 fn place(file: &SourceFile, span: Span, label: &str) -> Place {
-    let at = file.location(span.start);
+    let (holder, within) = file.holding(span);
+    let at = holder.location(within.start);
     let label: String = label
         .lines()
         .next()
@@ -160,7 +172,7 @@ fn place(file: &SourceFile, span: Span, label: &str) -> Place {
         .take(120)
         .collect();
     Place {
-        file: file.path().to_owned(),
+        file: holder.path().to_owned(),
         line: at.line,
         column: at.column,
         snippet: snippet(file, span, &label, &[], Colour::Plain),

@@ -38,6 +38,7 @@ pub(super) async fn run(mut run: CellRun, cancel: Cancel) -> Result<CellSummary,
         run.seed.stream(&cell.name, u64::MAX),
     );
     let set_up = part(&run, &mut context, Part::Setup, cancel.clone()).await;
+    context.leave_to(0);
     run.cell.bindings = Arc::new(context.bindings.clone());
     // The cell itself is used up by its run; `teardown` has one of its own, for its place.
     let after = run.again();

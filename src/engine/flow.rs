@@ -2,6 +2,7 @@
 //! `eventually`, and the steps of a group.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _};
@@ -12,7 +13,7 @@ use super::steps::Steps;
 use crate::expr::Value;
 use crate::metrics::{Metric, StepIndex};
 use crate::source::Span;
-use crate::step::{Action, Eventually, Step};
+use crate::step::{Action, Eventually, Step, StepOutcome};
 use crate::units::HumanDuration;
 
 impl Steps<'_> {
@@ -97,11 +98,13 @@ impl Steps<'_> {
     ) -> Result<(), Box<Failure>> {
         let started = Instant::now();
         let deadline = started.checked_add(eventually.limit).unwrap_or(started);
+        let depth = self.context.depth();
         let mut tries = 0_u64;
         let mut last: Option<Box<Failure>> = None;
         loop {
             tries += 1;
             let result = tokio::time::timeout_at(deadline, self.once(step, index)).await;
+            self.context.leave_to(depth);
             last = match result {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(failure)) => Some(failure),
@@ -140,6 +143,25 @@ impl Steps<'_> {
         if step.action.steps().is_empty() {
             return self.step(step, index).await;
         }
+        let depth = self.context.depth();
+        let result = self.group(step, index).await;
+        self.context.leave_to(depth);
+        for (name, value) in result? {
+            self.context.bindings.set("vars", name, value);
+        }
+        Ok(())
+    }
+
+    /// The steps in a step, then its checks; what it captured.
+    async fn group(
+        &mut self,
+        step: &Step,
+        index: StepIndex,
+    ) -> Result<Vec<(Arc<str>, Value)>, Box<Failure>> {
+        if let Action::Use(used) = &step.action {
+            used.enter(self.context)
+                .map_err(|error| self.refused(step, (error.span(), error.label()), &error))?;
+        }
         let started = Instant::now();
         let inner = self.inner(step);
         match step.timeout {
@@ -151,7 +173,12 @@ impl Steps<'_> {
         }
         self.recorder
             .time(Metric::GroupDuration, Some(index), started.elapsed());
-        Ok(())
+        self.judge(step, &StepOutcome::default())?;
+        let captured = step.capture.iter().filter_map(|capture| {
+            let value = self.context.bindings.get(&["vars", &*capture.name.value])?;
+            Some((Arc::clone(&capture.name.value), value.clone()))
+        });
+        Ok(captured.collect())
     }
 
     /// The steps in a step. Its type is written out, as steps in steps in steps have no end.

@@ -18,6 +18,7 @@ mod cleanup;
 mod closed_loop;
 mod error;
 mod event;
+mod evidence;
 mod failure;
 mod fixture;
 mod flight;

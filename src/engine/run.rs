@@ -125,6 +125,7 @@ pub async fn run(
         comparisons: Vec::new(),
         run: info,
         cells,
+        collected: failures.evidence.finish(),
         failures: failures.finish(),
         leaks,
         doubt: Doubt::of(&warnings),

@@ -84,11 +84,16 @@ impl Steps<'_> {
         self.record(&outcome, index);
         self.later
             .extend(outcome.later.take().map(|later| (index, later)));
-        let mismatches = step.judge(&outcome, &self.context.bindings);
+        self.judge(step, &outcome)
+    }
+
+    /// Checks what a step gave and binds what it captures.
+    pub(super) fn judge(&mut self, step: &Step, outcome: &StepOutcome) -> Result<(), Box<Failure>> {
+        let mismatches = step.judge(outcome, &self.context.bindings);
         if !mismatches.is_empty() {
             return Err(self.mismatch(step, &mismatches));
         }
-        step.bind(&outcome, &mut self.context.bindings)
+        step.bind(outcome, &mut self.context.bindings)
             .map_err(|(span, error)| {
                 Box::new(Failure {
                     step: step.label(),
@@ -104,6 +109,12 @@ impl Steps<'_> {
     }
 
     fn record(&mut self, outcome: &StepOutcome, index: StepIndex) {
+        for collected in &outcome.collected {
+            self.cell
+                .failures
+                .evidence
+                .add(&self.cell.cell.name, collected);
+        }
         for measurement in &outcome.measurements {
             let metric = metric_of(measurement.measure);
             let is_labelled = metric.tag() == Some(Label::LAUNCH_TYPE);
@@ -255,6 +266,7 @@ impl Steps<'_> {
             return end;
         }
         self.next = size(&self.cell.cell.steps);
+        self.context.leave_to(0);
         let failed = end == IterationEnd::Failed;
         self.context.bindings.set("iteration", "failed", failed);
         let limit = defaults::FINALLY_LIMIT;

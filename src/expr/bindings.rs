@@ -86,6 +86,14 @@ impl Bindings {
         }
     }
 
+    /// What this scope itself sets in a root.
+    pub fn own(&self, root: &str) -> Vec<(Arc<str>, Value)> {
+        let values = self.named.get(root).into_iter().flatten();
+        values
+            .map(|(name, value)| (Arc::clone(name), value.clone()))
+            .collect()
+    }
+
     fn scopes(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |scope| scope.parent.as_deref())
     }

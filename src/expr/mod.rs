@@ -13,6 +13,7 @@ mod kind;
 mod matcher;
 mod operand;
 mod references;
+mod secrets;
 mod template;
 mod value;
 
@@ -23,6 +24,7 @@ pub use kind::{Output, ValueKind};
 pub use matcher::{Matcher, Mismatch};
 pub use operand::Operand;
 pub use references::Reference;
+pub use secrets::Secrets;
 pub use template::Template;
 pub use value::Value;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::decode::bad;
 use super::{Arrival, Load, LoadModel, MAX_IN_FLIGHT, Open, Profile, Warmup};
 use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, Fields, Keyword, Problems, Shape};
+use crate::source::{Code, Diagnostic, Field, Fields, Keyword, Problems, Shape, Takes, words};
 use crate::units::{HumanDuration, Rate, Ratio};
 
 /// Looks for the highest rate of arrivals that the system bears.
@@ -172,16 +172,44 @@ impl Keyword for RampThenBisect {
     const WORDS: &'static [(&'static str, Self)] = &[("ramp-then-bisect", Self)];
 }
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     what: "`breakpoint`",
     fields: &[
-        "rate",
-        "strategy",
-        "step",
-        "settle",
-        "hold",
-        "tolerance",
-        "holdsWhile",
+        Field::required(
+            "rate",
+            Takes::Fields(&RATE),
+            "the first level and the last one of the ramp",
+        ),
+        Field::new(
+            "strategy",
+            Takes::Word(words::<RampThenBisect>),
+            "up until a level breaks, then between the highest that held and the lowest that broke",
+        ),
+        Field::new(
+            "step",
+            Takes::Text,
+            "each level of the ramp to the one before, from `x1.01` to `x10`; default: `x1.5`",
+        ),
+        Field::required(
+            "settle",
+            Takes::Duration,
+            "the begin of each level, whose samples are thrown away",
+        ),
+        Field::required(
+            "hold",
+            Takes::Duration,
+            "the rest of each level, by which alone it is judged",
+        ),
+        Field::new(
+            "tolerance",
+            Takes::Ratio,
+            "how far apart the two levels of the answer may be, from 0.1% to 50%; default: 5%",
+        ),
+        Field::required(
+            "holdsWhile",
+            Takes::Map(&Takes::Either(&[Takes::Text, Takes::List(&Takes::Text)])),
+            "what must hold in a level: metrics with conditions, as in `thresholds`",
+        ),
     ],
     later: &[],
     help: None,
@@ -189,7 +217,14 @@ const SHAPE: Shape = Shape {
 
 const RATE: Shape = Shape {
     what: "the rate of a breakpoint",
-    fields: &["from", "to"],
+    fields: &[
+        Field::required("from", Takes::Rate, "the first level"),
+        Field::required(
+            "to",
+            Takes::Rate,
+            "the last level of the ramp, more than `from`",
+        ),
+    ],
     later: &[],
     help: Some("for example `rate: { from: 5/s, to: 400/s }`"),
 };

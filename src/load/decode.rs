@@ -11,22 +11,61 @@ use super::{
     Warmup,
 };
 use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, Fields, Keyword, Problems, Shape, Span, Spanned};
+use crate::source::{
+    Code, Diagnostic, Field, Fields, Keyword, Problems, Shape, Span, Spanned, Takes, words,
+};
 use crate::units::HumanDuration;
 
-const SHAPE: Shape = Shape {
+/// The fields of `load`.
+pub const SHAPE: Shape = Shape {
     what: "load",
     fields: &[
-        "vus",
-        "rate",
-        "iterations",
-        "duration",
-        "stages",
-        "arrival",
-        "maxInFlight",
-        "warmup",
-        "gracefulStop",
-        "breakpoint",
+        Field::new(
+            "vus",
+            Takes::Whole(0, 4_294_967_295),
+            "closed model: virtual users; each runs iterations one after the other",
+        ),
+        Field::new(
+            "rate",
+            Takes::Rate,
+            "open model: arrivals per time, `50/s`, whether or not earlier iterations have ended",
+        ),
+        Field::new(
+            "iterations",
+            Takes::Whole(1, i64::MAX),
+            "the load ends after so many iterations, the total of the cell",
+        ),
+        Field::new("duration", Takes::Duration, "the load ends after this time"),
+        Field::new(
+            "stages",
+            Takes::List(&Takes::Fields(&super::stages::STAGE)),
+            "a profile: VUs or a rate that go in straight lines from target to target",
+        ),
+        Field::new(
+            "arrival",
+            Takes::Word(words::<Arrival>),
+            "how arrivals of a rate are spaced; default: `constant`",
+        ),
+        Field::new(
+            "maxInFlight",
+            Takes::Whole(1, 4_294_967_295),
+            "the most iterations at a time under a rate; what finds no room is a dropped iteration; default: 1,000",
+        ),
+        Field::new(
+            "warmup",
+            Takes::Either(&[Takes::Whole(0, i64::MAX), Takes::Duration]),
+            "iterations or time before the figures, on top of what is asked for; they are run and not counted",
+        ),
+        Field::new(
+            "gracefulStop",
+            Takes::Duration,
+            "how long iterations in flight may take at the end; default: 30s",
+        ),
+        Field::new(
+            "breakpoint",
+            Takes::Fields(&super::breakpoint::SHAPE),
+            "looks for the highest rate of arrivals that the system bears",
+        ),
     ],
     later: &[],
     help: Some(

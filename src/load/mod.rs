@@ -15,6 +15,7 @@ mod stages;
 
 pub use breakpoint::{Breakpoint, Search, Tried};
 pub use closed::Closed;
+pub use decode::SHAPE;
 pub use open::{Arrival, Arrivals, Open};
 pub use profile::{Profile, Stage};
 

@@ -8,12 +8,25 @@ use std::str::FromStr;
 use super::Stage;
 use super::decode::bad;
 use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, Fields, Problems, Shape, quantity, wrong_type};
+use crate::source::{
+    Code, Diagnostic, Field, Fields, Problems, Shape, Takes, quantity, wrong_type,
+};
 use crate::units::{HumanDuration, Rate, UnitError};
 
-const STAGE: Shape = Shape {
+pub(super) const STAGE: Shape = Shape {
     what: "a stage",
-    fields: &["target", "duration"],
+    fields: &[
+        Field::required(
+            "target",
+            Takes::Either(&[Takes::Whole(0, 4_294_967_295), Takes::Rate]),
+            "what the stage goes to, in a straight line: VUs (`20`) or a rate (`50/s`)",
+        ),
+        Field::required(
+            "duration",
+            Takes::Duration,
+            "how long it takes to get there",
+        ),
+    ],
     later: &[],
     help: Some("for example `{ target: 50/s, duration: 2m }`, or `target: 20` for VUs"),
 };

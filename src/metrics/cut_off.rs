@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::aggregate::CellCounts;
+use super::collected::Collection;
 use super::doubt::{Doubt, Generator};
 use super::leaks::Leaks;
 use super::summary::{
@@ -99,6 +100,7 @@ impl Summary {
             thresholds: Vec::new(),
             comparisons: Vec::new(),
             failures,
+            collected: Collection::default(),
             leaks,
             doubt: Doubt::of(&warnings),
             generator: Generator::default(),

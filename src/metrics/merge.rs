@@ -106,6 +106,7 @@ impl Summary {
                 None => self.cells.push(cell),
             }
         }
+        self.collected.add(part.collected);
         for failure in part.failures {
             add_failure(&mut self.failures, failure);
         }

@@ -13,6 +13,7 @@
 
 mod aggregate;
 mod breakpoint;
+mod collected;
 mod comparison;
 mod cut_off;
 mod doubt;
@@ -34,10 +35,12 @@ mod threshold_parse;
 mod threshold_window;
 mod track;
 mod warning;
+mod warning_kinds;
 mod window;
 
 pub use aggregate::{Aggregate, CellCounts, Key};
 pub use breakpoint::{BreakpointSummary, Finding, LevelSummary, LevelVerdict};
+pub use collected::{Collected, Collection};
 pub use comparison::{
     Better, Caveat, ComparedCell, Comparison, ComparisonRow, Design, Interval, RunFact, SampleUnit,
     Standing, ValueUnit,

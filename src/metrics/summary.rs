@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::aggregate::CellCounts;
 use super::breakpoint::{BreakpointSummary, Finding};
+use super::collected::Collection;
 use super::comparison::Comparison;
 use super::doubt::{Doubt, Generator};
 use super::leaks::Leaks;
@@ -38,6 +39,9 @@ pub struct Summary {
     pub comparisons: Vec<Comparison>,
     /// Failures by place and cause, most frequent first.
     pub failures: Vec<FailureGroup>,
+    /// What `collect` steps collected.
+    #[serde(default, skip_serializing_if = "Collection::is_empty")]
+    pub collected: Collection,
     /// What was left behind.
     pub leaks: Leaks,
     /// Whether the figures can be relied on.

@@ -109,6 +109,10 @@ fn load(path: &Path) -> Result<String, String> {
     if metadata.is_dir() {
         return Err("it is a directory".to_owned());
     }
+    // A pipe would be waited for, a device may have no end.
+    if !metadata.is_file() {
+        return Err("it is neither a file nor a directory".to_owned());
+    }
     if metadata.len() > LARGEST.0 {
         let size = ByteSize(metadata.len());
         return Err(format!("it has {size}, and at most {LARGEST} are read"));

@@ -6,6 +6,7 @@
 mod csv;
 mod data;
 pub mod defaults;
+mod effective;
 mod feed;
 mod resolve;
 mod rounds;
@@ -19,15 +20,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use data::check_data;
+pub use effective::{CellSettings, Effective, Setting, effective};
 pub use feed::{Feed, Row};
 pub use resolve::{Overrides, resolve};
 pub use seed::Seed;
 
 use crate::compare::Question;
-use crate::expr::Bindings;
+use crate::expr::{Bindings, Secrets};
 use crate::load::Load;
 use crate::metrics::{ComparedMetric, Series, StepSummary, Threshold};
-use crate::source::SourceFile;
+use crate::source::{SourceFile, Span};
 use crate::step::{Action, Step, StepTarget};
 
 /// What a run does. Holds no value that is "not decided yet".
@@ -37,10 +39,12 @@ pub struct Plan {
     pub name: String,
     /// The file.
     pub file: Arc<SourceFile>,
-    /// SHA-256 of its text, hexadecimal.
+    /// SHA-256 of its text and that of the files that it uses, hexadecimal.
     pub file_sha256: String,
     /// Label value on everything that the run creates.
     pub run_id: String,
+    /// Values of the environment that the file uses: they must not be shown.
+    pub secrets: Secrets,
     /// Of everything random.
     pub seed: Seed,
     /// The variables at the start, as text.
@@ -126,6 +130,12 @@ impl Plan {
     }
 }
 
+/// The line of a step in the file that it stands in.
+fn line_of(file: &SourceFile, span: Span) -> usize {
+    let (file, span) = file.holding(span);
+    file.location(span.start).line
+}
+
 impl Cell {
     /// All steps, in the order of [`Cell::step_names`]: of an iteration, `finally`, `setup`,
     /// `teardown`.
@@ -164,7 +174,7 @@ impl Cell {
                 steps.push(StepSummary {
                     name: step.label(),
                     action: step.action.kind().to_owned(),
-                    line: file.location(step.span.start).line,
+                    line: line_of(file, step.span),
                 });
             });
         }

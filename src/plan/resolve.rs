@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::seed::Seed;
 use super::target::Layers;
 use super::variables::variables;
 use super::{Cell, Exclusive, Plan, Row, defaults, select};
-use crate::expr::{Bindings, EvalError, Value};
+use crate::expr::{Bindings, EvalError, Secrets, Value};
 use crate::load::Load;
 use crate::metrics::{Metric, Series, Threshold};
 use crate::scenario::{Scenario, ScenarioFile, series};
@@ -35,6 +36,8 @@ pub struct Overrides {
     pub environment: BTreeMap<String, String>,
     /// `--jobs`.
     pub jobs: u32,
+    /// `--artifacts`: where `collect` writes files, in a directory for the run.
+    pub artifacts: Option<PathBuf>,
     /// `--ttl`.
     pub time_to_live: Option<Duration>,
     /// `--cleanup-timeout`.
@@ -63,7 +66,16 @@ pub fn resolve(
     for (name, value) in &overrides.environment {
         bindings.set("env", name.as_str(), value.as_str());
     }
-    let vars = variables(document, overrides, &mut bindings, &mut problems);
+    let secrets = Secrets::new(
+        document
+            .environment
+            .iter()
+            .filter_map(|name| overrides.environment.get(&**name).cloned()),
+    );
+    let mut vars = variables(document, overrides, &mut bindings, &mut problems);
+    for value in vars.values_mut() {
+        *value = secrets.hide(value);
+    }
     let bindings = Arc::new(bindings);
     let mut cells = Vec::new();
     for scenario in &document.scenarios {
@@ -73,7 +85,12 @@ pub fn resolve(
             cells.extend(cell(
                 (document, file),
                 scenario,
-                (&matrix, &bindings, rows.as_ref()),
+                Varying {
+                    combination: &matrix,
+                    bindings: &bindings,
+                    rows: rows.as_ref(),
+                    secrets: &secrets,
+                },
                 overrides,
                 &mut problems,
             ));
@@ -86,7 +103,8 @@ pub fn resolve(
     Ok(Plan {
         name: document.name.value.clone(),
         file: Arc::clone(file),
-        file_sha256: sha256(file.text()),
+        file_sha256: sha256(file),
+        secrets,
         run_id: overrides.run_id.clone(),
         seed: Seed(overrides.seed),
         vars,
@@ -97,9 +115,14 @@ pub fn resolve(
     })
 }
 
-fn sha256(text: &str) -> String {
+/// Of the text of a file, and of those that it uses.
+fn sha256(file: &SourceFile) -> String {
+    let mut digest = Sha256::new_with_prefix(file.text());
+    for other in file.other_files() {
+        digest.update(other.text());
+    }
     let mut digits = String::with_capacity(64);
-    for byte in Sha256::digest(text.as_bytes()) {
+    for byte in digest.finalize() {
         write!(digits, "{byte:02x}").expect("writing to a string cannot fail");
     }
     digits
@@ -107,13 +130,24 @@ fn sha256(text: &str) -> String {
 
 type Combination = Vec<(Arc<str>, Value)>;
 
-/// What differs from cell to cell, what names mean around them, and the rows of data.
-type Varying<'a> = (&'a Combination, &'a Arc<Bindings>, Option<&'a Arc<[Row]>>);
+/// What differs from cell to cell, and what is around them.
+#[derive(Clone, Copy)]
+struct Varying<'a> {
+    combination: &'a Combination,
+    bindings: &'a Arc<Bindings>,
+    rows: Option<&'a Arc<[Row]>>,
+    secrets: &'a Secrets,
+}
 
 fn cell(
     (document, file): (&ScenarioFile, &SourceFile),
     scenario: &Scenario,
-    (combination, bindings, rows): Varying<'_>,
+    Varying {
+        combination,
+        bindings,
+        rows,
+        secrets,
+    }: Varying<'_>,
     overrides: &Overrides,
     problems: &mut Problems,
 ) -> Option<Cell> {
@@ -132,11 +166,7 @@ fn cell(
     if !select::is_selected(&overrides.only, &id, &matrix) {
         return None;
     }
-    let name = if axes.is_empty() {
-        id.clone()
-    } else {
-        format!("{id}[{}]", axes.join(","))
-    };
+    let name = cell_name(&id, &axes);
     bindings.set("scenario", "name", id.as_str());
     if !is_wanted(scenario, &bindings, problems) {
         return None;
@@ -157,6 +187,11 @@ fn cell(
     let place = (word.as_str(), scenario.id.span);
     let mut target = layers.step_target(place, timeout, &bindings, problems)?;
     target.directory = directory(file);
+    target.artifacts = overrides
+        .artifacts
+        .as_ref()
+        .map(|directory| directory.join(&overrides.run_id));
+    target.secrets = secrets.clone();
     let load = match &scenario.load_template {
         Some(template) => template.load(&bindings, problems)?,
         None => scenario.load.clone().unwrap_or_else(Load::once),
@@ -193,6 +228,15 @@ fn cell(
         data,
         bindings: Arc::new(bindings),
     })
+}
+
+/// `scenario[axis=value,…]`.
+fn cell_name(scenario: &str, axes: &[String]) -> String {
+    if axes.is_empty() {
+        scenario.to_owned()
+    } else {
+        format!("{scenario}[{}]", axes.join(","))
+    }
 }
 
 fn tags(scenario: &Scenario) -> BTreeMap<String, String> {

@@ -9,7 +9,7 @@ use crate::client::connect::{
     Direct, Gateway, InCluster, InClusterPodIp, Scheme, Tunnel, UnknownMode,
 };
 use crate::client::{ClaimSource, ConnectionMode, Runtime, SandboxdPorts};
-use crate::expr::{Bindings, Template};
+use crate::expr::{Bindings, Secrets, Template};
 use crate::scenario::{RuntimeName, Scheme as WrittenScheme, Target};
 use crate::source::{Code, Diagnostic, Problems, Span};
 use crate::step::{HttpConnections, StepTarget};
@@ -65,6 +65,8 @@ impl<'a> Layers<'a> {
             ready_timeout: ready,
             directory: PathBuf::new(),
             http: HttpConnections::default(),
+            artifacts: None,
+            secrets: Secrets::default(),
         })
     }
 

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::metrics::{
-    Better, CellCounts, CellFacts, CellSummary, ClosedWindow, ComparedCell, Comparison,
+    Better, CellCounts, CellFacts, CellSummary, ClosedWindow, Collection, ComparedCell, Comparison,
     ComparisonRow, Design, Doubt, FailureGroup, FlowControl, Generator, Interval, Label,
     LaunchType, Leaks, Metric, Outcome, Place, Quantity, Recorder, RunInfo, SampleUnit,
     SharedAggregate, Standing, StepIndex, StepSummary, ThresholdResult, Timeline, ValueUnit,
@@ -304,6 +304,7 @@ pub(super) fn fixed() -> Summary {
         ],
         thresholds: thresholds(),
         comparisons: vec![comparison()],
+        collected: Collection::default(),
         failures: failures(),
         leaks: Leaks::default(),
         doubt: Doubt::of(&warnings),

@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 use super::rows::{before_claim, name_width, rows, shown, whole_cell};
 use super::{Colour, comparison, levels, side_by_side, words};
 use crate::metrics::{
-    CellSummary, FailureGroup, Metric, MetricSummary, Outcome, Reliability, Summary, Verdict,
-    humanise_millis,
+    CellSummary, Collected, FailureGroup, Metric, MetricSummary, Outcome, Reliability, Summary,
+    Verdict, humanise_millis,
 };
+
+/// How many lines of a collected text are shown, from its end.
+const COLLECTED_LINES: usize = 10;
 
 pub(super) const BOLD: &str = "1";
 pub(super) const RED: &str = "1;31";
@@ -76,6 +79,7 @@ fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::R
         writeln!(out)?;
         failure_block(out, failure, colour)?;
     }
+    collected(out, summary)?;
     comparison::write(out, &summary.comparisons, colour)?;
     side_by_side::write(out, &summary.cells, colour)?;
     for cell in &summary.cells {
@@ -83,6 +87,29 @@ fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::R
         table(out, cell, colour)?;
     }
     totals(out, summary)
+}
+
+/// What `collect` steps collected: where it is, or its last lines.
+fn collected(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    for one in &summary.collected.texts {
+        let Collected {
+            cell, what, claim, ..
+        } = one;
+        write!(out, "\ncollected {what} of {claim}  {cell}")?;
+        if let Some(file) = &one.file {
+            writeln!(out, "  in {file}")?;
+            continue;
+        }
+        writeln!(out)?;
+        let lines: Vec<&str> = one.text.lines().collect();
+        for line in &lines[lines.len().saturating_sub(COLLECTED_LINES)..] {
+            writeln!(out, "  | {line}")?;
+        }
+    }
+    match summary.collected.dropped {
+        0 => Ok(()),
+        more => writeln!(out, "… and {more} more texts were collected"),
+    }
 }
 
 fn verdict(verdict: Verdict, colour: Colour) -> String {

@@ -17,20 +17,45 @@ use crate::expr::Value;
 use crate::metrics::ComparedMetric;
 use crate::source::yaml::{Key, Node, Scalar};
 use crate::source::{
-    Code, Diagnostic, Fields, FromNode, Problems, Shape, Span, Spanned, list_of, suggest,
-    wrong_type,
+    Code, Diagnostic, Field, Fields, FromNode, Problems, Shape, Span, Spanned, Takes, list_of,
+    suggest, wrong_type,
 };
 use crate::units::Ratio;
 
-const SHAPE: Shape = Shape {
+/// The fields of `compare`.
+pub(super) const SHAPE: Shape = Shape {
     what: "compare",
     fields: &[
-        "across",
-        "baseline",
-        "rounds",
-        "metrics",
-        "alpha",
-        "minEffect",
+        Field::required(
+            "across",
+            Takes::Text,
+            "the axis of the matrix that is the question; the other axes become rows",
+        ),
+        Field::required(
+            "baseline",
+            Takes::Value,
+            "the value of the axis that the others are compared with",
+        ),
+        Field::new(
+            "rounds",
+            Takes::Whole(2, MOST_ROUNDS as i64),
+            "how often every cell runs, in shuffled order; default: 12",
+        ),
+        Field::required(
+            "metrics",
+            Takes::List(&Takes::Text),
+            "what is compared: `metric`, `metric p95` or `metric{step:name} p95`",
+        ),
+        Field::new(
+            "alpha",
+            Takes::Value,
+            "a difference is shown when its corrected p is below this, between 0 and 1; default: 0.05",
+        ),
+        Field::new(
+            "minEffect",
+            Takes::Ratio,
+            "the least difference that is shown; default: 1%",
+        ),
     ],
     later: &[],
     help: None,

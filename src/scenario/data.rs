@@ -4,7 +4,10 @@
 
 use crate::expr::Reference;
 use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, Fields, FromNode, Keyword, Problems, Shape, Span, Spanned};
+use crate::source::{
+    Code, Diagnostic, Field, Fields, FromNode, Keyword, Problems, Shape, Span, Spanned, Takes,
+    words,
+};
 
 /// Rows for the iterations of a scenario.
 #[derive(Debug, Clone)]
@@ -79,9 +82,31 @@ impl Keyword for DataEnd {
         &[("recycle", Self::Recycle), ("stop", Self::Stop)];
 }
 
-const SHAPE: Shape = Shape {
+/// The fields of `data`.
+pub(super) const SHAPE: Shape = Shape {
     what: "`data`",
-    fields: &["file", "format", "order", "onEnd"],
+    fields: &[
+        Field::required(
+            "file",
+            Takes::Text,
+            "path of the file, relative to the scenario file: CSV, JSON or JSON Lines, at most 64 MiB",
+        ),
+        Field::new(
+            "format",
+            Takes::Word(words::<DataFormat>),
+            "what the file is, where its ending does not say it",
+        ),
+        Field::new(
+            "order",
+            Takes::Word(words::<DataOrder>),
+            "which row an iteration gets, by its number; `random` may take one more than once; default: `sequential`",
+        ),
+        Field::new(
+            "onEnd",
+            Takes::Word(words::<DataEnd>),
+            "after the last row: begin again, or begin no further iteration; default: `recycle`",
+        ),
+    ],
     later: &[],
     help: Some("the short form is the path alone: `data: tasks.csv`"),
 };

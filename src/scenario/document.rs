@@ -30,6 +30,8 @@ pub struct ScenarioFile {
     pub scenarios: Vec<Scenario>,
     /// Judged in every cell that has their tags.
     pub thresholds: Vec<DeclaredThreshold>,
+    /// The environment variables that expressions use; their values are not shown.
+    pub environment: Vec<Arc<str>>,
 }
 
 /// One entry of `scenarios`.

@@ -25,21 +25,26 @@ mod check;
 mod compare;
 mod data;
 mod document;
+mod expand;
 mod load;
 mod matrix;
 mod parse;
+mod schema;
 mod target;
 mod threshold;
+mod used_files;
 
 pub use compare::Compare;
 pub use data::{Data, DataEnd, DataFormat, DataOrder};
 pub use document::{Scenario, ScenarioFile};
 pub use load::LoadTemplate;
 pub use matrix::{Axis, Matrix, Pick};
-pub use parse::parse;
+pub use parse::{FILE, SCENARIO, parse};
+pub use schema::schema;
 pub use target::{GatewayTarget, RouterTarget, RuntimeName, Scheme, Target};
 pub use threshold::DeclaredThreshold;
 pub(crate) use threshold::series;
+pub use used_files::{open, with_used};
 
 #[cfg(test)]
 mod tests;

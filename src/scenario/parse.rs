@@ -4,6 +4,7 @@ use super::check;
 use super::compare::Compare;
 use super::data::Data;
 use super::document::{Scenario, ScenarioFile};
+use super::expand::expand;
 use super::load::{LoadTemplate, with_defaults};
 use super::matrix;
 use super::target::Target;
@@ -12,45 +13,120 @@ use crate::expr::Operand;
 use crate::load::Load;
 use crate::source::yaml::{self, Key, Node};
 use crate::source::{
-    Code, Diagnostic, Fields, Problems, Shape, SourceFile, Spanned, read_map, wrong_type,
+    Code, Diagnostic, Field, Fields, Problems, Shape, SourceFile, Spanned, Takes, read_map,
+    wrong_type,
 };
 use crate::step::{self, Step};
 use crate::units::HumanDuration;
 
-const FILE: Shape = Shape {
+/// The fields of a scenario file.
+pub const FILE: Shape = Shape {
     what: "the scenario file",
     fields: &[
-        "version",
-        "name",
-        "description",
-        "vars",
-        "target",
-        "scenarios",
-        "thresholds",
+        Field::required("version", Takes::Whole(1, 1), "version of the language"),
+        Field::required("name", Takes::Text, "name of the file in reports"),
+        Field::new("description", Takes::Text, "what it is for, for people"),
+        Field::new(
+            "vars",
+            Takes::Map(&Takes::Value),
+            "variables: `${{ vars.NAME }}`; one may use those above it, `--var` and `SANDBENCH_VAR_NAME` override it",
+        ),
+        Field::new(
+            "target",
+            Takes::Fields(&super::target::SHAPE),
+            "what the run is pointed at; a scenario's own `target` goes before it, field by field",
+        ),
+        Field::required(
+            "scenarios",
+            Takes::Map(&Takes::Fields(&SCENARIO)),
+            "the scenarios by their id, which is stable for reports and `--only`",
+        ),
+        Field::new(
+            "thresholds",
+            Takes::Thresholds(&threshold::LONG),
+            "limits for metrics of all scenarios that have the tags",
+        ),
     ],
     later: &[],
     help: None,
 };
 
-const SCENARIO: Shape = Shape {
+/// The fields of a scenario.
+pub const SCENARIO: Shape = Shape {
     what: "a scenario",
     fields: &[
-        "description",
-        "target",
-        "matrix",
-        "steps",
-        "load",
-        "timeout",
-        "finally",
-        "startTime",
-        "setup",
-        "teardown",
-        "retries",
-        "tags",
-        "if",
-        "thresholds",
-        "data",
-        "compare",
+        Field::new("description", Takes::Text, "what it is for, for people"),
+        Field::new(
+            "target",
+            Takes::Fields(&super::target::SHAPE),
+            "what differs from the target of the file",
+        ),
+        Field::new(
+            "matrix",
+            Takes::Matrix,
+            "every combination of the axes' values is a cell, with figures and a verdict of its own",
+        ),
+        Field::required("steps", Takes::Steps, "the steps of one iteration"),
+        Field::new(
+            "load",
+            Takes::Fields(&crate::load::SHAPE),
+            "how many iterations, how many at a time; default: one per cell",
+        ),
+        Field::new(
+            "timeout",
+            Takes::Duration,
+            "the longest that one iteration may take, clean-up not counted; default: 5m",
+        ),
+        Field::new(
+            "finally",
+            Takes::Steps,
+            "steps after every iteration, even a failed or cancelled one; 30s in all",
+        ),
+        Field::new(
+            "startTime",
+            Takes::Duration,
+            "when it starts, counted from the start of the loads; with it the scenarios run beside each other",
+        ),
+        Field::new(
+            "setup",
+            Takes::Steps,
+            "steps once per cell, before its first iteration; if they fail, none runs",
+        ),
+        Field::new(
+            "teardown",
+            Takes::Steps,
+            "steps once per cell, after its last iteration; 1m in all",
+        ),
+        Field::new(
+            "retries",
+            Takes::Whole(0, 100),
+            "how often a failed iteration is tried again; a pass is then FLAKY; not with `load`; default: 0",
+        ),
+        Field::new(
+            "tags",
+            Takes::Map(&Takes::Value),
+            "fixed texts for filters of thresholds and for reports",
+        ),
+        Field::new(
+            "if",
+            Takes::Expression,
+            "which cells run: those where it is true",
+        ),
+        Field::new(
+            "thresholds",
+            Takes::Thresholds(&threshold::LONG),
+            "limits for metrics, judged in every cell",
+        ),
+        Field::new(
+            "data",
+            Takes::Either(&[Takes::Text, Takes::Fields(&super::data::SHAPE)]),
+            "a file with a row per iteration: `${{ data.COLUMN }}`",
+        ),
+        Field::new(
+            "compare",
+            Takes::Fields(&super::compare::SHAPE),
+            "which cells are compared, with what, over how many rounds; needs `load`",
+        ),
     ],
     later: &[],
     help: None,
@@ -66,6 +142,7 @@ pub fn parse(file: &SourceFile) -> (Option<ScenarioFile>, Problems) {
         problems.sort();
         return (None, problems);
     };
+    let root = expand(root, file, &mut problems);
     let mut document = decode(&root, &mut problems);
     if let Some(document) = &mut document {
         check::check(&root, document, &mut problems);
@@ -99,6 +176,7 @@ fn decode(root: &Node, problems: &mut Problems) -> Option<ScenarioFile> {
         target,
         scenarios,
         thresholds: thresholds(&fields, problems),
+        environment: Vec::new(),
     })
 }
 

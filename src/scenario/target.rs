@@ -8,7 +8,8 @@ use crate::client::ConnectionMode;
 use crate::expr::Template;
 use crate::source::yaml::Node;
 use crate::source::{
-    Code, Diagnostic, Fields, FromNode, Keyword, Problems, Shape, Span, Spanned, keyword, quantity,
+    Code, Diagnostic, Field, Fields, FromNode, Keyword, Problems, Shape, Span, Spanned, Takes,
+    keyword, quantity, words,
 };
 use crate::units::HumanDuration;
 
@@ -92,21 +93,70 @@ impl Keyword for Scheme {
     const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("https", Self::Https)];
 }
 
-const SHAPE: Shape = Shape {
+/// The fields of `target`.
+pub(super) const SHAPE: Shape = Shape {
     what: "target",
     fields: &[
-        "namespace",
-        "warmPool",
-        "template",
-        "createTemplatePool",
-        "gateway",
-        "apiUrl",
-        "mode",
-        "router",
-        "runtime",
-        "serverPort",
-        "readyTimeout",
-        "timeToLive",
+        Field::new(
+            "namespace",
+            Takes::Text,
+            "namespace of claims and sandboxes; default: `default`",
+        ),
+        Field::new(
+            "warmPool",
+            Takes::Text,
+            "the warm pool that sandboxes come from",
+        ),
+        Field::new(
+            "template",
+            Takes::Text,
+            "the sandbox template that they are made from, in place of `warmPool`",
+        ),
+        Field::new(
+            "createTemplatePool",
+            Takes::Bool,
+            "make a pool without replicas for `template` where claims need one; default: false",
+        ),
+        Field::new(
+            "gateway",
+            Takes::Fields(&GATEWAY),
+            "the Gateway that the mode `gateway` goes through",
+        ),
+        Field::new(
+            "apiUrl",
+            Takes::Text,
+            "URL of the router that the mode `direct` goes to",
+        ),
+        Field::new(
+            "mode",
+            Takes::Word(modes),
+            "how sandboxes are reached; an axis `mode` of the matrix goes before it",
+        ),
+        Field::new(
+            "router",
+            Takes::Fields(&ROUTER),
+            "the router that the mode `tunnel` goes to",
+        ),
+        Field::new(
+            "runtime",
+            Takes::Word(words::<RuntimeName>),
+            "what answers in the sandbox; default: `legacy`, with the mode `pod-tunnel` `sandboxd`",
+        ),
+        Field::new(
+            "serverPort",
+            Takes::Whole(1, 65_535),
+            "port of the runtime in the sandbox; default: 8888",
+        ),
+        Field::new(
+            "readyTimeout",
+            Takes::Duration,
+            "how long a claim may take to be ready, where its step says nothing; default: 3m",
+        ),
+        Field::new(
+            "timeToLive",
+            Takes::Duration,
+            "how long claims outlive a killed run, at least 10s; default: the `timeout` of an iteration and 10m",
+        ),
     ],
     later: &["labels", "annotations", "tls", "headers"],
     help: None,
@@ -114,17 +164,43 @@ const SHAPE: Shape = Shape {
 
 const GATEWAY: Shape = Shape {
     what: "gateway",
-    fields: &["name", "namespace", "scheme", "port"],
+    fields: &[
+        Field::required("name", Takes::Text, "name of the Gateway"),
+        Field::new(
+            "namespace",
+            Takes::Text,
+            "its namespace; default: that of the target",
+        ),
+        Field::new(
+            "scheme",
+            Takes::Word(words::<Scheme>),
+            "plain or TLS; default: `http`",
+        ),
+        Field::new(
+            "port",
+            Takes::Whole(1, 65_535),
+            "its port; default: that of the listener",
+        ),
+    ],
     later: &["hostname"],
     help: None,
 };
 
 const ROUTER: Shape = Shape {
     what: "router",
-    fields: &["namespace"],
+    fields: &[Field::new(
+        "namespace",
+        Takes::Text,
+        "namespace of the router's Service; default: `agent-sandbox-system`",
+    )],
     later: &["service", "port"],
     help: None,
 };
+
+/// The words of `mode`.
+pub(super) fn modes() -> Vec<&'static str> {
+    ConnectionMode::WORDS.to_vec()
+}
 
 impl Target {
     /// The least `timeToLive`: below, a claim could end before it is renewed.

@@ -12,9 +12,10 @@ use std::time::Duration;
 use crate::metrics::{Metric, OnFail, Selector, Series, Threshold, ThresholdError};
 use crate::source::yaml::{Key, Node};
 use crate::source::{
-    Code, Diagnostic, Fields, FromNode, Problems, Shape, Span, list_of, suggest, wrong_type,
+    Code, Diagnostic, Field, Fields, FromNode, Problems, Shape, Span, Takes, list_of, suggest,
+    wrong_type,
 };
-use crate::step::{Action, Step};
+use crate::step::Step;
 use crate::units::HumanDuration;
 
 /// A threshold and its place.
@@ -26,9 +27,31 @@ pub struct DeclaredThreshold {
     pub span: Span,
 }
 
-const LONG: Shape = Shape {
+/// The fields of a threshold in its long form.
+pub(super) const LONG: Shape = Shape {
     what: "a threshold",
-    fields: &["threshold", "window", "abortOnFail", "delayAbortEval"],
+    fields: &[
+        Field::required(
+            "threshold",
+            Takes::Text,
+            "what must hold: `p95 < 250ms`, `rate < 1%`, `count == 0`",
+        ),
+        Field::new(
+            "window",
+            Takes::Duration,
+            "judge every stretch of this length, and not the whole run",
+        ),
+        Field::new(
+            "abortOnFail",
+            Takes::Bool,
+            "stop the run as soon as it does not hold; default: false",
+        ),
+        Field::new(
+            "delayAbortEval",
+            Takes::Duration,
+            "do not stop before this much of the run; default: 0s",
+        ),
+    ],
     later: &[],
     help: Some("the short form is the condition alone: `p95 < 250ms`"),
 };
@@ -207,8 +230,8 @@ pub(crate) fn series<'s>(
     (!names.is_empty()).then_some(Series::Steps(names))
 }
 
-/// Adds the names of a step and of those in it that have all tags; a group's tags are also those of
-/// its steps.
+/// Adds the names of a step and of those in it that have all tags; the tags of a step are also those
+/// of the steps in it.
 fn chosen(step: &Step, tags: &[&(String, String)], names: &mut Vec<String>) {
     let left: Vec<&(String, String)> = tags
         .iter()
@@ -225,9 +248,7 @@ fn chosen(step: &Step, tags: &[&(String, String)], names: &mut Vec<String>) {
     if left.is_empty() {
         names.push(step.label());
     }
-    if let Action::Group(group) = &step.action {
-        for step in &group.steps {
-            chosen(step, &left, names);
-        }
+    for step in step.action.steps() {
+        chosen(step, &left, names);
     }
 }

@@ -8,22 +8,10 @@ use std::str::FromStr;
 
 use super::diagnostic::{Code, Diagnostic, Problems};
 use super::read::{FromNode, Keyword, keyword, quantity, wrong_type};
+use super::shape::{Field, Shape};
 use super::span::Span;
 use super::suggest::{list_of, suggest};
 use super::yaml::{Key, Node};
-
-/// What a mapping may have.
-#[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    /// What it is, for messages: `load`, ``the step `exec` ``.
-    pub what: &'static str,
-    /// The fields that exist.
-    pub fields: &'static [&'static str],
-    /// Fields of the language that this version does not have yet.
-    pub later: &'static [&'static str],
-    /// A help line for an unknown or later field, beyond the list of fields.
-    pub help: Option<&'static str>,
-}
 
 /// The fields of one mapping node.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +19,7 @@ pub struct Fields<'n> {
     entries: &'n [(Key, Node)],
     span: Span,
     what: &'static str,
-    known: &'static [&'static str],
+    known: &'static [Field],
 }
 
 impl<'n> Fields<'n> {
@@ -49,7 +37,7 @@ impl<'n> Fields<'n> {
             return None;
         };
         for (key, _) in entries {
-            if !shape.fields.contains(&&*key.value) {
+            if shape.field(&key.value).is_none() {
                 problems.push(unknown_field(key, shape));
             }
         }
@@ -107,8 +95,9 @@ impl<'n> Fields<'n> {
 
     /// Whether an unknown field, which was reported, is this one with a typing mistake.
     fn is_misspelt(&self, name: &str) -> bool {
+        let known: Vec<&str> = self.known.iter().map(|field| field.name).collect();
         self.entries.iter().any(|(key, _)| {
-            !self.known.contains(&&*key.value) && suggest(&key.value, self.known) == Some(name)
+            !known.contains(&&*key.value) && suggest(&key.value, &known) == Some(name)
         })
     }
 
@@ -178,7 +167,7 @@ fn unknown_field(key: &Key, shape: &Shape) -> Diagnostic {
         ))
     } else {
         let later = || suggest(name, shape.later);
-        let label = match suggest(name, shape.fields) {
+        let label = match suggest(name, &shape.names()) {
             Some(word) => format!("did you mean `{word}`?"),
             None => later().map_or_else(
                 || "unknown".to_owned(),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::source::{Colour, SourceFile, Spanned, render_all, yaml};
+use crate::source::{Colour, SourceFile, Spanned, Takes, render_all, yaml};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Order {
@@ -15,7 +15,14 @@ impl Keyword for Order {
 
 const SHAPE: Shape = Shape {
     what: "load",
-    fields: &["vus", "duration", "order", "names", "exact", "rate"],
+    fields: &[
+        Field::new("vus", Takes::Value, "how many"),
+        Field::new("duration", Takes::Value, "how long"),
+        Field::new("order", Takes::Value, "in which order"),
+        Field::new("names", Takes::Value, "whose"),
+        Field::new("exact", Takes::Value, "whether exactly"),
+        Field::new("rate", Takes::Value, "how often"),
+    ],
     later: &["stages"],
     help: Some("an open model uses `rate`"),
 };

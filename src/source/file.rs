@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::others::Other;
 use super::span::{Location, Span};
 
 /// The largest scenario file that is read: 4 MiB. Larger ones are refused by their size.
@@ -20,6 +21,8 @@ pub struct SourceFile {
     text: Arc<str>,
     /// Byte offset at which each line starts; the first is 0.
     lines: Arc<[usize]>,
+    /// The files that it uses, and those that they use.
+    pub(super) others: Arc<[Other]>,
 }
 
 /// Why a file could not be loaded.
@@ -131,6 +134,7 @@ impl SourceFile {
             path: path.into(),
             text,
             lines,
+            others: Arc::new([]),
         }
     }
 
@@ -167,7 +171,8 @@ impl SourceFile {
     }
 
     /// Line and column of a byte offset. An offset past the end, or inside a character, is moved
-    /// back to the nearest character.
+    /// back to the nearest character. For a place in a file that this one uses, see
+    /// [`SourceFile::holding`].
     pub fn location(&self, offset: usize) -> Location {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {

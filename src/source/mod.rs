@@ -8,16 +8,20 @@
 mod decode;
 mod diagnostic;
 mod file;
+mod others;
 mod read;
 mod render;
+mod shape;
 mod span;
 mod suggest;
 pub mod yaml;
 
-pub use decode::{Fields, Shape};
+pub use decode::Fields;
 pub use diagnostic::{Code, Diagnostic, Problems, Severity};
 pub use file::{SIZE_LIMIT, SourceError, SourceFile};
+pub use others::{Other, OtherText};
 pub use read::{FromNode, Keyword, keyword, one_or_many, quantity, read_map, wrong_type};
 pub use render::{Colour, render, render_all, snippet};
+pub use shape::{Field, Shape, Takes, words};
 pub use span::{Location, Span, Spanned};
 pub use suggest::{list_of, suggest};

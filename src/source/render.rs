@@ -115,6 +115,7 @@ fn gutter(file: &SourceFile, span: Span) -> usize {
 }
 
 fn note_line(file: &SourceFile, span: Span, key: &str, text: &str, colour: Colour) -> String {
+    let (file, span) = file.holding(span);
     let pad = " ".repeat(gutter(file, span) + 1);
     format!(
         "{pad}{} {}\n",
@@ -125,6 +126,7 @@ fn note_line(file: &SourceFile, span: Span, key: &str, text: &str, colour: Colou
 
 fn place(file: &SourceFile, span: Span, label: &str, look: (Severity, Colour)) -> String {
     let (severity, colour) = look;
+    let (file, span) = file.holding(span);
     let location = file.location(span.start);
     let width = gutter(file, span);
     let pad = " ".repeat(width);

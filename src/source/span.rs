@@ -23,6 +23,12 @@ impl Span {
         }
     }
 
+    /// The same range, further on by so many bytes.
+    #[must_use]
+    pub fn after(self, bytes: usize) -> Self {
+        Self::new(self.start + bytes, self.end + bytes)
+    }
+
     /// The smallest span that covers both.
     #[must_use]
     pub fn to(self, other: Self) -> Self {

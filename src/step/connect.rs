@@ -6,7 +6,7 @@ use super::limit::{Limit, LimitSource, READY};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, Problems, Shape};
+use crate::source::{Field, Fields, Problems, Shape, Takes};
 
 /// Connects to the sandbox again.
 #[derive(Debug, Clone)]
@@ -16,12 +16,19 @@ pub struct Connect {
 
 const SHAPE: Shape = Shape {
     what: "`connect`",
-    fields: &["sandbox"],
+    fields: &[Field::new(
+        "sandbox",
+        Takes::Text,
+        "id of the `create` step whose sandbox it is; default: the last one",
+    )],
     later: &["claim", "mode"],
     help: None,
 };
 
 impl Connect {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Fields(&SHAPE);
+
     /// What `connect` gives.
     pub const OUTPUTS: &'static [Output] = &[
         Output {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::exchange::HttpConnections;
 use super::{AttemptLog, Registrar, StepError};
 use crate::client::{ClaimSource, Client, ConnectionMode, ReadyClaim, Sandbox};
-use crate::expr::{Bindings, Template};
+use crate::expr::{Bindings, Secrets, Template};
 
 /// What the steps are pointed at; the same for all iterations of a cell.
 #[derive(Debug, Clone)]
@@ -28,6 +28,10 @@ pub struct StepTarget {
     pub directory: PathBuf,
     /// Connections of `http` steps.
     pub http: HttpConnections,
+    /// Where `collect` writes files; none: it writes no files.
+    pub artifacts: Option<PathBuf>,
+    /// What must not be shown of what the cluster says.
+    pub secrets: Secrets,
 }
 
 /// A sandbox of the iteration.
@@ -57,6 +61,8 @@ pub struct StepContext {
     /// What the client attempts for the step that runs.
     pub attempts: Arc<AttemptLog>,
     pub(super) rng: SmallRng,
+    /// The names around the used steps that run, outermost first.
+    outer: Vec<Arc<Bindings>>,
 }
 
 impl StepContext {
@@ -76,6 +82,36 @@ impl StepContext {
             held: Vec::new(),
             attempts: Arc::default(),
             rng: SmallRng::seed_from_u64(seed),
+            outer: Vec::new(),
+        }
+    }
+
+    /// How many scopes of used steps are around the step that runs.
+    pub fn depth(&self) -> usize {
+        self.outer.len()
+    }
+
+    /// Begins a scope of used steps: names that are set in it end with it.
+    pub(super) fn enter(&mut self) {
+        let outer = Arc::new(std::mem::take(&mut self.bindings));
+        self.bindings = outer.child();
+        self.outer.push(outer);
+    }
+
+    /// Ends scopes of used steps until so many are left, also those that a time limit cut off. The
+    /// sandbox that they connected to last stays the last one.
+    pub fn leave_to(&mut self, depth: usize) {
+        while self.outer.len() > depth
+            && let Some(outer) = self.outer.pop()
+        {
+            let inner = std::mem::take(&mut self.bindings);
+            let sandbox = inner.own("sandbox");
+            // Its hold on the outer names ends, so that they need not be copied.
+            drop(inner);
+            self.bindings = Arc::unwrap_or_clone(outer);
+            for (name, value) in sandbox {
+                self.bindings.set("sandbox", name, value);
+            }
         }
     }
 
@@ -101,6 +137,7 @@ impl StepContext {
             held: self.held.clone(),
             attempts: Arc::default(),
             rng: SmallRng::seed_from_u64(self.rng.random()),
+            outer: Vec::new(),
         }
     }
 
@@ -164,6 +201,31 @@ impl StepContext {
             action,
             which: which.map(|id| id.to_string()),
         })
+    }
+
+    /// Claim and sandbox of the one that is named, else of all that the iteration asked for: those
+    /// that it had, and those that never became ready.
+    pub(super) fn claims(
+        &mut self,
+        which: Option<&Template>,
+    ) -> Result<Vec<(String, String)>, StepError> {
+        let pair = |held: &Held| {
+            (
+                held.claim.claim_name.clone(),
+                held.claim.sandbox_name.clone(),
+            )
+        };
+        if which.is_some() {
+            return Ok(vec![pair(self.sandbox("collect", which)?)]);
+        }
+        let mut claims: Vec<(String, String)> = self.held.iter().map(pair).collect();
+        for name in self.registrar.names() {
+            if !claims.iter().any(|(claim, _)| *claim == name) {
+                // A sandbox that was started for its claim has its name.
+                claims.push((name.clone(), name));
+            }
+        }
+        Ok(claims)
     }
 
     /// The connection to the sandbox that a step is about.

@@ -19,7 +19,7 @@ use crate::client::{
 };
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::{Key, Node};
-use crate::source::{Fields, FromNode, Problems, Shape, read_map};
+use crate::source::{Field, Fields, FromNode, Problems, Shape, Takes, read_map};
 
 /// Asks for a sandbox and waits until it can be used.
 #[derive(Debug, Clone)]
@@ -42,7 +42,19 @@ struct Volume {
 
 const VOLUME: Shape = Shape {
     what: "a volume",
-    fields: &["name", "storage", "storageClass"],
+    fields: &[
+        Field::required("name", Takes::Text, "name of the volume in the template"),
+        Field::required(
+            "storage",
+            Takes::Text,
+            "its size as Kubernetes writes it, `1Gi`",
+        ),
+        Field::new(
+            "storageClass",
+            Takes::Text,
+            "its storage class; default: the cluster's",
+        ),
+    ],
     later: &["accessModes"],
     help: None,
 };
@@ -66,18 +78,45 @@ impl FromNode for Volume {
 const SHAPE: Shape = Shape {
     what: "`create`",
     fields: &[
-        "warmPool",
-        "template",
-        "name",
-        "labels",
-        "timeToLive",
-        "volumes",
+        Field::new(
+            "warmPool",
+            Takes::Text,
+            "the warm pool; default: that of the target",
+        ),
+        Field::new(
+            "template",
+            Takes::Text,
+            "the template, in place of a warm pool; default: that of the target",
+        ),
+        Field::new(
+            "name",
+            Takes::Text,
+            "name of the claim; default: a random one",
+        ),
+        Field::new(
+            "labels",
+            Takes::Map(&Takes::Text),
+            "labels of the claim, beside those of sandbench",
+        ),
+        Field::new(
+            "timeToLive",
+            Takes::Duration,
+            "after which the claim goes by itself; default: `timeout` of the scenario plus 10m",
+        ),
+        Field::new(
+            "volumes",
+            Takes::List(&Takes::Fields(&VOLUME)),
+            "volumes of the sandbox's own",
+        ),
     ],
     later: &["env", "annotations", "podLabels", "podAnnotations", "adopt"],
     help: None,
 };
 
 impl Create {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Fields(&SHAPE);
+
     /// What `create` gives.
     pub const OUTPUTS: &'static [Output] = &[
         Output {

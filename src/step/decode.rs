@@ -2,25 +2,80 @@
 
 use super::expectation::{Capture, Expectations};
 use super::fields::limit;
+use super::flow::EVENTUALLY;
 use super::{Action, Flow, Step, retry};
 use crate::source::yaml::{Key, Node};
-use crate::source::{Code, Diagnostic, FromNode, Problems, list_of, suggest, wrong_type};
+use crate::source::{
+    Code, Diagnostic, Field, FromNode, Problems, Takes, list_of, suggest, wrong_type,
+};
 
 /// Fields that stand beside the action.
-const COMMON: &[&str] = &[
-    "id",
-    "name",
-    "timeout",
-    "retry",
-    "expect",
-    "capture",
-    "if",
-    "retries",
-    "eventually",
-    "repeat",
-    "forEach",
-    "tags",
+pub(crate) const COMMON: &[Field] = &[
+    Field::new(
+        "id",
+        Takes::Text,
+        "by which `${{ steps.ID.OUTPUT }}`, tags and reports refer to it; unique in the scenario",
+    ),
+    Field::new(
+        "name",
+        Takes::Text,
+        "for people: its name in reports where it has no `id`",
+    ),
+    Field::new(
+        "timeout",
+        Takes::Duration,
+        "the longest that the action may take, each try on its own",
+    ),
+    Field::new(
+        "retry",
+        retry::TAKES,
+        "how often the client sends its requests and calls again, where that can do no harm; each attempt is a sample",
+    ),
+    Field::new(
+        "expect",
+        Takes::Expect,
+        "what the outputs must be: a value, or one of `equals contains matches lt lte gt gte in not exists`; `error` for a failure, `that` for an expression",
+    ),
+    Field::new(
+        "capture",
+        Takes::Map(&Takes::Expression),
+        "values taken out of the outputs: `NAME: EXPRESSION` gives `${{ vars.NAME }}` to the steps after it",
+    ),
+    Field::new(
+        "if",
+        Takes::Expression,
+        "the step, with all its turns, is left out when this is false",
+    ),
+    Field::new(
+        "retries",
+        Takes::Whole(0, 100),
+        "how often the step is tried again when it fails; a pass is then FLAKY; default: 0",
+    ),
+    Field::new(
+        "eventually",
+        Takes::Either(&[Takes::Duration, Takes::Fields(&EVENTUALLY)]),
+        "the step is tried again until it holds, for so long",
+    ),
+    Field::new(
+        "repeat",
+        Takes::Either(&[Takes::Whole(1, 1_000_000), Takes::Text]),
+        "how many turns the step has; `${{ each.index }}` counts them from 1",
+    ),
+    Field::new(
+        "forEach",
+        Takes::Either(&[Takes::List(&Takes::Value), Takes::Text]),
+        "one turn per item, which is `${{ each.item }}`",
+    ),
+    Field::new(
+        "tags",
+        Takes::Map(&Takes::Value),
+        "fixed texts for filters of thresholds and for reports",
+    ),
 ];
+
+fn is_common(name: &str) -> bool {
+    COMMON.iter().any(|field| field.name == name)
+}
 
 pub(super) fn step(node: &Node, problems: &mut Problems) -> Option<Step> {
     let Some(entries) = node.as_mapping() else {
@@ -87,30 +142,27 @@ pub(super) fn step(node: &Node, problems: &mut Problems) -> Option<Step> {
 
 fn unknown_field(key: &Key, kind: Option<&str>, problems: &mut Problems) {
     let name = &*key.value;
-    let own = matches!(kind, Some("group" | "parallel")) && name == "steps";
-    if own || COMMON.contains(&name) || Action::KINDS.contains(&name) {
-        return;
-    }
-    if Action::LATER.contains(&name) {
-        problems.push(
-            Diagnostic::error(
-                Code::NotSupported,
-                key.span,
-                format!("`{name}` is not supported yet in a step"),
-            )
-            .label("not supported yet")
-            .help(format!(
-                "this version of sandbench has the actions {}",
-                list_of(Action::KINDS)
-            )),
-        );
+    let about = kind.and_then(Action::about);
+    let own = about.is_some_and(|about| about.beside.iter().any(|field| field.name == name));
+    if own || is_common(name) || Action::KINDS.contains(&name) {
         return;
     }
     let Some(kind) = kind else { return };
-    let label = suggest(name, COMMON).map_or_else(
+    let beside = about.map_or(&[][..], |about| about.beside);
+    let fields: Vec<&str> = COMMON
+        .iter()
+        .chain(beside)
+        .map(|field| field.name)
+        .collect();
+    let label = suggest(name, &fields).map_or_else(
         || "unknown".to_owned(),
         |word| format!("did you mean `{word}`?"),
     );
+    let below = if about.is_some_and(|about| about.takes.shape().is_some()) {
+        format!("; the fields of `{kind}` go below it: `{kind}: {{ … }}`")
+    } else {
+        String::new()
+    };
     problems.push(
         Diagnostic::error(
             Code::UnknownField,
@@ -119,23 +171,16 @@ fn unknown_field(key: &Key, kind: Option<&str>, problems: &mut Problems) {
         )
         .label(label)
         .help(format!(
-            "beside its action a step has {}; the fields of `{kind}` go below it: \
-                 `{kind}: {{ … }}`",
-            list_of(COMMON)
+            "beside its action a step has {}{below}",
+            list_of(&fields)
         )),
     );
 }
 
 fn missing_action(node: &Node, entries: &[(Key, Node)], problems: &mut Problems) {
-    let later = entries
-        .iter()
-        .any(|(key, _)| Action::LATER.contains(&&*key.value));
-    if later {
-        return;
-    }
     let stranger = entries
         .iter()
-        .find(|(key, _)| !COMMON.contains(&&*key.value) && &*key.value != "steps");
+        .find(|(key, _)| !is_common(&key.value) && &*key.value != "steps");
     let help = format!("the actions are {}", list_of(Action::KINDS));
     let Some((key, _)) = stranger else {
         let place = entries.first().map_or(node.span, |(key, _)| key.span);

@@ -8,7 +8,7 @@ use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::client::Deleted;
 use crate::expr::{Output, Template, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, Problems, Shape};
+use crate::source::{Field, Fields, Problems, Shape, Takes};
 
 /// Deletes the sandbox.
 #[derive(Debug, Clone)]
@@ -18,12 +18,19 @@ pub struct Delete {
 
 const SHAPE: Shape = Shape {
     what: "`delete`",
-    fields: &["sandbox"],
+    fields: &[Field::new(
+        "sandbox",
+        Takes::Text,
+        "id of the `create` step whose sandbox it is; default: the last one",
+    )],
     later: &["all"],
     help: None,
 };
 
 impl Delete {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Fields(&SHAPE);
+
     /// What `delete` gives.
     pub const OUTPUTS: &'static [Output] = &[
         Output {

@@ -9,7 +9,7 @@ use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::client::Recursive;
 use crate::expr::{Output, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, Problems, Shape};
+use crate::source::{Field, Fields, Problems, Shape, Takes};
 
 /// Deletes a file, or a directory.
 #[derive(Debug, Clone)]
@@ -20,12 +20,27 @@ pub struct DeleteFile {
 
 const SHAPE: Shape = Shape {
     what: "`deleteFile`",
-    fields: &["path", "recursive", "sandbox"],
+    fields: &[
+        Field::required("path", Takes::Text, "the file or directory"),
+        Field::new(
+            "recursive",
+            Takes::Bool,
+            "a directory with what is in it; default: false",
+        ),
+        Field::new(
+            "sandbox",
+            Takes::Text,
+            "id of the `create` step whose sandbox it is; default: the last one",
+        ),
+    ],
     later: &[],
     help: None,
 };
 
 impl DeleteFile {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Fields(&SHAPE)]);
+
     /// What `deleteFile` gives.
     pub const OUTPUTS: &'static [Output] = &[Output {
         name: "duration",

@@ -3,7 +3,7 @@
 use super::{StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template};
 use crate::source::yaml::Node;
-use crate::source::{Fields, Problems, Shape};
+use crate::source::{Field, Fields, Problems, Shape, Takes};
 
 /// Drops the connection, not the sandbox.
 #[derive(Debug, Clone)]
@@ -13,12 +13,19 @@ pub struct Disconnect {
 
 const SHAPE: Shape = Shape {
     what: "`disconnect`",
-    fields: &["sandbox"],
+    fields: &[Field::new(
+        "sandbox",
+        Takes::Text,
+        "id of the `create` step whose sandbox it is; default: the last one",
+    )],
     later: &[],
     help: None,
 };
 
 impl Disconnect {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Fields(&SHAPE);
+
     /// What `disconnect` gives: nothing.
     pub const OUTPUTS: &'static [Output] = &[];
 

@@ -1,11 +1,12 @@
 //! [`StepError`]: why an action could not be done.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{HttpStage, LimitSource};
 use crate::client::{
-    BoxError, CallError, ConnectError, CreateError, DeleteError, ReadyError, SuspendError,
-    WaitError,
+    BoxError, CallError, ConnectError, CreateError, DeleteError, KubeError, ReadyError,
+    SuspendError, WaitError,
 };
 use crate::expr::EvalError;
 use crate::source::Span;
@@ -94,6 +95,24 @@ pub enum StepError {
         /// What was expected.
         what: &'static str,
     },
+    /// The cluster did not give what was to be collected.
+    #[error("collect: `{what}`")]
+    Collect {
+        /// What.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<KubeError>,
+    },
+    /// What was collected could not be written.
+    #[error("collect: write {}", file.display())]
+    Artifact {
+        /// Where to.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The action's time is over.
     #[error("{action}: not done within {} ({set_by})", HumanDuration(*.limit))]
     Timeout {
@@ -150,6 +169,7 @@ impl StepError {
                 stage: HttpStage::Exchange,
                 ..
             } => "HttpFailed".to_owned(),
+            Self::Collect { .. } | Self::Artifact { .. } => "CollectFailed".to_owned(),
             Self::NoSandbox { .. } => "NoSandbox".to_owned(),
             Self::NotConnected { .. } => "NotConnected".to_owned(),
             Self::SandboxDeleted { .. } => "SandboxDeleted".to_owned(),
@@ -206,6 +226,11 @@ impl StepError {
             Self::SandboxDeleted { .. } => {
                 Some("move the step before `delete`, or add `- create: {}` before it".to_owned())
             }
+            Self::Collect { .. } => Some(
+                "it needs `pods`, `pods/log`, `sandboxes` and `sandboxclaims`: get, `events`: list"
+                    .to_owned(),
+            ),
+            Self::Artifact { .. } => Some("choose another directory with `--artifacts`".to_owned()),
             Self::NoSource => Some("set `target: { warmPool: NAME }`".to_owned()),
             Self::Value { .. } | Self::Script { .. } | Self::Http { .. } => None,
             Self::Timeout { set_by, .. } => Some(match set_by {

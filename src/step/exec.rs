@@ -13,7 +13,7 @@ use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::client::{Command, ExecutionResult};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, FromNode, Problems, Shape, Spanned};
+use crate::source::{Field, Fields, FromNode, Problems, Shape, Spanned, Takes};
 
 /// Runs a command. An exit code other than 0 fails the step unless `expect` names `exitCode`.
 #[derive(Debug, Clone)]
@@ -45,12 +45,31 @@ impl Executed {
 
 const SHAPE: Shape = Shape {
     what: "`exec`",
-    fields: &["command", "timeout", "sandbox"],
+    fields: &[
+        Field::required(
+            "command",
+            Takes::Text,
+            "the command; split into words as a shell does, started without one",
+        ),
+        Field::new(
+            "timeout",
+            Takes::Duration,
+            "how long it may take; default: that of the step, else 1m",
+        ),
+        Field::new(
+            "sandbox",
+            Takes::Text,
+            "id of the `create` step whose sandbox it is; default: the last one",
+        ),
+    ],
     later: &["argv", "shell", "env", "cwd", "stdin"],
     help: None,
 };
 
 impl Exec {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Fields(&SHAPE)]);
+
     /// What `exec` gives.
     pub const OUTPUTS: &'static [Output] = &[
         Output {

@@ -7,7 +7,7 @@ use super::limit::{Limit, call_error, limited};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Problems, Shape};
+use crate::source::{Field, Problems, Shape, Takes};
 
 /// Asks whether a file exists.
 #[derive(Debug, Clone)]
@@ -17,12 +17,22 @@ pub struct Exists {
 
 const SHAPE: Shape = Shape {
     what: "`exists`",
-    fields: &["path", "sandbox"],
+    fields: &[
+        Field::required("path", Takes::Text, "the file or directory"),
+        Field::new(
+            "sandbox",
+            Takes::Text,
+            "id of the `create` step whose sandbox it is; default: the last one",
+        ),
+    ],
     later: &[],
     help: None,
 };
 
 impl Exists {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Fields(&SHAPE)]);
+
     /// What `exists` gives.
     pub const OUTPUTS: &'static [Output] = &[
         Output {

@@ -96,7 +96,7 @@ impl Expectations {
         for (key, value) in entries {
             match &*key.value {
                 THAT => expectations.that = Expression::from_node(value, problems),
-                ERROR if matches!(kind, "group" | "parallel") => problems.push(
+                ERROR if matches!(kind, "group" | "parallel" | "use") => problems.push(
                     Diagnostic::error(
                         Code::Combination,
                         key.span,

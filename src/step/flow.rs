@@ -9,7 +9,8 @@ use super::fields::limit;
 use crate::expr::{Bindings, EvalError, Expression, Operand, Value};
 use crate::source::yaml::{Key, Node};
 use crate::source::{
-    Code, Diagnostic, Fields, FromNode, Problems, Shape, Span, Spanned, read_map, wrong_type,
+    Code, Diagnostic, Field, Fields, FromNode, Problems, Shape, Span, Spanned, Takes, read_map,
+    wrong_type,
 };
 
 /// The most turns or tries: more is a typing mistake.
@@ -138,9 +139,16 @@ impl Turns {
     }
 }
 
-const EVENTUALLY: Shape = Shape {
+pub(super) const EVENTUALLY: Shape = Shape {
     what: "`eventually`",
-    fields: &["timeout", "interval"],
+    fields: &[
+        Field::required("timeout", Takes::Duration, "after which no try begins"),
+        Field::new(
+            "interval",
+            Takes::Duration,
+            "between the end of a try and the next one; default: 500ms",
+        ),
+    ],
     later: &[],
     help: Some("the short form is the time alone: `eventually: 30s`"),
 };

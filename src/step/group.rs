@@ -7,7 +7,7 @@
 use super::Step;
 use crate::expr::{Output, Template};
 use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, FromNode, Problems, wrong_type};
+use crate::source::{Code, Diagnostic, FromNode, Problems, Takes, wrong_type};
 
 /// Steps that belong together.
 #[derive(Debug, Clone)]
@@ -19,6 +19,9 @@ pub struct Group {
 }
 
 impl Group {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Text;
+
     /// What `group` gives: nothing of its own.
     pub const OUTPUTS: &'static [Output] = &[];
 

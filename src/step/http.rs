@@ -17,7 +17,9 @@ use super::outcome::whole;
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Operand, Output, Template, Value, ValueKind};
 use crate::source::yaml::{Key, Node};
-use crate::source::{Code, Diagnostic, Fields, FromNode, Keyword, Problems, Shape, read_map};
+use crate::source::{
+    Code, Diagnostic, Field, Fields, FromNode, Keyword, Problems, Shape, Takes, read_map, words,
+};
 
 /// How long a request may take, where the step says nothing.
 const DEFAULT: Duration = Duration::from_secs(60);
@@ -79,12 +81,25 @@ impl From<Verb> for Method {
 
 const SHAPE: Shape = Shape {
     what: "`http`",
-    fields: &["url", "method", "headers", "body", "json"],
+    fields: &[
+        Field::required("url", Takes::Text, "an `http` or `https` URL"),
+        Field::new(
+            "method",
+            Takes::Word(words::<Verb>),
+            "the method; default: `GET`, with a body `POST`",
+        ),
+        Field::new("headers", Takes::Map(&Takes::Text), "its headers"),
+        Field::new("body", Takes::Text, "a body of text"),
+        Field::new("json", Takes::Value, "a body that is sent as JSON"),
+    ],
     later: &[],
     help: None,
 };
 
 impl Http {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Fields(&SHAPE)]);
+
     /// What `http` gives.
     pub const OUTPUTS: &'static [Output] = &[
         Output {

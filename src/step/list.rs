@@ -13,7 +13,7 @@ use crate::api::runtime::FileType;
 use crate::client::FileEntry;
 use crate::expr::{Output, Value, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Problems, Shape};
+use crate::source::{Field, Problems, Shape, Takes};
 
 /// Lists a directory.
 #[derive(Debug, Clone)]
@@ -23,12 +23,22 @@ pub struct List {
 
 const SHAPE: Shape = Shape {
     what: "`list`",
-    fields: &["path", "sandbox"],
+    fields: &[
+        Field::required("path", Takes::Text, "the directory"),
+        Field::new(
+            "sandbox",
+            Takes::Text,
+            "id of the `create` step whose sandbox it is; default: the last one",
+        ),
+    ],
     later: &["recursive"],
     help: None,
 };
 
 impl List {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Fields(&SHAPE)]);
+
     /// What `list` gives.
     pub const OUTPUTS: &'static [Output] = &[
         Output {

@@ -1,11 +1,13 @@
 //! The actions: for each its YAML fields, its checks, what it does and what it gives.
 //!
-//! **Extension point.** To add one: a file with a struct, `decode`, `run`, `OUTPUTS` and tests, and here
-//! a variant with the arms that the compiler asks for. Schema words, did-you-mean and the checks of
-//! `expect` and `capture` come from [`Action::KINDS`] and [`Action::outputs_of`].
+//! **Extension point.** To add one: a file with a struct, `TAKES`, `OUTPUTS`, `decode`, `run` and tests,
+//! a line in the table of [`About`], and here a variant with the arms that the compiler asks for. The
+//! JSON Schema, `explain`, did-you-mean and the checks of `expect` and `capture` come from the table.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod about;
 mod attempts;
+mod collect;
 mod connect;
 mod content;
 mod context;
@@ -36,6 +38,7 @@ mod retry;
 mod script;
 mod sleep;
 mod suspend;
+mod use_steps;
 mod wait;
 mod words;
 mod write;
@@ -43,10 +46,13 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use about::About;
 pub use attempts::{AttemptLog, Attempted};
+pub use collect::{Collect, Collected};
 pub use connect::Connect;
 pub use context::{StepContext, StepTarget};
 pub use create::Create;
+pub(crate) use decode::COMMON;
 pub use delete::Delete;
 pub use delete_file::DeleteFile;
 pub use disconnect::Disconnect;
@@ -70,13 +76,14 @@ pub use resume::Resume;
 pub use script::Script;
 pub use sleep::Sleep;
 pub use suspend::Suspend;
+pub use use_steps::Use;
 pub use wait::Wait;
 pub use write::Write;
 
 use limit::Limit;
 
 use crate::client::{AttemptObserver, AttemptScope, RetryPolicy};
-use crate::expr::{Output, Template};
+use crate::expr::Template;
 use crate::source::yaml::{Key, Node};
 use crate::source::{Problems, Span, Spanned};
 
@@ -140,63 +147,17 @@ pub enum Action {
     Http(Http),
     /// Runs a local program.
     Script(Script),
+    /// Collects what the cluster knows of sandboxes.
+    Collect(Collect),
     /// Steps that belong together.
     Group(Group),
     /// Steps that run at the same time.
     Parallel(Parallel),
+    /// Steps of another scenario.
+    Use(Use),
 }
 
 impl Action {
-    /// The key of every action, in the order of the reference.
-    pub const KINDS: &'static [&'static str] = &[
-        "create",
-        "connect",
-        "disconnect",
-        "exec",
-        "write",
-        "read",
-        "list",
-        "exists",
-        "deleteFile",
-        "suspend",
-        "resume",
-        "delete",
-        "wait",
-        "sleep",
-        "http",
-        "script",
-        "group",
-        "parallel",
-    ];
-
-    /// Actions of the language that this version does not have yet.
-    pub const LATER: &'static [&'static str] = &["collect", "use"];
-
-    /// The outputs of the action with this key.
-    pub fn outputs_of(kind: &str) -> &'static [Output] {
-        match kind {
-            "create" => Create::OUTPUTS,
-            "connect" => Connect::OUTPUTS,
-            "disconnect" => Disconnect::OUTPUTS,
-            "exec" => Exec::OUTPUTS,
-            "write" => Write::OUTPUTS,
-            "read" => Read::OUTPUTS,
-            "list" => List::OUTPUTS,
-            "exists" => Exists::OUTPUTS,
-            "deleteFile" => DeleteFile::OUTPUTS,
-            "suspend" => Suspend::OUTPUTS,
-            "resume" => Resume::OUTPUTS,
-            "delete" => Delete::OUTPUTS,
-            "wait" => Wait::OUTPUTS,
-            "sleep" => Sleep::OUTPUTS,
-            "http" => Http::OUTPUTS,
-            "script" => Script::OUTPUTS,
-            "group" => Group::OUTPUTS,
-            "parallel" => Parallel::OUTPUTS,
-            _ => &[],
-        }
-    }
-
     /// The action's key.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -216,14 +177,19 @@ impl Action {
             Self::Sleep(_) => "sleep",
             Self::Http(_) => "http",
             Self::Script(_) => "script",
+            Self::Collect(_) => "collect",
             Self::Group(_) => "group",
             Self::Parallel(_) => "parallel",
+            Self::Use(_) => "use",
         }
     }
 
-    /// The steps in it: of a group, or of steps at the same time; none for the others.
+    /// The steps in it: of a group, at the same time, or used; none for the others.
     pub fn steps(&self) -> &[Step] {
-        if let Self::Group(Group { steps, .. }) | Self::Parallel(Parallel { steps, .. }) = self {
+        if let Self::Group(Group { steps, .. })
+        | Self::Parallel(Parallel { steps, .. })
+        | Self::Use(Use { steps, .. }) = self
+        {
             steps
         } else {
             &[]
@@ -249,6 +215,8 @@ impl Action {
             "http" => Http::decode(node, problems).map(Self::Http),
             "script" => Script::decode(node, problems).map(Self::Script),
             "parallel" => Parallel::decode(node, step, problems).map(Self::Parallel),
+            "collect" => Collect::decode(node, problems).map(Self::Collect),
+            "use" => Use::decode(node, step, problems).map(Self::Use),
             "group" => Group::decode(node, step, problems).map(Self::Group),
             _ => None,
         }
@@ -312,7 +280,8 @@ impl Step {
             Action::Sleep(sleep) => sleep.run(context).await,
             Action::Http(http) => http.run(context, limit).await,
             Action::Script(script) => script.run(context).await,
-            Action::Group(_) | Action::Parallel(_) => Ok(StepOutcome::default()),
+            Action::Collect(collect) => collect.run(context).await,
+            Action::Group(_) | Action::Parallel(_) | Action::Use(_) => Ok(StepOutcome::default()),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::collect::Collected;
 use super::content::Content;
 use super::exec::Executed;
 use super::later::Later;
@@ -100,6 +101,8 @@ pub struct StepOutcome {
     pub launched: Option<LaunchType>,
     /// What is known later than its end.
     pub later: Option<Arc<Later>>,
+    /// Texts for people, for the result.
+    pub collected: Vec<Collected>,
 }
 
 /// The outputs of one action, not yet as values.
@@ -149,6 +152,7 @@ impl StepOutcome {
             measurements: Vec::new(),
             launched: None,
             later: None,
+            collected: Vec::new(),
         }
     }
 

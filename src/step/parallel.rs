@@ -7,8 +7,8 @@
 use super::Step;
 use super::group::members;
 use crate::expr::{Output, Template};
-use crate::source::Problems;
 use crate::source::yaml::Node;
+use crate::source::{Problems, Takes};
 
 /// Steps that run at the same time.
 #[derive(Debug, Clone)]
@@ -20,6 +20,9 @@ pub struct Parallel {
 }
 
 impl Parallel {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Text;
+
     /// What `parallel` gives: nothing of its own.
     pub const OUTPUTS: &'static [Output] = &[];
 

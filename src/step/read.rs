@@ -8,7 +8,7 @@ use super::limit::{Limit, call_error, limited};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Problems, Shape};
+use crate::source::{Field, Problems, Shape, Takes};
 
 /// Reads a file.
 #[derive(Debug, Clone)]
@@ -18,12 +18,22 @@ pub struct Read {
 
 const SHAPE: Shape = Shape {
     what: "`read`",
-    fields: &["path", "sandbox"],
+    fields: &[
+        Field::required("path", Takes::Text, "the file"),
+        Field::new(
+            "sandbox",
+            Takes::Text,
+            "id of the `create` step whose sandbox it is; default: the last one",
+        ),
+    ],
     later: &["to"],
     help: None,
 };
 
 impl Read {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Fields(&SHAPE)]);
+
     /// What `read` gives.
     pub const OUTPUTS: &'static [Output] = &[
         Output {

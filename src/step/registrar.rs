@@ -51,6 +51,11 @@ impl Registrar {
         }
     }
 
+    /// The names of all of them.
+    pub fn names(&self) -> Vec<String> {
+        self.lock().iter().map(|claim| claim.name.clone()).collect()
+    }
+
     /// How many claims were asked for without an answer so far.
     pub fn unconfirmed(&self) -> usize {
         let claims = self.lock();

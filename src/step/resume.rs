@@ -8,7 +8,7 @@ use super::suspend::DEFAULT;
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, Problems, Shape};
+use crate::source::{Field, Fields, Problems, Shape, Takes};
 
 /// Resumes the sandbox.
 #[derive(Debug, Clone)]
@@ -18,12 +18,19 @@ pub struct Resume {
 
 const SHAPE: Shape = Shape {
     what: "`resume`",
-    fields: &["sandbox"],
+    fields: &[Field::new(
+        "sandbox",
+        Takes::Text,
+        "id of the `create` step whose sandbox it is; default: the last one",
+    )],
     later: &["snapshot"],
     help: None,
 };
 
 impl Resume {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Fields(&SHAPE);
+
     /// What `resume` gives.
     pub const OUTPUTS: &'static [Output] = &[
         Output {

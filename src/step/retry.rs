@@ -15,20 +15,54 @@ use std::time::Duration;
 use super::fields::limit;
 use crate::client::RetryPolicy;
 use crate::source::yaml::{Key, Node};
-use crate::source::{Code, Diagnostic, Fields, FromNode, Problems, Shape, Spanned, list_of};
+use crate::source::{
+    Code, Diagnostic, Field, Fields, FromNode, Problems, Shape, Spanned, Takes, list_of,
+};
 
 /// The most attempts that can be asked for: more is a mistake.
 const MOST: u32 = 100;
 
+/// A number of attempts.
+const ATTEMPTS: Takes = Takes::Whole(2, MOST as i64);
+
+/// What `retry` takes.
+pub(super) const TAKES: Takes = Takes::Either(&[ATTEMPTS, Takes::Fields(&SHAPE)]);
+
+/// The fields of `retry`.
 const SHAPE: Shape = Shape {
     what: "`retry`",
-    fields: &["attempts", "initialDelay", "maxDelay", "attemptTimeout"],
+    fields: &[
+        Field::new(
+            "attempts",
+            ATTEMPTS,
+            "how often a request is sent or a call made, the first one counted",
+        ),
+        Field::new(
+            "initialDelay",
+            Takes::Duration,
+            "the pause before the second attempt; each one after it is longer",
+        ),
+        Field::new("maxDelay", Takes::Duration, "the longest pause"),
+        Field::new(
+            "attemptTimeout",
+            Takes::Duration,
+            "the longest that one attempt may take",
+        ),
+    ],
     later: &[],
     help: Some("the short form is the number of attempts alone: `retry: 4`"),
 };
 
 /// Actions that ask neither the API server nor the sandbox.
-const NOT_FOR: &[&str] = &["disconnect", "sleep", "http", "script", "group", "parallel"];
+const NOT_FOR: &[&str] = &[
+    "disconnect",
+    "sleep",
+    "http",
+    "script",
+    "group",
+    "parallel",
+    "use",
+];
 
 /// Reads `retry` of a step with this action.
 pub(super) fn decode(node: &Node, action: &Key, problems: &mut Problems) -> Option<RetryPolicy> {

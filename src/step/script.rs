@@ -16,7 +16,7 @@ use super::words::words;
 use super::{StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::{Key, Node};
-use crate::source::{Code, Diagnostic, Fields, FromNode, Problems, Shape, read_map};
+use crate::source::{Code, Diagnostic, Field, Fields, FromNode, Problems, Shape, Takes, read_map};
 
 /// Runs a local program. An exit code other than 0 fails the step unless `expect` names `exitCode`.
 #[derive(Debug, Clone)]
@@ -36,12 +36,31 @@ enum CommandLine {
 
 const SHAPE: Shape = Shape {
     what: "`script`",
-    fields: &["command", "stdin", "env"],
+    fields: &[
+        Field::required(
+            "command",
+            Takes::Either(&[Takes::Text, Takes::List(&Takes::Text)]),
+            "a text, split into words as a shell does, or a list that is not split",
+        ),
+        Field::new("stdin", Takes::Text, "its standard input; default: nothing"),
+        Field::new(
+            "env",
+            Takes::Map(&Takes::Text),
+            "environment variables beside those of sandbench",
+        ),
+    ],
     later: &[],
     help: None,
 };
 
 impl Script {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Either(&[
+        Takes::Text,
+        Takes::List(&Takes::Text),
+        Takes::Fields(&SHAPE),
+    ]);
+
     /// What `script` gives.
     pub const OUTPUTS: &'static [Output] = &[
         Output {

@@ -8,7 +8,7 @@ use super::fields::{LONGEST, time};
 use super::{StepContext, StepError, StepOutcome};
 use crate::expr::{Bindings, Output, Template};
 use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, Fields, FromNode as _, Problems, Shape};
+use crate::source::{Code, Diagnostic, Field, Fields, FromNode as _, Problems, Shape, Takes};
 use crate::units::HumanDuration;
 
 /// Waits for a time.
@@ -27,12 +27,22 @@ enum Time {
 
 const SHAPE: Shape = Shape {
     what: "`sleep`",
-    fields: &["min", "max"],
+    fields: &[
+        Field::required("min", Takes::Duration, "the shortest time"),
+        Field::required(
+            "max",
+            Takes::Duration,
+            "the longest time; one between the two is drawn",
+        ),
+    ],
     later: &["distribution"],
     help: None,
 };
 
 impl Sleep {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Either(&[Takes::Duration, Takes::Fields(&SHAPE)]);
+
     /// What `sleep` gives: nothing.
     pub const OUTPUTS: &'static [Output] = &[];
 

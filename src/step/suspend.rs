@@ -10,7 +10,7 @@ use super::limit::{Limit, LimitSource};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, Problems, Shape};
+use crate::source::{Field, Fields, Problems, Shape, Takes};
 
 /// How long it may take, where the step says nothing: as in the Python SDK 1.0.8.
 pub(super) const DEFAULT: Duration = Duration::from_secs(180);
@@ -23,12 +23,19 @@ pub struct Suspend {
 
 const SHAPE: Shape = Shape {
     what: "`suspend`",
-    fields: &["sandbox"],
+    fields: &[Field::new(
+        "sandbox",
+        Takes::Text,
+        "id of the `create` step whose sandbox it is; default: the last one",
+    )],
     later: &["snapshot"],
     help: None,
 };
 
 impl Suspend {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Fields(&SHAPE);
+
     /// What `suspend` gives.
     pub const OUTPUTS: &'static [Output] = &[Output {
         name: "duration",

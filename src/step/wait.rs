@@ -9,7 +9,7 @@ use super::limit::{GONE, Limit, LimitSource, READY};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Fields, Keyword, Problems, Shape, Spanned, keyword};
+use crate::source::{Field, Fields, Keyword, Problems, Shape, Spanned, Takes, keyword, words};
 
 /// How long a sandbox may take to go, where the step says nothing.
 const GONE_LIMIT: Duration = Duration::from_secs(60);
@@ -36,12 +36,28 @@ impl Keyword for State {
 
 const SHAPE: Shape = Shape {
     what: "`wait`",
-    fields: &["for", "timeout", "sandbox"],
+    fields: &[
+        Field::required("for", Takes::Word(words::<State>), "what is waited for"),
+        Field::new(
+            "timeout",
+            Takes::Duration,
+            "how long; default: that of the step, else 1m for `gone`, `readyTimeout` for `ready`",
+        ),
+        Field::new(
+            "sandbox",
+            Takes::Text,
+            "id of the `create` step whose sandbox it is; default: the last one",
+        ),
+    ],
     later: &["condition"],
     help: Some("to wait for a time, use `sleep: 5s`"),
 };
 
 impl Wait {
+    /// What it takes.
+    pub(super) const TAKES: Takes =
+        Takes::Either(&[Takes::Word(words::<State>), Takes::Fields(&SHAPE)]);
+
     /// What `wait` gives.
     pub const OUTPUTS: &'static [Output] = &[Output {
         name: "duration",

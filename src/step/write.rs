@@ -11,7 +11,7 @@ use super::limit::{Limit, call_error, limited};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, Fields, FromNode, Problems, Shape};
+use crate::source::{Code, Diagnostic, Field, Fields, FromNode, Problems, Shape, Takes};
 use crate::units::ByteSize;
 
 /// The largest file: what the runtime takes.
@@ -38,12 +38,33 @@ enum Source {
 
 const SHAPE: Shape = Shape {
     what: "`write`",
-    fields: &["path", "content", "size", "seed", "sandbox"],
+    fields: &[
+        Field::required("path", Takes::Text, "the file"),
+        Field::new("content", Takes::Text, "what is written"),
+        Field::new(
+            "size",
+            Takes::Text,
+            "in place of `content`: so many bytes that are made, `1MiB`, at most 256 MiB",
+        ),
+        Field::new(
+            "seed",
+            Takes::Whole(0, i64::MAX),
+            "of the bytes that are made, the same for the same seed; default: 0",
+        ),
+        Field::new(
+            "sandbox",
+            Takes::Text,
+            "id of the `create` step whose sandbox it is; default: the last one",
+        ),
+    ],
     later: &["file", "mode"],
     help: None,
 };
 
 impl Write {
+    /// What it takes.
+    pub(super) const TAKES: Takes = Takes::Fields(&SHAPE);
+
     /// What `write` gives.
     pub const OUTPUTS: &'static [Output] = &[
         Output {

@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sandbench::source::{Colour, SourceFile, render_all};
+use sandbench::source::{Colour, render_all};
 use sandbench::{plan, scenario};
 
 /// The diagnosis of a file as `sandbench check` prints it, with paths below `directory`.
 fn diagnosis(directory: &Path, path: &Path) -> String {
-    let text = match SourceFile::load(path) {
+    let text = match scenario::open(path) {
         Err(error) => {
             let help = error
                 .help()
@@ -32,7 +32,7 @@ fn diagnosis(directory: &Path, path: &Path) -> String {
 }
 
 /// Every scenario file below a directory, those in `invalid` left out.
-fn valid_files(directory: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn valid_files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("the directory exists") {
         let path = entry.expect("an entry").path();
         if path.is_dir() && !path.ends_with("invalid") {
@@ -57,7 +57,7 @@ mod tests {
         valid_files(&directory, &mut files);
         assert!(!files.is_empty());
         for path in files {
-            let file = SourceFile::load(&path).expect("it can be read");
+            let file = scenario::open(&path).expect("it can be read");
             let (scenario, problems) = scenario::parse(&file);
             let complaints = render_all(&file, &problems, Colour::Plain);
             assert!(scenario.is_some() && problems.is_empty(), "{complaints}");

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Method, Request, header};
 use kube::client::Body;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Api;
 use super::answer::{collect, failure, transport};
+use super::api::plain;
 use crate::client::attempts::{Attempt, AttemptOutcome, AttemptTarget};
 use crate::client::error::{Delivered, KubeError, Operation, Verb};
 use crate::client::retry::retry_after;
@@ -23,6 +24,16 @@ struct Attempts {
 }
 
 impl Api {
+    /// Reads a text, such as a log.
+    pub(in crate::client) async fn text(
+        &self,
+        path: &str,
+        operation: &Operation,
+    ) -> Result<String, KubeError> {
+        let body = self.answer(plain(Method::GET, path), operation).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     /// Sends a request and reads the whole answer, with as many attempts as the client's policy
     /// allows within the time of one request.
     pub(super) async fn answer(

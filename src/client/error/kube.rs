@@ -186,6 +186,11 @@ impl KubeError {
         self.code() == Some(404)
     }
 
+    /// Whether the API server says that the request makes no sense as things are.
+    pub fn is_bad_request(&self) -> bool {
+        self.code() == Some(400)
+    }
+
     /// Whether the API server can have carried out the request.
     pub fn delivered(&self) -> Delivered {
         match self {

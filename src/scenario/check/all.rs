@@ -9,7 +9,9 @@ use crate::source::yaml::Node;
 /// Reports everything that is wrong with the file as a whole.
 pub(in crate::scenario) fn check(root: &Node, file: &mut ScenarioFile, problems: &mut Problems) {
     names::check(root, problems);
-    for (scenario, used) in references::check(root, problems) {
+    let used = references::check(root, problems);
+    file.environment = used.environment;
+    for (scenario, used) in used.data {
         let named = |found: &&mut Scenario| found.id.value == scenario;
         let found = file.scenarios.iter_mut().find(named);
         if let Some(data) = found.and_then(|scenario| scenario.data.as_mut()) {

@@ -32,7 +32,7 @@ const GIVEN_BY: &[(Metric, &[&str])] = &[
     (Metric::SandboxDeleteDuration, &["delete"]),
     (Metric::HttpDuration, &["http"]),
     (Metric::WaitDuration, &["wait"]),
-    (Metric::GroupDuration, &["group", "parallel"]),
+    (Metric::GroupDuration, &["group", "parallel", "use"]),
 ];
 
 pub(super) fn check(file: &ScenarioFile, problems: &mut Problems) {

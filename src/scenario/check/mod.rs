@@ -7,11 +7,13 @@
 mod all;
 mod compare;
 mod names;
+mod place;
 mod references;
 mod sandbox;
 mod target;
 mod thresholds;
 mod tree;
 mod unknown;
+mod used;
 
 pub(super) use all::check;

@@ -78,8 +78,19 @@ fn step_names(step: &Node, seen: &mut Seen, problems: &mut Problems) {
             );
         }
     }
+    let Some(used) = step.get("use") else {
+        for inner in inner_steps(step) {
+            step_names(inner, seen, problems);
+        }
+        return;
+    };
+    // Used steps have names of their own.
+    let mut own = Seen::default();
+    for (name, _) in entries(used.get("vars")) {
+        own.captured.insert(Arc::clone(&name.value), name.span);
+    }
     for inner in inner_steps(step) {
-        step_names(inner, seen, problems);
+        step_names(inner, &mut own, problems);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::names;
+use super::place::Place;
 use super::tree::{action, entries, inner_steps, is_parallel, items};
 use crate::expr::{Expression, Output, ROOTS, Reference, Template};
 use crate::source::yaml::{Key, Node, NodeKind, Scalar};
@@ -12,13 +13,21 @@ use crate::step::Action;
 
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Text {
+pub(super) enum Text {
     Template,
     Expression,
 }
 
-/// Gives the columns of data that each scenario uses.
-pub(super) fn check(root: &Node, problems: &mut Problems) -> Vec<(Arc<str>, Vec<Reference>)> {
+/// What the expressions of a file use of what is outside of it.
+pub(super) struct UsedNames {
+    /// The columns of data, by scenario.
+    pub(super) data: Vec<(Arc<str>, Vec<Reference>)>,
+    /// The environment variables.
+    pub(super) environment: Vec<Arc<str>>,
+}
+
+/// Checks all references of a file.
+pub(super) fn check(root: &Node, problems: &mut Problems) -> UsedNames {
     let mut data = Vec::new();
     let mut walk = Walk {
         vars: BTreeSet::new(),
@@ -57,53 +66,9 @@ pub(super) fn check(root: &Node, problems: &mut Problems) -> Vec<(Arc<str>, Vec<
             walk.problems.push(unused("variable", name, "vars"));
         }
     }
-    data
-}
-
-/// Where in the file a text stands: that decides which names have a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Vars,
-    Target,
-    Load,
-    Step,
-    /// A step before or after all iterations.
-    Fixture,
-}
-
-impl Place {
-    pub(super) fn roots(self) -> &'static [&'static str] {
-        match self {
-            Self::Vars => &["vars", "env", "run"],
-            Self::Target | Self::Load => &["vars", "env", "run", "matrix", "scenario"],
-            Self::Fixture => &[
-                "vars", "env", "matrix", "run", "scenario", "sandbox", "steps", "each",
-            ],
-            Self::Step => &[
-                "vars",
-                "env",
-                "matrix",
-                "data",
-                "run",
-                "scenario",
-                "vu",
-                "iteration",
-                "sandbox",
-                "steps",
-                "each",
-            ],
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Vars => "`vars`",
-            Self::Target => "`target`",
-            Self::Load => "`load`",
-            Self::Step => "a step",
-            Self::Fixture => "`setup` and `teardown`, which run once",
-        }
-    }
+    let environment = used_vars.iter().filter(|(root, _)| *root == "env");
+    let environment = environment.map(|(_, name)| Arc::clone(name)).collect();
+    UsedNames { data, environment }
 }
 
 fn axes(scenario: &Node) -> impl Iterator<Item = Arc<str>> {
@@ -114,11 +79,11 @@ fn axes(scenario: &Node) -> impl Iterator<Item = Arc<str>> {
 }
 
 /// Root and name of what was referred to.
-type Used = BTreeSet<(&'static str, Arc<str>)>;
+pub(super) type Used = BTreeSet<(&'static str, Arc<str>)>;
 
 /// Whether a name was used; the whole root counts as all its names. A name that cannot be used was
 /// reported as that.
-fn is_used(used: &Used, root: &'static str, name: &Arc<str>) -> bool {
+pub(super) fn is_used(used: &Used, root: &'static str, name: &Arc<str>) -> bool {
     if names::is_identifier(name).is_err() {
         return true;
     }
@@ -138,10 +103,10 @@ pub(super) struct Walk<'n, 'p> {
     /// The outputs of the current step: bare names in its expressions.
     pub(super) outputs: &'static [Output],
     /// How many steps with turns (`repeat`, `forEach`) are around this place.
-    loops: usize,
+    pub(super) loops: usize,
     pub(super) place: Place,
     /// Root and name of everything that was referred to; an empty name for a whole root.
-    used: Used,
+    pub(super) used: Used,
     /// The same for the target of the file, which every scenario uses.
     in_target: Used,
     /// The columns of data that the scenario uses, if it has data.
@@ -209,7 +174,7 @@ impl<'n> Walk<'n, '_> {
         }
     }
 
-    fn step(&mut self, step: &'n Node) {
+    pub(super) fn step(&mut self, step: &'n Node) {
         let outputs = action(step).map_or(&[][..], |(kind, _)| Action::outputs_of(&kind.value));
         // Whether a step runs, and for which items, is decided outside of its turns.
         for (key, value) in entries(Some(step)) {
@@ -223,19 +188,20 @@ impl<'n> Walk<'n, '_> {
         self.loops += usize::from(turns);
         for (key, value) in entries(Some(step)) {
             match &*key.value {
-                "capture" | "steps" | "id" | "if" | "forEach" | "repeat" => {}
-                "expect" => self.expect(value, outputs),
+                "capture" | "expect" | "steps" | "use" | "id" | "if" | "forEach" | "repeat" => {}
                 _ => self.texts(value, Text::Template),
             }
         }
-        self.inner(step);
-        // A capture sees the outputs, and its name exists from the next step on.
-        self.outputs = outputs;
-        for (name, expression) in entries(step.get("capture")) {
-            self.texts(expression, Text::Expression);
+        if let Some(used) = step.get("use") {
+            self.used(step, used);
+        } else {
+            self.inner(step);
+            self.judged(step, outputs);
+        }
+        // The name of a capture exists from the next step on.
+        for (name, _) in entries(step.get("capture")) {
             self.captured.insert(Arc::clone(&name.value));
         }
-        self.outputs = &[];
         self.loops -= usize::from(turns);
         if let Some(id) = step.get("id").and_then(Node::as_scalar) {
             self.ids.insert(&id.text, outputs);
@@ -260,7 +226,19 @@ impl<'n> Walk<'n, '_> {
         }
     }
 
-    fn expect(&mut self, expect: &'n Node, outputs: &'static [Output]) {
+    /// `expect` and `capture`, which see the outputs, and what the steps in the step left.
+    pub(super) fn judged(&mut self, step: &Node, outputs: &'static [Output]) {
+        if let Some(expect) = step.get("expect") {
+            self.expect(expect, outputs);
+        }
+        self.outputs = outputs;
+        for (_, expression) in entries(step.get("capture")) {
+            self.texts(expression, Text::Expression);
+        }
+        self.outputs = &[];
+    }
+
+    fn expect(&mut self, expect: &Node, outputs: &'static [Output]) {
         for (key, value) in entries(Some(expect)) {
             if &*key.value == "that" {
                 self.outputs = outputs;
@@ -272,7 +250,7 @@ impl<'n> Walk<'n, '_> {
         }
     }
 
-    fn texts(&mut self, node: &Node, text: Text) {
+    pub(super) fn texts(&mut self, node: &Node, text: Text) {
         match &node.kind {
             NodeKind::Scalar(scalar) => self.scalar(scalar, text),
             NodeKind::Sequence(items) => {
@@ -374,14 +352,17 @@ impl<'n> Walk<'n, '_> {
     }
 }
 
-fn collect_captures<'n>(step: &'n Node, captures: &mut Vec<&'n Key>) {
-    for inner in inner_steps(step) {
-        collect_captures(inner, captures);
+pub(super) fn collect_captures<'n>(step: &'n Node, captures: &mut Vec<&'n Key>) {
+    // Used steps have names of their own.
+    if step.get("use").is_none() {
+        for inner in inner_steps(step) {
+            collect_captures(inner, captures);
+        }
     }
     captures.extend(entries(step.get("capture")).iter().map(|(name, _)| name));
 }
 
-fn unused(what: &str, name: &Key, root: &str) -> Diagnostic {
+pub(super) fn unused(what: &str, name: &Key, root: &str) -> Diagnostic {
     Diagnostic::error(
         Code::Unused,
         name.span,

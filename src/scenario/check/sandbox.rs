@@ -9,7 +9,9 @@ use crate::source::yaml::{Key, Node, Scalar};
 use crate::source::{Code, Diagnostic, Problems, list_of, suggest};
 
 /// Actions that do not talk to a sandbox that exists.
-const INDEPENDENT: &[&str] = &["create", "sleep", "http", "script", "group", "parallel"];
+const INDEPENDENT: &[&str] = &[
+    "create", "sleep", "http", "script", "group", "parallel", "collect", "use",
+];
 
 pub(super) fn check(scenario: &Node, file: &ScenarioFile, problems: &mut Problems) {
     let from_target = file.target.warm_pool.is_some()

@@ -27,13 +27,10 @@ pub(super) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
                 .any(|target| target.get(field).is_some())
         };
         let modes = modes(scenario, file);
-        if modes.is_empty()
-            && !scenario
-                .matrix
-                .axes
-                .iter()
-                .any(|axis| &*axis.name.value == "mode")
-        {
+        let axis = nodes
+            .get(&scenario.id.span)
+            .and_then(|node| node.get("matrix")?.get("mode"));
+        if modes.is_empty() && axis.is_none() && !written("mode") {
             problems.push(no_mode(scenario));
         }
         for (mode, span) in modes {

@@ -27,7 +27,7 @@ pub(super) fn is_parallel(step: &Node) -> bool {
     action(step).is_some_and(|(kind, _)| &*kind.value == "parallel")
 }
 
-/// The steps inside a step: those of `group` and `parallel`.
+/// The steps inside a step: those of `group` and `parallel`, and those that `use` stands for.
 pub(super) fn inner_steps(step: &Node) -> &[Node] {
-    items(step.get("steps"))
+    items(step.get("steps").or_else(|| step.get("use")?.get("steps")))
 }

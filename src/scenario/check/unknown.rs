@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::references::{Place, Walk};
+use super::place::Place;
+use super::references::Walk;
 use super::tree::entries;
 use crate::expr::{CONTEXTS, ROOTS, Reference};
 use crate::source::yaml::Node;

@@ -97,6 +97,18 @@ impl Scalar {
         Some(Span::new(start, start + wanted.len()))
     }
 
+    fn after(self, bytes: usize) -> Self {
+        let origin = match self.origin {
+            Origin::Verbatim(start) => Origin::Verbatim(start + bytes),
+            changed @ Origin::Changed(_) => changed,
+        };
+        Self {
+            span: self.span.after(bytes),
+            origin,
+            ..self
+        }
+    }
+
     fn plain(&self) -> Option<&str> {
         (self.style == ScalarStyle::Plain).then_some(&*self.text)
     }
@@ -196,6 +208,37 @@ impl Node {
             .iter()
             .find(|(known, _)| &*known.value == key)
             .map(|(_, value)| value)
+    }
+
+    /// The same with every place further on by so many bytes: that of a file after another one.
+    #[must_use]
+    pub fn after(self, bytes: usize) -> Self {
+        let key = |key: Key| Key::new(key.value, key.span.after(bytes));
+        let kind = match self.kind {
+            NodeKind::Scalar(scalar) => NodeKind::Scalar(scalar.after(bytes)),
+            NodeKind::Sequence(items) => {
+                NodeKind::Sequence(items.into_iter().map(|item| item.after(bytes)).collect())
+            }
+            NodeKind::Mapping(entries) => {
+                let entries = entries.into_iter();
+                let entries = entries.map(|(name, node)| (key(name), node.after(bytes)));
+                NodeKind::Mapping(entries.collect())
+            }
+            NodeKind::Invalid => NodeKind::Invalid,
+        };
+        Self {
+            span: self.span.after(bytes),
+            kind,
+        }
+    }
+
+    /// How many values it is, itself included.
+    pub fn size(&self) -> usize {
+        1 + match &self.kind {
+            NodeKind::Scalar(_) | NodeKind::Invalid => 0,
+            NodeKind::Sequence(items) => items.iter().map(Self::size).sum(),
+            NodeKind::Mapping(entries) => entries.iter().map(|(_, node)| node.size()).sum(),
+        }
     }
 
     /// Whether it is a null scalar.
