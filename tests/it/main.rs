@@ -21,6 +21,7 @@ mod examples;
 mod fault_table;
 mod faults;
 mod flow;
+mod fuzz_corpus;
 mod gone;
 mod honest;
 mod invalid;
