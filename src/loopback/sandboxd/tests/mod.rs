@@ -7,7 +7,9 @@ mod start;
 mod terminal;
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +17,6 @@ use http::uri::PathAndQuery;
 use http::{Method, Request};
 use http_body_util::Full;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
@@ -34,21 +35,26 @@ use crate::api::sandboxd::{
 struct Pod {
     directory: TempDir,
     sandboxd: Sandboxd,
-    rest: u16,
+    rest: SocketAddr,
     grpc: Grpc<Channel>,
 }
 
-async fn free_port() -> (TcpListener, u16) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (listener, port)
+/// An address for one pod: ports that are free now are not any more when a pod of another test wants them.
+fn own_address() -> Ipv4Addr {
+    static PODS: AtomicU8 = AtomicU8::new(1);
+    let process = std::process::id().to_le_bytes()[0];
+    Ipv4Addr::new(
+        127,
+        0,
+        process.saturating_add(1),
+        PODS.fetch_add(1, Ordering::Relaxed),
+    )
 }
 
 impl Pod {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let ((first, rest), (second, grpc)) = (free_port().await, free_port().await);
-        drop((first, second));
+        let (address, rest, grpc) = (own_address(), 8080, 9090);
         let variables = [
             ("SANDBOX_NAME", "box"),
             ("SANDBOX_API_TOKEN", "x"),
@@ -58,7 +64,7 @@ impl Pod {
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let settings = SandboxdSettings {
             name: "pod-1".to_owned(),
-            ip: [127, 0, 0, 1].into(),
+            ip: address.into(),
             rest_port: rest,
             grpc_port: grpc,
             directory: directory.path().join("pod-1"),
@@ -66,12 +72,12 @@ impl Pod {
             faults: Faults::default(),
         };
         let sandboxd = Sandboxd::start(settings).await.unwrap();
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{grpc}")).unwrap();
+        let endpoint = Endpoint::from_shared(format!("http://{address}:{grpc}")).unwrap();
         let channel = endpoint.connect().await.unwrap();
         Self {
             directory,
             sandboxd,
-            rest,
+            rest: (address, rest).into(),
             grpc: Grpc::new(channel),
         }
     }
@@ -81,9 +87,7 @@ impl Pod {
     }
 
     async fn call(&self, request: Request<Full<Bytes>>) -> Reply {
-        call(([127, 0, 0, 1], self.rest).into(), request)
-            .await
-            .unwrap()
+        call(self.rest, request).await.unwrap()
     }
 
     /// Status and body.
