@@ -4,12 +4,16 @@
 //! 1 h and the counting of that is kept. Serialized as HdrHistogram V2, deflate, base64, which the
 //! HdrHistogram libraries of other languages read.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use base64::Engine;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram as Hdr;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
 
 /// The longest duration that is told apart.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -21,7 +25,7 @@ pub struct Histogram {
     clamped: u64,
 }
 
-/// A text that is not a histogram.
+/// Bytes that are not a histogram.
 #[derive(Debug, thiserror::Error)]
 #[error("read a histogram: {0}")]
 pub struct HistogramError(String);
@@ -138,6 +142,12 @@ impl Histogram {
         hidden.sum::<f64>() as u64
     }
 
+    /// Every value that was counted, in nanoseconds and as far as values are told apart, with its count; ascending.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        let recorded = self.hdr.iter_recorded();
+        recorded.map(|value| (value.value_iterated_to(), value.count_at_value()))
+    }
+
     /// The shortest; zero when empty.
     pub fn min(&self) -> Duration {
         if self.hdr.is_empty() {
@@ -157,29 +167,52 @@ impl Histogram {
         Duration::try_from_secs_f64(self.hdr.mean() / 1e9).unwrap_or_default()
     }
 
-    /// HdrHistogram V2, deflate, base64.
+    /// HdrHistogram V2, deflate.
     #[expect(clippy::missing_panics_doc, reason = "writing to memory cannot fail")]
-    pub fn encode(&self) -> String {
+    pub fn encode(&self) -> EncodedHistogram {
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
             .serialize(&self.hdr, &mut bytes)
             .expect("writing to memory cannot fail");
-        STANDARD.encode(bytes)
+        EncodedHistogram(bytes.into())
     }
 
     /// Reads what [`Histogram::encode`] wrote.
     ///
     /// # Errors
-    /// When the text is not base64 of an HdrHistogram V2.
-    pub fn decode(text: &str) -> Result<Self, HistogramError> {
-        let bytes = STANDARD
-            .decode(text)
-            .map_err(|error| HistogramError(error.to_string()))?;
+    /// When the bytes are not an HdrHistogram V2.
+    pub fn decode(encoded: &EncodedHistogram) -> Result<Self, HistogramError> {
         let mut hdr: Hdr<u64> = Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
+            .deserialize(&mut &*encoded.0)
             .map_err(|error| HistogramError(error.to_string()))?;
         hdr.auto(true);
         Ok(Self { hdr, clamped: 0 })
+    }
+}
+
+/// A histogram as it is kept in bulk: HdrHistogram V2, deflate. Written as base64 of that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedHistogram(Box<[u8]>);
+
+impl fmt::Display for EncodedHistogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Base64Display::new(&self.0, &STANDARD).fmt(f)
+    }
+}
+
+impl Serialize for EncodedHistogram {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EncodedHistogram {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        let bytes = STANDARD
+            .decode(&*text)
+            .map_err(|error| serde::de::Error::custom(format_args!("read a histogram: {error}")))?;
+        Ok(Self(bytes.into()))
     }
 }
 

@@ -47,7 +47,7 @@ pub use comparison::{
 };
 pub use cut_off::CellFigures;
 pub use doubt::{Doubt, Generator, Machine, Reliability};
-pub use histogram::{Histogram, HistogramError};
+pub use histogram::{EncodedHistogram, Histogram, HistogramError};
 pub use label::{Cause, Label, LaunchType};
 pub use leaks::Leaks;
 pub use merge::MergeError;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::histogram::Histogram;
+use super::histogram::{EncodedHistogram, Histogram};
 use super::label::Label;
 use super::metric::{Kind, Metric, ServerClock, Unit};
 use super::recorder::StepIndex;
@@ -139,7 +139,7 @@ pub struct Statistics {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clamped: u64,
     /// All of it: HdrHistogram V2, deflate, base64.
-    pub histogram: String,
+    pub histogram: EncodedHistogram,
 }
 
 impl Statistics {
@@ -199,7 +199,7 @@ impl MetricSummary {
 }
 
 impl Statistics {
-    /// The samples; none when the text is no histogram, which reading a result refuses.
+    /// The samples; none when the bytes are no histogram, which reading a result refuses.
     pub fn distribution(&self) -> Histogram {
         Histogram::decode(&self.histogram)
             .unwrap_or_default()

@@ -289,7 +289,7 @@ mod tests {
         assert!(said(&older).contains("format version 0"));
         let damaged = json.replacen("\"verdict\": \"failed\"", "\"verdict\": \"maybe\"", 1);
         assert_eq!(said(&damaged), "the result is damaged");
-        let histogram = json.replacen("HISTFAAAA", "HIST-AAAA", 1);
+        let histogram = json.replacen("HISTFAAAA", "HISTEAAAA", 1);
         assert!(said(&histogram).contains("histogram of `sandbox_create_ack_duration`"));
     }
 
