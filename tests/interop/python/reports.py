@@ -1,16 +1,18 @@
 """What the libraries of others read in our reports is what the result says.
 
-Usage: reports.py RESULT.json RESULT.hlog RESULT.prom RESULT.xml
+Usage: reports.py RESULT.json RESULT.hlog RESULT.prom RESULT.xml SCHEMA.xsd
 
 The HdrHistogram log is read with `hdrhistogram`, the metrics with the parser of `prometheus_client`, the
-JUnit XML with the XML parser of Python. Every percentile must be the same to the nanosecond.
+JUnit XML with the XML parser of Python; it must be valid by the schema. Every percentile must be the same to the nanosecond.
 """
 
 import json
 import math
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
+import xmlschema
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,8 +26,14 @@ def same(what, ours, theirs):
         sys.exit(f"{what}: we say {ours}, the library says {theirs}")
 
 
-def tag(cell, metric):
-    return f"{cell}/{metric}".replace(",", ";").replace(" ", "_")
+def tag(cell, series):
+    labels = ",".join(f"{name}:{value}" for name, value in sorted(series.get("labels", {}).items()))
+    labels = f"{{{labels}}}" if labels else ""
+    return f"{cell}/{series['metric']}{labels}".replace(",", ";").replace(" ", "_")
+
+
+def snake(name):
+    return re.sub("([A-Z])", lambda found: "_" + found[1].lower(), name)
 
 
 def percentile(histogram, share):
@@ -46,10 +54,10 @@ def check_hlog(result, path):
             for series in window["metrics"]:
                 if "statistics" in series:
                     at = (cell["started_ms"] + window["from_ms"]) / 1000
-                    expected[(tag(cell["cell"], series["metric"]), f"{at:.3f}")] = series["statistics"]
+                    expected[(tag(cell["cell"], series), f"{at:.3f}")] = series["statistics"]
         for series in cell["metrics"]:
             if "statistics" in series and "step" not in series and cell.get("windows"):
-                totals[tag(cell["cell"], series["metric"])] = series["statistics"]
+                totals[tag(cell["cell"], series)] = series["statistics"]
     reader = HistogramLogReader(path, HdrHistogram(1, LONGEST, 3))
     sums, seen, base = {}, 0, None
     while (interval := reader.get_next_interval_histogram()) is not None:
@@ -85,6 +93,7 @@ def check_prom(result, path):
                 sample.labels.get("quantile", sample.name): sample.value
                 for sample in family.samples
                 if sample.labels["cell"] == cell["cell"]
+                and all(sample.labels.get(snake(name)) == value for name, value in series.get("labels", {}).items())
             }
             same("p99", series["statistics"]["p99_ns"] / 1e9, values["0.99"])
             same("count", series["statistics"]["n"], values[f"{family.name}_count"])
@@ -92,7 +101,9 @@ def check_prom(result, path):
     return seen
 
 
-def check_junit(result, path):
+def check_junit(result, path, schema):
+    for error in xmlschema.XMLSchema(schema).iter_errors(path):
+        sys.exit(f"{path} is not valid: {error.path}: {error.reason}")
     root = ElementTree.parse(path).getroot()
     same("root", "testsuites", root.tag)
     suites = {suite.get("name"): suite for suite in root.iter("testsuite")}
@@ -112,7 +123,7 @@ def main():
         result = json.load(file)
     intervals = check_hlog(result, sys.argv[2])
     series = check_prom(result, sys.argv[3])
-    suites = check_junit(result, sys.argv[4])
+    suites = check_junit(result, sys.argv[4], sys.argv[5])
     print(f"the same: {intervals} intervals, {series} summaries, {suites} suites")
 
 
