@@ -4,28 +4,37 @@
     cargo build --release --bins --example truth_server
     python3 benches/truth/run.py                      # sandbench, and of the others those that are installed
     python3 benches/truth/run.py --only sandbench,wrk --law freezing
+    python3 benches/truth/run.py --readme       # runs nothing: writes what was measured into README.md
 
 For each law and tool it prints the percentiles that the tool reports beside those that the law gives
 for users who come at a constant rate and do not wait for each other. Nothing is hidden: the command
-of each tool is the one that its manual shows first for such a load. It ends with 1 if a percentile of
-sandbench is more than 5 % (and more than 0.5 ms) from the truth.
+of each tool is the one that its manual shows first for such a load. Results are kept in
+target/truth.json, so that the bench can be run in pieces. It ends with 1 if a percentile of sandbench
+is more than 5 % (and more than 0.5 ms) from the truth.
 """
 
 import argparse
+import base64
 import csv
+import datetime
 import json
 import math
 import os
 import pathlib
+import platform
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PERCENTILES = (50, 90, 95, 99)
+PERCENTILES = (50, 90, 95, 99, 99.9)
+RESULTS = ROOT / "target" / "truth.json"
+BEGIN, END = "<!-- truth: begin -->\n", "<!-- truth: end -->\n"
 TOLERANCE = 0.05
 FLOOR = 0.5  # ms: below that, the network and the scheduler of the machine are the figure
 
@@ -91,8 +100,50 @@ scenarios:
 
 def percentiles_of_summary(summary):
     series = summary["cells"][0]["metrics"]
-    found = next(row["statistics"] for row in series if row["metric"] == "iteration_duration")
-    return {p: found[f"p{p}_ns"] / 1e6 for p in PERCENTILES}
+    found = next(row["statistics"] for row in series if row["metric"] == "iteration_duration" and "step" not in row)
+    counts = histogram(found["histogram"])
+    return {p: value_at(counts, p) / 1e6 for p in PERCENTILES}
+
+
+def histogram(text):
+    """Value and count of every bucket of an HdrHistogram V2 (deflate, base64)."""
+    outer = base64.b64decode(text)
+    data = zlib.decompress(outer[8 : 8 + struct.unpack(">i", outer[4:8])[0]])
+    length, _, digits = struct.unpack(">iii", data[4:16])
+    sub_buckets = 2 ** math.ceil(math.log2(2 * 10**digits))
+    half = sub_buckets // 2
+    counts, place, at = [], 0, 40
+    while at < 40 + length:
+        number, shift = 0, 0
+        while True:
+            byte = data[at]
+            at += 1
+            if shift == 56:
+                number |= byte << shift
+                break
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        number = (number >> 1) ^ -(number & 1)
+        if number < 0:
+            place -= number
+            continue
+        if number:
+            bucket, sub = place // half - 1, place % half + half
+            bucket, sub = (0, sub - half) if bucket < 0 else (bucket, sub)
+            counts.append(((sub << bucket) + (1 << bucket) - 1, number))
+        place += 1
+    return counts
+
+
+def value_at(counts, percentile):
+    wanted = max(1, math.ceil(percentile / 100 * sum(count for _, count in counts)))
+    for value, count in counts:
+        wanted -= count
+        if wanted <= 0:
+            return value
+    raise ValueError("an empty histogram")
 
 
 def wrk(program, url, rate, seconds, work):
@@ -118,7 +169,7 @@ def k6(program, url, rate, seconds, work):
     script.write_text(f"""
 import http from 'k6/http';
 export const options = {{
-  summaryTrendStats: ['med', 'p(90)', 'p(95)', 'p(99)'],
+  summaryTrendStats: ['med', 'p(90)', 'p(95)', 'p(99)', 'p(99.9)'],
   scenarios: {{ main: {{ executor: 'constant-arrival-rate', rate: {rate}, timeUnit: '1s',
     duration: '{seconds}s', preAllocatedVUs: 50, maxVUs: 100 }} }},
 }};
@@ -126,14 +177,14 @@ export default function () {{ http.get('{url}'); }}
 """)
     run([program, "run", "--quiet", "--no-usage-report", "--summary-export", str(out), str(script)])
     trend = json.loads(out.read_text())["metrics"]["http_req_duration"]
-    return {50: trend["med"], 90: trend["p(90)"], 95: trend["p(95)"], 99: trend["p(99)"]}
+    return {50: trend["med"], 90: trend["p(90)"], 95: trend["p(95)"], 99: trend["p(99)"], 99.9: trend["p(99.9)"]}
 
 
 def vegeta(program, url, rate, seconds, work):
     attack = f"echo 'GET {url}' | {program} attack -rate={rate}/s -duration={seconds}s | {program} report -type=json"
     stdout, stderr, _ = run(["sh", "-c", attack])
     found = json.loads(stdout)["latencies"]
-    return {p: found[f"{p}th"] / 1e6 for p in PERCENTILES}
+    return {p: found[f"{p}th"] / 1e6 if f"{p}th" in found else None for p in PERCENTILES}
 
 
 def locust(program, url, rate, seconds, work):
@@ -186,6 +237,52 @@ def shown(value):
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
+def known():
+    """What was measured so far."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def keep(law, name, measured):
+    results = known()
+    results.setdefault(law, {})[name] = [measured[p] for p in PERCENTILES]
+    results["machine"] = machine()
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=1))
+
+
+def machine():
+    cpu = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+    today = datetime.date.today().isoformat()
+    return f"{today}, {os.cpu_count()} × {cpu[1].strip() if cpu else platform.processor()}, Linux {platform.release()}"
+
+
+def marked(measured, truth):
+    return shown(measured) + ("" if measured is None or right(measured, truth) else " ✗")
+
+
+def table(results):
+    """The table of the README."""
+    names = [f"p{p}" for p in PERCENTILES]
+    lines = ["| law | | " + " | ".join(names) + " |", "|---|---|" + "---:|" * len(names)]
+    for law, (truth, rate, seconds) in LAWS.items():
+        true = [truth(p / 100, rate, seconds) for p in PERCENTILES]
+        lines.append(f"| **{law}**, {rate}/s | *the truth, in ms* | " + " | ".join(f"*{shown(value)}*" for value in true) + " |")
+        for name in TOOLS:
+            if name in results.get(law, {}):
+                cells = [marked(measured, value) for measured, value in zip(results[law][name], true)]
+                name = "**sandbench**" if name == "sandbench" else name
+                lines.append(f"| | {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + f"\n\nMeasured {results['machine']}. ✗: more than 5 % and more than 0.5 ms from the truth; -: not reported.\n"
+
+
+def write_readme():
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    readme.write_text(before + BEGIN + table(known()) + END + after)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     build = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
@@ -193,7 +290,11 @@ def main():
     parser.add_argument("--server", default=build / "examples" / "truth_server")
     parser.add_argument("--only", help="names of tools, with commas between")
     parser.add_argument("--law", choices=LAWS)
+    parser.add_argument("--readme", action="store_true", help="write the table into README.md, run nothing")
     arguments = parser.parse_args()
+    if arguments.readme:
+        write_readme()
+        return 0
     only = arguments.only.split(",") if arguments.only else list(TOOLS)
     wrong = []
     for law, (truth, rate, seconds) in LAWS.items():
@@ -203,26 +304,35 @@ def main():
         print(f"\n{law}, {rate}/s for {seconds} s: ms" + "".join(f"{f'p{p}':>10}" for p in PERCENTILES))
         print(f"{'the truth':<34}" + "".join(f"{shown(true[p]):>10}" for p in PERCENTILES))
         for name in only:
-            program, how = TOOLS[name]
-            found = find(program, arguments.sandbench)
-            if not found:
-                print(f"{name:<34}  not installed")
+            measured = measure(arguments, law, name)
+            if measured is None:
+                wrong.append((law, name))
                 continue
-            with tempfile.TemporaryDirectory() as work, Server(arguments.server, law) as url:
-                try:
-                    measured = how(found, url, rate, seconds, pathlib.Path(work))
-                except (RuntimeError, OSError, KeyError, ValueError, StopIteration, subprocess.TimeoutExpired) as error:
-                    print(f"{name:<34}  failed: {error}")
-                    wrong.append((law, name))
-                    continue
             marks = "".join(f"{shown(measured[p]) + ('  ' if right(measured[p], true[p]) else ' ✗'):>10}" for p in PERCENTILES)
             print(f"{name:<34}{marks}", flush=True)
+            keep(law, name, measured)
             if name == "sandbench" and not all(right(measured[p], true[p]) for p in PERCENTILES):
                 wrong.append((law, name))
     if wrong:
-        print("\nwrong or failed: " + ", ".join(f"{name} ({law})" for law, name in wrong))
+        print("\nwrong or not run: " + ", ".join(f"{name} ({law})" for law, name in wrong))
     ours = [law for law, name in wrong if name == "sandbench"]
     return 1 if ours else 0
+
+
+def measure(arguments, law, name):
+    """The percentiles of a tool; None if it is not there or fails."""
+    _, rate, seconds = LAWS[law]
+    program, how = TOOLS[name]
+    found = find(program, arguments.sandbench)
+    if not found:
+        print(f"{name:<34}  not installed")
+        return None
+    with tempfile.TemporaryDirectory() as work, Server(arguments.server, law) as url:
+        try:
+            return how(found, url, rate, seconds, pathlib.Path(work))
+        except (RuntimeError, OSError, KeyError, ValueError, StopIteration, subprocess.TimeoutExpired) as error:
+            print(f"{name:<34}  failed: {error}")
+            return None
 
 
 if __name__ == "__main__":
