@@ -53,7 +53,7 @@ async fn all(client: &Client, pool: &str, many: usize) -> Result<usize, BoxError
 async fn one(scope: SandboxScope, pool: String, number: usize) -> Result<(), BoxError> {
     let mut request = CreateRequest::new(ClaimSource::WarmPool(pool));
     // Should this program be killed, the cluster deletes the sandbox.
-    request.time_to_live = Some(Duration::from_secs(600));
+    request.time_to_live = Some(Duration::from_mins(10));
     let mode = ConnectionMode::Tunnel(Tunnel::default());
     let sandbox = scope.open(request, &mode).await?;
     let answer = sandbox.commands().run(format!("echo {number}")).await?;

@@ -19,6 +19,9 @@ pub mod units;
 #[cfg(any(feature = "client", feature = "loopback"))]
 pub mod api;
 
+#[cfg(any(feature = "client", feature = "loopback"))]
+pub mod trace;
+
 #[cfg(feature = "client")]
 pub mod client;
 
@@ -45,6 +48,8 @@ pub mod scenario;
 pub mod source;
 #[cfg(feature = "harness")]
 pub mod step;
+#[cfg(feature = "otlp")]
+pub mod telemetry;
 
-#[cfg(all(feature = "harness", feature = "loopback"))]
+#[cfg(all(feature = "harness", feature = "loopback", feature = "otlp"))]
 pub mod cli;

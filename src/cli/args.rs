@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use super::args_of_results::{
     BaselineArguments, CompareArguments, MergeArguments, ReportArguments,
 };
+use super::telemetry::{TelemetryArguments, TelemetryCommand};
 use crate::loopback::{Fault, ServedVersions};
 use crate::scenario::Target;
 use crate::units::{HumanDuration, Rate};
@@ -55,6 +56,9 @@ pub(super) enum Command {
     /// The loopback cluster: Kubernetes API, controllers, gateway, router and runtimes on 127.0.0.0/8
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Traces and metrics: try the way to the receiver
+    #[command(subcommand)]
+    Telemetry(TelemetryCommand),
 }
 
 #[derive(Debug, Args)]
@@ -137,6 +141,8 @@ pub(super) struct RunArguments {
     /// Progress on standard error
     #[arg(long, env = "SANDBENCH_PROGRESS", default_value = "auto")]
     pub(super) progress: ProgressChoice,
+    #[command(flatten)]
+    pub(super) telemetry: TelemetryArguments,
     #[command(flatten)]
     pub(super) web: WebArguments,
 }
@@ -301,6 +307,8 @@ pub(super) struct UpArguments {
     /// End when standard input closes, and speak JSON on standard output (`run` uses it)
     #[arg(long, hide = true)]
     pub(super) attached: bool,
+    #[command(flatten)]
+    pub(super) telemetry: TelemetryArguments,
 }
 
 /// Reads `--ttl`.

@@ -73,14 +73,18 @@ pub(super) struct LoopbackChild {
 }
 
 impl LoopbackChild {
-    /// Starts this same program as `cluster up --attached`, with a capacity if there is one, and
-    /// waits until it is ready.
-    pub(super) async fn start(claim_capacity: Option<Rate>) -> Result<Self, ChildError> {
+    /// Starts this same program as `cluster up --attached`, with a capacity if there is one and
+    /// these variables besides our own, and waits until it is ready.
+    pub(super) async fn start(
+        claim_capacity: Option<Rate>,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self, ChildError> {
         let program = std::env::current_exe().map_err(ChildError::Spawn)?;
         let capacity = claim_capacity.map(|rate| format!("--claim-capacity={rate}"));
         let mut child = Command::new(program)
             .args(["cluster", "up", "--attached"])
             .args(capacity)
+            .envs(environment)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)

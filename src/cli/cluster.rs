@@ -12,7 +12,10 @@ use super::child::{Access, Message};
 use super::exit_code::Exit;
 use super::failure::{self, Failure};
 use super::signal::Signals;
-use crate::loopback::{Cluster, ClusterConfig, Delay, RouterAuth, Token};
+use super::telemetry::{self, TelemetryArguments};
+use crate::loopback::{Cluster, ClusterConfig, Delay, RouterAuth, SpanSink, Token};
+use crate::metrics::TelemetrySummary;
+use crate::telemetry::{About, Telemetry};
 
 /// Starts the cluster, waits for its end, removes everything.
 pub(super) async fn up(arguments: UpArguments) -> Result<Exit, Failure> {
@@ -34,6 +37,10 @@ pub(super) async fn up(arguments: UpArguments) -> Result<Exit, Failure> {
         Some(path) => Some(Kubeconfig::create(path)?),
         None => None,
     };
+    let telemetry = spans(&arguments.telemetry).await?;
+    if let Some(telemetry) = &telemetry {
+        config.spans = SpanSink::new(telemetry.services());
+    }
     let cluster = Cluster::start(config)
         .await
         .map_err(|error| Failure::setup("start the loopback cluster").because(error))?;
@@ -52,6 +59,9 @@ pub(super) async fn up(arguments: UpArguments) -> Result<Exit, Failure> {
         eprintln!("ending the loopback cluster");
     }
     let leftovers = cluster.shutdown().await;
+    if let Some(telemetry) = telemetry {
+        told(&telemetry.close().await);
+    }
     let exit = if leftovers.is_empty() {
         Exit::Ok
     } else {
@@ -63,6 +73,36 @@ pub(super) async fn up(arguments: UpArguments) -> Result<Exit, Failure> {
         eprintln!("{}", failure::left_behind(&leftovers));
     }
     Ok(exit)
+}
+
+/// Where the spans of router and controllers go, if they go anywhere.
+async fn spans(arguments: &TelemetryArguments) -> Result<Option<Telemetry>, Failure> {
+    let Some(mut config) = arguments.config()? else {
+        return Ok(None);
+    };
+    // It has no metrics of its own, and does not receive what it sends.
+    (config.metrics, config.listen) = (None, None);
+    if config.traces.is_none() {
+        return Ok(None);
+    }
+    let started = Telemetry::start(config, About::default()).await;
+    started.map(Some).map_err(telemetry::failure)
+}
+
+/// Says what was lost of the spans.
+fn told(summary: &TelemetrySummary) {
+    let lost = summary.spans.lost();
+    if lost == 0 {
+        return;
+    }
+    let made = summary.spans.made;
+    eprintln!("telemetry: {lost} of {made} spans of the loopback cluster were not taken");
+    for error in &summary.errors {
+        eprintln!(
+            "  {} ({} times): {}",
+            error.code, error.count, error.message
+        );
+    }
 }
 
 fn delay(text: Option<&str>) -> Result<Delay, Failure> {

@@ -24,6 +24,7 @@ const TOPICS: &[(&str, &str)] = &[
     ("data", include_str!("topics/data.txt")),
     ("load", include_str!("topics/load.txt")),
     ("breakpoint", include_str!("topics/breakpoint.txt")),
+    ("telemetry", include_str!("topics/telemetry.txt")),
     ("precedence", include_str!("topics/precedence.txt")),
 ];
 /// Lists that are made of tables.

@@ -30,6 +30,7 @@ mod report;
 mod run;
 mod signal;
 mod target;
+mod telemetry;
 mod web;
 
 use std::io::{self, IsTerminal};
@@ -42,6 +43,7 @@ use args::{Arguments, ClusterCommand, ColourChoice, Command};
 use console::Console;
 use exit_code::Exit;
 use failure::Failure;
+use telemetry::TelemetryCommand;
 
 use crate::plan::Setting;
 
@@ -119,6 +121,7 @@ async fn dispatch(
         Command::Report(arguments) => report::report(&arguments, Look::of(choice, &io::stdout())),
         Command::Merge(arguments) => report::merge(&arguments, Look::of(choice, &io::stdout())),
         Command::Cluster(ClusterCommand::Up(up)) => cluster::up(up).await,
+        Command::Telemetry(TelemetryCommand::Check(check)) => telemetry::run_check(check).await,
     }
 }
 

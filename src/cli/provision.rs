@@ -14,7 +14,7 @@ use crate::api::{
 };
 
 /// How long the warm pool may take to fill.
-const POOL_LIMIT: Duration = Duration::from_secs(120);
+const POOL_LIMIT: Duration = Duration::from_mins(2);
 /// How often the pool's status is read while it fills.
 const POOL_POLL: Duration = Duration::from_millis(10);
 

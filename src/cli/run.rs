@@ -19,12 +19,13 @@ use super::partial::{Partial, PartialPath};
 use super::progress::Mode;
 use super::signal::Signals;
 use super::web::Web;
-use super::{Look, Screen, check, output, progress, reap, redact, target};
+use super::{Look, Screen, check, output, progress, reap, redact, target, telemetry};
 use crate::compare;
 use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, Pacing, RunFacts};
 use crate::metrics::{Metric, Reliability, RunInfo, Sinks, Summary, ThresholdResult, Verdict};
 use crate::plan::{self, Overrides, Plan};
 use crate::report::Out;
+use crate::telemetry::{Others, Telemetry};
 use crate::units::HumanDuration;
 
 /// Runs every file; the worst reason is the exit code.
@@ -222,7 +223,12 @@ async fn work(
     let board = Board::of(plan);
     let web = web(&arguments.web, &board, &screen.console).await?;
     let mut cancel = handle.listen();
-    let target = target::open(arguments, plan, &mut cancel).await?;
+    let telemetry = telemetry::start(&arguments.telemetry, plan).await?;
+    let environment = telemetry
+        .as_ref()
+        .map(|telemetry| arguments.telemetry.for_child(telemetry));
+    let environment = environment.unwrap_or_default();
+    let target = target::open(arguments, plan, &mut cancel, environment).await?;
     let api_version = target
         .clients
         .values()
@@ -231,12 +237,16 @@ async fn work(
     let info = facts(plan, &target.name, api_version);
     let sinks = Sinks::default();
     sinks.add(board.clone());
+    if let Some(telemetry) = &telemetry {
+        sinks.add(telemetry.figures());
+    }
     let partial = partial.and_then(|path| begin_partial(&path, (plan, &info), &sinks));
     let facts = RunFacts {
         info,
         clients: target.clients,
         sinks,
         pacing: Pacing::default(),
+        tracer: telemetry.as_ref().map(Telemetry::tracer),
     };
     if arguments.progress != ProgressChoice::None {
         let console = &screen.console;
@@ -260,9 +270,10 @@ async fn work(
     drop((events, web));
     while printing.join_next().await.is_some() {}
     // Whatever became of the run, the cluster that was started for it ends first.
-    let local = match target.child {
-        Some(child) => end(child).await,
-        None => 0,
+    let (local, others) = match target.child {
+        // It has sent all its spans before it ends.
+        Some(child) => (end(child).await, Others::AreDone),
+        None => (0, Others::MayBeUnderWay),
     };
     let mut summary = outcome.map_err(|error: EngineError| {
         Failure::internal(format!("run `{}`", plan.name)).because(error)
@@ -274,6 +285,9 @@ async fn work(
     let questions = plan.questions.iter();
     let comparisons = questions.filter_map(|question| compare::rounds(question, &summary.cells));
     summary.comparisons = comparisons.collect();
+    if let Some(telemetry) = telemetry {
+        telemetry.finish(&mut summary, others).await;
+    }
     Ok((summary, partial))
 }
 

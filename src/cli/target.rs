@@ -33,6 +33,7 @@ pub(super) async fn open(
     arguments: &RunArguments,
     plan: &Plan,
     cancel: &mut Cancel,
+    environment: Vec<(String, String)>,
 ) -> Result<Target, Failure> {
     if arguments.claim_capacity.is_some() && arguments.cluster != ClusterChoice::Loopback {
         return Err(
@@ -42,7 +43,7 @@ pub(super) async fn open(
     }
     let child = match arguments.cluster {
         ClusterChoice::Loopback => Some(
-            LoopbackChild::start(arguments.claim_capacity)
+            LoopbackChild::start(arguments.claim_capacity, environment)
                 .await
                 .map_err(|error| Failure::setup("start the loopback cluster").because(error))?,
         ),

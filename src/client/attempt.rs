@@ -1,5 +1,6 @@
 //! A call on a sandbox with its attempts: what may be repeated, and when.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,10 @@ use super::attempts::{Attempt, AttemptOutcome, AttemptTarget};
 use super::data::{Answer, Attachments, Call, Operation, perform, request_id};
 use super::error::{CallError, ConnectError, Delivered};
 use super::refresh::Looked;
+use super::retry::RetryPolicy;
 use super::sandbox::Sandbox;
+use super::spans;
+use crate::trace;
 
 /// Whether a request changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,9 @@ pub(super) trait Request: Clone + Send {
     /// What a success gives.
     type Answer: Send;
 
+    /// What an attempt is called in a trace.
+    fn name(&self) -> Cow<'static, str>;
+
     /// One attempt: in this time, under this id.
     fn send(
         self,
@@ -46,6 +53,10 @@ pub(super) trait Request: Clone + Send {
 
 impl Request for Call<'_> {
     type Answer = Answer;
+
+    fn name(&self) -> Cow<'static, str> {
+        spans::http_name(&self.method, &self.path)
+    }
 
     async fn send(
         mut self,
@@ -97,29 +108,20 @@ impl Sandbox {
         let deadline = Instant::now() + timeout;
         let _under_way = self.under_way();
         let id = request_id();
+        let whole = trace::operation(operation.verb);
+        self.describe(&whole, operation);
         let mut next = Some(request);
         let mut number = 0;
         while let Some(request) = next.take() {
             number += 1;
             let spare = (number < policy.max_attempts).then(|| request.clone());
             let started = Instant::now();
-            let mut limit = if number > 1 {
-                deadline.saturating_duration_since(started)
-            } else {
-                timeout
+            let place = Place {
+                number,
+                deadline,
+                id: &id,
             };
-            if let (Some(longest), Effect::None) = (policy.attempt_timeout, effect) {
-                limit = limit.min(longest);
-            }
-            let looked = self.refresh_if_stale(operation, limit).await;
-            if !matches!(looked, Ok(Looked::Nowhere)) {
-                limit = limit.min(deadline.saturating_duration_since(Instant::now()));
-            }
-            let done = match looked {
-                _ if self.is_closed() => Err(closed(operation)),
-                Err(error) => Err(error),
-                Ok(_) => request.send(self, limit, &id).await,
-            };
+            let done = whole.scope(self.once(plan, policy, request, place)).await;
             if let Err(error) = &done {
                 self.suspect(error);
             }
@@ -145,10 +147,17 @@ impl Sandbox {
                 },
             });
             match (done, pause) {
-                (Ok(answer), _) => return Ok(answer),
+                (Ok(answer), _) => {
+                    whole.end(None);
+                    return Ok(answer);
+                }
                 (Err(_), Some(pause)) => sleep(pause).await,
-                (Err(error), None) if number == 1 => return Err(error),
+                (Err(error), None) if number == 1 => {
+                    whole.end(Some(spans::call_error(&error)));
+                    return Err(error);
+                }
                 (Err(error), None) => {
+                    whole.end(Some(spans::call_error(&error)));
                     return Err(CallError::Exhausted {
                         operation: operation.to_string(),
                         attempts: number,
@@ -159,6 +168,63 @@ impl Sandbox {
             next = spare;
         }
         Err(closed(operation))
+    }
+
+    /// One attempt, to where the sandbox is now.
+    async fn once<R: Request>(
+        &self,
+        plan: Plan<'_>,
+        policy: RetryPolicy,
+        request: R,
+        place: Place<'_>,
+    ) -> Result<R::Answer, CallError> {
+        let Place {
+            number,
+            deadline,
+            id,
+        } = place;
+        let mut limit = if number > 1 {
+            deadline.saturating_duration_since(Instant::now())
+        } else {
+            plan.timeout
+        };
+        if let (Some(longest), Effect::None) = (policy.attempt_timeout, plan.effect) {
+            limit = limit.min(longest);
+        }
+        let looked = self.refresh_if_stale(plan.operation, limit).await;
+        if self.is_closed() {
+            return Err(closed(plan.operation));
+        }
+        if !matches!(looked?, Looked::Nowhere) {
+            limit = limit.min(deadline.saturating_duration_since(Instant::now()));
+        }
+        let span = spans::call_attempt(|| request.name(), number, id);
+        let sent = span.scope(request.send(self, limit, id)).await;
+        span.end_as(&sent, spans::call_error);
+        sent
+    }
+}
+
+/// Which attempt of a call it is, until when the call may take, and what the requests are known by.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    number: u32,
+    deadline: Instant,
+    id: &'a HeaderValue,
+}
+
+impl Sandbox {
+    /// Says in a span which sandbox it is about.
+    fn describe(&self, span: &trace::Open, operation: Operation<'_>) {
+        if span.is_recording() {
+            if let Some(path) = operation.file() {
+                span.set("sandbox.file.path", path.to_owned());
+            }
+            span.set("sandbox.id", self.name().to_owned());
+            span.set("sandbox.namespace", self.namespace().to_owned());
+            span.set("sandbox.claim.name", self.claim_name().to_owned());
+            span.set("sandbox.connection.mode", self.mode().word());
+        }
     }
 }
 

@@ -12,8 +12,10 @@ use super::error::{CallError, Delivered};
 use super::grpc::GrpcCall;
 use super::runtime::Runtime;
 use super::sandbox::Sandbox;
+use super::spans;
 use crate::api::runtime::{ExecuteRequest, ExecuteResponse};
 use crate::api::sandboxd::{self, ProcessConfig};
+use crate::trace;
 use crate::units::{ByteSize, HumanDuration};
 
 /// Largest answer of the legacy runtime to a command. Source: the Go SDK.
@@ -210,10 +212,24 @@ impl Commands<'_> {
     /// sandboxd ends it.
     pub async fn run(&self, command: impl Into<Command>) -> Result<ExecutionResult, CallError> {
         let command = command.into();
-        match self.sandbox.runtime() {
-            Runtime::Legacy => self.run_on_legacy(command).await,
-            Runtime::Sandboxd(_) => self.run_on_sandboxd(command).await,
+        let span = trace::operation("run");
+        if span.is_recording() {
+            let program = spans::executable(command.line.subject());
+            span.set("sandbox.command.executable", program.to_owned());
         }
+        let done = span
+            .scope(async {
+                match self.sandbox.runtime() {
+                    Runtime::Legacy => self.run_on_legacy(command).await,
+                    Runtime::Sandboxd(_) => self.run_on_sandboxd(command).await,
+                }
+            })
+            .await;
+        if let Ok(result) = &done {
+            span.set("sandbox.exit_code", i64::from(result.exit_code));
+        }
+        span.end_as(&done, spans::call_error);
+        done
     }
 
     /// Runs a program with these arguments: no shell, nothing is split, on either runtime.

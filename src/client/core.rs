@@ -18,17 +18,18 @@ use super::error::{
 };
 use super::hub::Hub;
 use super::known::KnownClaims;
-use super::leftovers::Leftovers;
 use super::moved::Moves;
 use super::pods::Pods;
 use super::preflight::Needs;
 use super::retry::Retrier;
 use super::sandbox::Sandbox;
 use super::scope::Cleanups;
+use super::spans;
 use super::tasks::{Gauge, Tasks};
-use super::{create, delete, gone, leftovers, preflight};
+use super::{create, delete, gone, preflight};
 use crate::api::claim::SandboxClaim;
 use crate::api::{ApiVersion, label};
+use crate::trace::{self, Kind, Role};
 
 /// A client for the Agent Sandboxes of one namespace. Cheap to clone; all clones share their
 /// connections.
@@ -258,13 +259,17 @@ impl Client {
         mode: &ConnectionMode,
     ) -> Result<Sandbox, ConnectError> {
         let limit = self.0.request_timeout.saturating_add(mode.ready_timeout());
-        let connected = timeout(limit, self.connect_to(claim, mode)).await;
-        connected.unwrap_or_else(|_| {
+        let span = trace::start("connect", Role::Phase, Kind::Internal);
+        span.set("sandbox.connection.mode", mode.word());
+        let connecting = span.scope(self.connect_to(claim, mode));
+        let connected = timeout(limit, connecting).await.unwrap_or_else(|_| {
             Err(ConnectError::Timeout {
                 target: format!("sandbox `{}`", claim.sandbox_name),
                 after: limit,
             })
-        })
+        });
+        span.end_as(&connected, spans::connect_error);
+        connected
     }
 
     /// Deletes a claim and with it its sandbox, in the background. With a UID, only that very
@@ -289,7 +294,11 @@ impl Client {
     /// # Cancel safety
     /// If dropped, the deletion may or may not take place.
     pub async fn delete(&self, claim: &str, uid: Option<&str>) -> Result<Deleted, DeleteError> {
-        delete::one(self, claim, uid).await
+        let span = trace::operation("delete_claim");
+        span.set("sandbox.claim.name", claim.to_owned());
+        let deleted = span.scope(delete::one(self, claim, uid)).await;
+        span.end_as(&deleted, |_| "delete".into());
+        deleted
     }
 
     /// Waits until a claim, its sandbox, its Pod and its volumes are gone. Who may not read some of
@@ -349,30 +358,6 @@ impl Client {
     /// If dropped, some may be deleted; call it again.
     pub async fn delete_claims_of_run(&self) -> Result<usize, DeleteError> {
         delete::all_of_run(self).await
-    }
-
-    /// Counts what is left of the run; a kind that may not be listed has no number.
-    ///
-    /// ```no_run
-    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use sandbench::client::Client;
-    ///
-    /// let client = Client::builder().infer().run_id("nightly-7").build().await?;
-    /// if !client.leftovers().await?.is_empty() {
-    ///     let deleted = client.delete_claims_of_run().await?;
-    ///     println!("{deleted} claims of an earlier run are deleted");
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`DeleteError`]: no run id, or the API server's refusal.
-    ///
-    /// # Cancel safety
-    /// Nothing is left behind.
-    pub async fn leftovers(&self) -> Result<Leftovers, DeleteError> {
-        leftovers::leftovers(self).await
     }
 
     /// How many sockets the client has open, to the API server and to sandboxes. A port-forward

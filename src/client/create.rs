@@ -19,6 +19,7 @@ use super::claim::{
 };
 use super::core::Client;
 use super::error::{CreateError, Delivered, KubeError};
+use super::spans;
 use super::validate::check;
 use crate::api::claim::{
     ClaimSpec, EnvVar, Lifecycle, NameRef, PodMetadata, SandboxClaim, VolumeClaimTemplate,
@@ -26,6 +27,7 @@ use crate::api::claim::{
 use crate::api::metadata::Metadata;
 use crate::api::warm_pool::SandboxWarmPool;
 use crate::api::{ApiVersion, EXTENSIONS_GROUP, annotation, label};
+use crate::trace::{self, Kind, Role};
 
 /// Value of the created-by label.
 const CREATED_BY: &str = "rust-client";
@@ -51,7 +53,16 @@ struct Body {
 
 /// Carries out a request.
 pub(super) async fn create(client: &Client, request: CreateRequest) -> Result<Claim, CreateError> {
+    let span = trace::operation("create_claim");
+    let created = span.scope(send(client, request)).await;
+    span.end_as(&created, spans::create_error);
+    created
+}
+
+async fn send(client: &Client, request: CreateRequest) -> Result<Claim, CreateError> {
     let name = request.name.clone().unwrap_or_else(random_claim_name);
+    trace::set("sandbox.claim.name", || name.clone());
+    trace::set("sandbox.namespace", || client.namespace().to_owned());
     check(client.api_version(), &name, &request)?;
     let existing = request.existing;
     let subscription = client.subscribe(&name);
@@ -62,16 +73,23 @@ pub(super) async fn create(client: &Client, request: CreateRequest) -> Result<Cl
     let spec = spec(&bounded, &name, &request).await?;
     let body = body(client, &name, &mark, request, spec.clone());
     let body = serde_json::to_vec(&body).expect("a claim has only text keys");
-    let claims = client.claims();
     let requested = Instant::now();
-    let created: Result<SandboxClaim, KubeError> = bounded.api().create(&claims, &name, body).await;
-    let found = match created {
-        Ok(object) => Found::Ours(object),
-        Err(error) => {
-            let until = Instant::now() + limit;
-            recover(client, until, (&name, &mark), error).await?
+    let claims = client.claims();
+    let post = trace::start("post", Role::Phase, Kind::Internal);
+    let found = post.scope(async {
+        let created: Result<SandboxClaim, KubeError> =
+            bounded.api().create(&claims, &name, body).await;
+        match created {
+            Ok(object) => Ok(Found::Ours(object)),
+            Err(error) => {
+                let until = Instant::now() + limit;
+                recover(client, until, (&name, &mark), error).await
+            }
         }
-    };
+    });
+    let found = found.await;
+    post.end_as(&found, spans::create_error);
+    let found = found?;
     let acknowledged = Instant::now();
     let timings = ClaimTimings {
         requested,
@@ -267,6 +285,7 @@ fn body(client: &Client, name: &str, mark: &str, request: CreateRequest, spec: C
     }
     let mut annotations = request.annotations;
     annotations.insert(REQUEST.to_owned(), mark.to_owned());
+    spans::annotate(&mut annotations);
     annotations
         .entry(annotation::FIRST_REQUESTED_AT.to_owned())
         .or_insert_with(|| Timestamp::now().to_string());

@@ -1,5 +1,6 @@
 //! gRPC calls on sandboxd, with their deadline, attempts and errors.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::data::{GrpcFailure, Operation, Sending, code_name};
 use super::error::{CallError, Delivered};
 use super::runtime::Runtime;
 use super::sandbox::Sandbox;
+use super::spans::grpc_name;
 
 /// A gRPC call.
 #[derive(Debug)]
@@ -43,6 +45,10 @@ where
     A: Message + Default + 'static,
 {
     type Answer = A;
+
+    fn name(&self) -> Cow<'static, str> {
+        grpc_name(self.path)
+    }
 
     async fn send(
         self,
@@ -83,6 +89,10 @@ where
     A: Message + Default + 'static,
 {
     type Answer = Streaming<A>;
+
+    fn name(&self) -> Cow<'static, str> {
+        grpc_name(self.0.path)
+    }
 
     async fn send(
         self,

@@ -80,9 +80,35 @@ pub(super) struct Sought {
     pub(super) sandboxes: HashSet<String>,
 }
 
+impl Client {
+    /// Counts what is left of the run; a kind that may not be listed has no number.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sandbench::client::Client;
+    ///
+    /// let client = Client::builder().infer().run_id("nightly-7").build().await?;
+    /// if !client.leftovers().await?.is_empty() {
+    ///     let deleted = client.delete_claims_of_run().await?;
+    ///     println!("{deleted} claims of an earlier run are deleted");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`DeleteError`]: no run id, or the API server's refusal.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
+    pub async fn leftovers(&self) -> Result<Leftovers, DeleteError> {
+        leftovers(self).await
+    }
+}
+
 /// Counts claims of the run, sandboxes of claims that are or were of the run, and what belongs to
 /// those.
-pub(super) async fn leftovers(client: &Client) -> Result<Leftovers, DeleteError> {
+async fn leftovers(client: &Client) -> Result<Leftovers, DeleteError> {
     let claims = claims_of_run(client).await?;
     let mut sought = Sought {
         claims: client.remembered_uids(),

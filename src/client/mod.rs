@@ -120,6 +120,7 @@ mod runtime;
 mod sandbox;
 mod scope;
 mod snapshots;
+mod spans;
 mod status;
 mod suspend;
 mod tasks;

@@ -10,8 +10,10 @@ use super::claim::{Claim, LaunchType, ReadyClaim};
 use super::cluster::{Change, Follower, Selector, Start};
 use super::error::{KubeError, ReadyError};
 use super::hub::{HubState, Sighting, Subscription};
+use super::spans;
 use crate::api::TERMINAL_REASONS;
 use crate::api::claim::SandboxClaim;
+use crate::trace::{self, Role};
 
 /// A claim that the shared watch has not shown after this time is asked for once.
 const UNSEEN: Duration = Duration::from_secs(2);
@@ -83,6 +85,28 @@ struct Waiter<'a> {
 
 /// Waits until the claim is ready.
 pub(super) async fn wait(claim: &Claim, timeout: Duration) -> Result<ReadyClaim, ReadyError> {
+    let span = trace::operation("wait_for_claim_ready");
+    span.set("sandbox.claim.name", claim.name().to_owned());
+    let waited = span.scope(wait_in_trace(claim, timeout)).await;
+    span.end_as(&waited, spans::ready_error);
+    waited
+}
+
+/// The same, with its phases as parts of the current span.
+async fn wait_in_trace(claim: &Claim, timeout: Duration) -> Result<ReadyClaim, ReadyError> {
+    let waited = wait_untraced(claim, timeout).await;
+    if let Ok(ready) = &waited
+        && trace::context().is_some()
+    {
+        trace::mark("bound", Role::Phase, ready.acknowledged..ready.bound);
+        trace::mark("ready", Role::Phase, ready.bound..ready.ready);
+        trace::set("sandbox.id", || ready.sandbox_name.clone());
+        trace::set("sandbox.launch_type", || ready.launch_type.as_str());
+    }
+    waited
+}
+
+async fn wait_untraced(claim: &Claim, timeout: Duration) -> Result<ReadyClaim, ReadyError> {
     let deadline = Instant::now() + timeout;
     let mut waiter = Waiter {
         claim,

@@ -79,6 +79,10 @@ struct Opening<'a>(Call<'a>);
 impl Request for Opening<'_> {
     type Answer = Arrival;
 
+    fn name(&self) -> std::borrow::Cow<'static, str> {
+        self.0.name()
+    }
+
     async fn send(
         self,
         sandbox: &Sandbox,

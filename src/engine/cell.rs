@@ -17,6 +17,7 @@ use super::failure::Failures;
 use super::iteration::{self, Number};
 use super::overseer::{Judged, Overseer};
 use super::pacer::Pacing;
+use super::traced::Traced;
 use super::windows::Windows;
 use super::{breakpoint_loop, closed_loop, open_loop};
 use crate::client::Client;
@@ -26,6 +27,7 @@ use crate::metrics::{
     Recorder, SharedAggregate, Sinks, StepIndex, Threshold, Verdict,
 };
 use crate::plan::{Cell, Feed, Plan, Seed};
+use crate::trace::CellTracer;
 
 /// What the iterations of a cell share.
 #[derive(Debug)]
@@ -58,6 +60,8 @@ pub(super) struct CellRun {
     pub(super) before: Arc<Aggregate>,
     /// What the cell's runtime cannot do.
     not_applicable: OnceLock<String>,
+    /// Who wants the traces of iterations.
+    pub(super) tracer: Option<Arc<Traced>>,
 }
 
 impl CellRun {
@@ -89,7 +93,20 @@ impl CellRun {
             sinks: Some(Sinks::default()),
             before: Arc::default(),
             not_applicable: OnceLock::new(),
+            tracer: None,
         }
+    }
+
+    /// The same, with arrivals that are waited for like this.
+    pub(super) fn paced(mut self, pacing: Pacing) -> Self {
+        self.pacing = pacing;
+        self
+    }
+
+    /// The same, with its iterations traced.
+    pub(super) fn traced(mut self, by: Option<Arc<dyn CellTracer>>) -> Self {
+        self.tracer = by.map(|by| Arc::new(Traced::new(by, &self.cell)));
+        self
     }
 
     /// Tells these of its windows.
@@ -100,13 +117,16 @@ impl CellRun {
 
     /// The same cell, for what comes after its run.
     pub(super) fn again(&self) -> Self {
-        Self::new(
-            &self.plan,
-            &self.cell,
-            self.client.clone(),
-            (&self.failures, &self.cleanups),
-            &self.events,
-        )
+        Self {
+            tracer: self.tracer.clone(),
+            ..Self::new(
+                &self.plan,
+                &self.cell,
+                self.client.clone(),
+                (&self.failures, &self.cleanups),
+                &self.events,
+            )
+        }
     }
 
     /// The same cell for one round, from 1; its figures are added to those of the rounds before.

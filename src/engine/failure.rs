@@ -3,6 +3,7 @@
 //! The first of each group is kept in full, all are counted. Written only when something failed, so
 //! the lock is not on the hot path.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,11 +14,14 @@ use super::evidence::Evidence;
 use crate::metrics::{FailureGroup, Place};
 use crate::plan::Plan;
 use crate::source::{Colour, SourceFile, Span, snippet};
+use crate::trace;
 
 /// How many groups are kept; further ones are counted in the cells only.
 const GROUPS: usize = 200;
 /// The longest message that is kept.
 const MESSAGE_LIMIT: usize = 2_000;
+/// How many traces of a group are named; its count tells how many there are.
+const TRACES: usize = 20;
 
 /// One failure.
 #[derive(Debug)]
@@ -38,6 +42,13 @@ pub(super) struct Failure {
     pub(super) sandbox: Option<String>,
     /// Whether it says something about the sandbox.
     pub(super) bearing: Bearing,
+}
+
+impl Failure {
+    /// A short name of the cause, for traces: `Timeout`, `Http502`, or the output that was not as expected.
+    pub(super) fn error_type(&self) -> Cow<'static, str> {
+        self.cause.clone().into()
+    }
 }
 
 /// What a failure says.
@@ -89,11 +100,15 @@ impl Failures {
         let now = self.offset(Instant::now()).as_millis();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let trace = trace::context().map(|context| context.trace.to_string());
         let key = (cell.to_owned(), failure.span, failure.cause.clone());
         if let Some(index) = groups.index.get(&key).copied() {
             if let Some(group) = groups.all.get_mut(index) {
                 group.count += 1;
                 group.last_ms = now;
+                if group.traces.len() < TRACES {
+                    group.traces.extend(trace);
+                }
             }
             return;
         }
@@ -128,6 +143,7 @@ impl Failures {
             count: 1,
             first_ms: now,
             last_ms: now,
+            traces: trace.into_iter().collect(),
         });
     }
 

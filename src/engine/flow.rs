@@ -14,6 +14,7 @@ use crate::expr::Value;
 use crate::metrics::{Metric, StepIndex};
 use crate::source::Span;
 use crate::step::{Action, Eventually, Step, StepOutcome};
+use crate::trace::Role;
 use crate::units::HumanDuration;
 
 impl Steps<'_> {
@@ -163,14 +164,17 @@ impl Steps<'_> {
                 .map_err(|error| self.refused(step, (error.span(), error.label()), &error))?;
         }
         let started = Instant::now();
-        let inner = self.inner(step);
-        match step.timeout {
-            None => inner.await?,
+        let span = self.span(step, index, Role::Other);
+        let inner = span.scope(self.inner(step));
+        let done = match step.timeout {
+            None => inner.await,
             Some(limit) => match tokio::time::timeout(limit, inner).await {
-                Ok(result) => result?,
-                Err(_) => return Err(self.group_too_slow(step, limit)),
+                Ok(result) => result,
+                Err(_) => Err(self.group_too_slow(step, limit)),
             },
-        }
+        };
+        span.end_as(&done, |failure| failure.error_type());
+        done?;
         self.recorder
             .time(Metric::GroupDuration, Some(index), started.elapsed());
         self.judge(step, &StepOutcome::default())?;

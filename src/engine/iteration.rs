@@ -12,6 +12,7 @@ use super::event::IterationEnd;
 use super::steps::{Steps, Tries};
 use crate::metrics::{Metric, Recorder};
 use crate::step::{Registrar, StepContext};
+use crate::trace::{self, Kind, Role};
 
 /// Which iteration this is.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +43,37 @@ pub(super) async fn run(
     once(cell, (number, Tries::Last, again), recorder, abort).await
 }
 
-/// Runs one try to its end, whatever happens, and cleans up after it.
+/// Runs one try, as one trace if anybody wants traces.
 async fn once(
+    cell: &CellRun,
+    attempt: (Number, Tries, bool),
+    recorder: &mut Recorder,
+    abort: &CancellationToken,
+) -> IterationEnd {
+    let Some(traced) = &cell.tracer else {
+        return attempted(cell, attempt, recorder, abort).await;
+    };
+    let (number, _, _) = attempt;
+    let trace = traced.by.begin(number.iteration);
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    trace.set("sandbench.scenario", Arc::clone(&traced.scenario));
+    trace.set("sandbench.cell", Arc::clone(&traced.cell));
+    trace.set("sandbench.iteration", whole(number.iteration + 1));
+    trace.set("sandbench.vu", whole(u64::from(number.vu) + 1));
+    trace.set("sandbench.start_delay", number.planned.elapsed());
+    let end = trace.scope(attempted(cell, attempt, recorder, abort)).await;
+    match end {
+        IterationEnd::Passed => {}
+        IterationEnd::Failed => trace.fail("failed"),
+        IterationEnd::Interrupted => trace.fail("interrupted"),
+        IterationEnd::NotApplicable => trace.fail("not_applicable"),
+    }
+    traced.by.finish(number.iteration, trace.finish());
+    end
+}
+
+/// Runs one try to its end, whatever happens, and cleans up after it.
+async fn attempted(
     cell: &CellRun,
     (number, tries, flaky): (Number, Tries, bool),
     recorder: &mut Recorder,
@@ -97,14 +127,16 @@ async fn once(
     }
     steps.recorder.at(None);
     let cleaning = Instant::now();
+    let span = trace::start("clean-up", Role::Other, Kind::Internal);
     let place = (&cell.client, &*registrar);
     let cleanups = &cell.cleanups;
     let cleaned = cleanups.clean_up(place, steps.context, abort.cancelled());
-    if cleaned.await == CleanUp::Ended {
+    if span.scope(cleaned).await == CleanUp::Ended {
         steps
             .recorder
             .time(Metric::CleanupDuration, None, cleaning.elapsed());
     }
+    span.end(None);
     end
 }
 

@@ -25,6 +25,7 @@ mod flight;
 mod flow;
 mod iteration;
 mod machine;
+mod naming;
 mod open_loop;
 mod overseer;
 mod own_health;
@@ -37,6 +38,7 @@ mod run;
 mod steps;
 mod stop;
 mod sweep;
+mod traced;
 mod windows;
 
 pub use cancel::{Cancel, CancelHandle, CancelReason, Phase};

@@ -211,7 +211,7 @@ mod tests {
         let started = Instant::now();
         let mut threads = JoinSet::new();
         let thread = pacer.clone();
-        let far = std::iter::once(Duration::from_secs(3600));
+        let far = std::iter::once(Duration::from_hours(1));
         threads.spawn_blocking(move || thread.pace(started, far));
         pacer.stop();
         threads.join_next().await.unwrap().unwrap();

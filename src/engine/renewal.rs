@@ -17,7 +17,7 @@ use crate::metrics::Warning;
 use crate::plan::Plan;
 
 /// A claim is renewed when half of its time is over, or this much is left if that is less.
-const SOON: Duration = Duration::from_secs(300);
+const SOON: Duration = Duration::from_mins(5);
 
 /// The tasks; they end with [`Renewal::finish`].
 #[derive(Debug)]

@@ -27,6 +27,7 @@ use crate::metrics::{
     CellSummary, Doubt, FORMAT_VERSION, RunInfo, Sinks, Summary, ThresholdResult, Verdict, Warning,
 };
 use crate::plan::{Cell, Exclusive, Plan};
+use crate::trace::Tracer;
 
 /// What the caller knows about the run and the engine does not.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct RunFacts {
     pub info: RunInfo,
     /// One client per namespace of the plan.
     pub clients: BTreeMap<String, Client>,
+    /// Who wants traces of the iterations, if anybody does.
+    pub tracer: Option<Arc<dyn Tracer>>,
     /// Who gets the windows while the cells run.
     pub sinks: Sinks,
     /// What tells when arrivals are due.
@@ -72,10 +75,13 @@ pub async fn run(
         let client = client.ok_or_else(|| EngineError::NoClient {
             namespace: cell.namespace.clone(),
         })?;
+        let tracer = facts.tracer.as_ref().map(|tracer| tracer.cell(&cell.name));
         let shared = (&failures, &cleanups);
         let run = CellRun::new(plan, cell, client, shared, events);
-        let mut run = run.with_sinks(&facts.sinks);
-        run.pacing = facts.pacing;
+        let run = run
+            .with_sinks(&facts.sinks)
+            .traced(tracer)
+            .paced(facts.pacing);
         aggregates.push((cell.name.clone(), run.aggregate()));
         judged.insert(cell.name.clone(), Arc::clone(&run.judged));
         Ok(run)
@@ -86,17 +92,11 @@ pub async fn run(
         .partition(|cell| cell.exclusive == Exclusive::Yes);
     let jobs = usize::try_from(plan.jobs).unwrap_or(1);
     let together = side.len().min(jobs);
-    let mut waiting = VecDeque::new();
-    for cell in side {
-        waiting.push_back(Lane::of(vec![prepare(cell)?]));
-    }
+    let waiting = side.into_iter();
+    let waiting = waiting.map(|cell| Ok(Lane::of(vec![prepare(cell)?])));
+    let waiting = waiting.collect::<Result<_, EngineError>>()?;
     let mut cells = side_by_side(waiting, jobs, &cancel).await?;
-    let mut lanes = VecDeque::new();
-    for lane in alone.chunk_by(|a, b| !plan.on_one_timeline() || a.scenario == b.scenario) {
-        let runs: Result<Vec<CellRun>, EngineError> =
-            lane.iter().map(|cell| prepare(cell)).collect();
-        lanes.push_back(Lane::of(runs?));
-    }
+    let lanes = lanes(plan, &alone, prepare)?;
     let jobs = lanes.len();
     cells.extend(side_by_side(lanes, jobs, &cancel).await?);
     let mut generator = health.finish().await;
@@ -108,10 +108,9 @@ pub async fn run(
     let leaks = sweep(&facts.clients, &cleanups, events).await;
     info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut warnings = reasons::of_cells(plan, &cells, &aggregates);
-    warnings.extend(unseen);
     let flow_control = info.flow_control.as_ref();
     warnings.extend(reasons::of_generator(&generator, flow_control));
-    warnings.extend(not_renewed);
+    warnings.extend(unseen.into_iter().chain(not_renewed));
     warnings.extend(cleanups.warning());
     if together > 1 {
         warnings.insert(0, Warning::RanTogether { cells: together });
@@ -131,8 +130,24 @@ pub async fn run(
         doubt: Doubt::of(&warnings),
         generator,
         warnings,
+        telemetry: None,
     };
     windows::finish(facts.sinks, summary).await
+}
+
+/// The cells that run alone: those of a scenario one after the other, and all of them if no two scenarios are
+/// on one timeline.
+fn lanes(
+    plan: &Plan,
+    alone: &[&Cell],
+    mut prepare: impl FnMut(&Cell) -> Result<CellRun, EngineError>,
+) -> Result<VecDeque<Lane>, EngineError> {
+    let lanes = alone.chunk_by(|a, b| !plan.on_one_timeline() || a.scenario == b.scenario);
+    let lanes = lanes.map(|lane| {
+        let runs = lane.iter().map(|cell| prepare(cell));
+        Ok(Lane::of(runs.collect::<Result<_, _>>()?))
+    });
+    lanes.collect()
 }
 
 /// The order of the file, whatever the order in which they ended.

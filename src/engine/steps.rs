@@ -9,13 +9,14 @@ use tokio::time::Instant;
 use super::cell::CellRun;
 use super::event::IterationEnd;
 use super::failure::{Bearing, Failure};
-use crate::client;
-use crate::metrics::{Cause, Label, LaunchType, Metric, Recorder, StepIndex};
+use super::naming::{cause_of, launched, metric_of};
+use crate::metrics::{Label, Metric, Recorder, StepIndex};
 use crate::plan::defaults;
 use crate::source::Span;
 use crate::step::{
     ErrorVerdict, Later, Measure, Measured, Step, StepContext, StepMismatch, StepOutcome,
 };
+use crate::trace::{self, Kind, Open, Role};
 use crate::units::HumanDuration;
 
 /// The steps of one iteration, or of one set-up, and what they share.
@@ -51,9 +52,36 @@ pub(super) fn size(steps: &[Step]) -> u16 {
 
 impl Steps<'_> {
     pub(super) async fn step(&mut self, step: &Step, index: StepIndex) -> Result<(), Box<Failure>> {
+        let mut span = self.span(step, index, Role::Operation);
+        let done = self.run_step(step, index, &mut span).await;
+        span.end_as(&done, |failure| failure.error_type());
+        done
+    }
+
+    /// The span of a step.
+    pub(super) fn span(&self, step: &Step, index: StepIndex, role: Role) -> Open {
+        let span = trace::start(step.action.kind(), role, Kind::Internal);
+        if let Some(traced) = &self.cell.tracer
+            && span.is_recording()
+        {
+            // Steps of `setup` are not among the cell's.
+            if let Some(name) = traced.steps.get(usize::from(index.0)) {
+                span.set("sandbench.step", Arc::clone(name));
+            }
+        }
+        span
+    }
+
+    async fn run_step(
+        &mut self,
+        step: &Step,
+        index: StepIndex,
+        span: &mut Open,
+    ) -> Result<(), Box<Failure>> {
         self.recorder.at(Some(index));
         let started = Instant::now();
-        let result = step.run(self.context).await;
+        let result = span.scope(step.run(self.context)).await;
+        span.stop();
         self.recorder
             .time(Metric::StepDuration, Some(index), started.elapsed());
         self.recorder.count(Metric::Attempts, Some(index), 1);
@@ -82,6 +110,7 @@ impl Steps<'_> {
             }
         };
         self.record(&outcome, index);
+        tell_size(&outcome, span);
         self.later
             .extend(outcome.later.take().map(|later| (index, later)));
         self.judge(step, &outcome)
@@ -309,6 +338,19 @@ impl Steps<'_> {
     }
 }
 
+/// How much a step read or wrote.
+fn tell_size(outcome: &StepOutcome, span: &Open) {
+    for measurement in &outcome.measurements {
+        let of_file = matches!(
+            measurement.measure,
+            Measure::BytesRead | Measure::BytesWritten
+        );
+        if let (true, Measured::Count(size)) = (of_file, measurement.value) {
+            span.set("sandbox.file.size", i64::try_from(size).unwrap_or(i64::MAX));
+        }
+    }
+}
+
 /// An error and its causes, one per line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut lines = vec![error.to_string()];
@@ -321,50 +363,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     lines.join("\n")
-}
-
-fn cause_of(cause: client::AttemptCause) -> Cause {
-    match (cause, cause.word()) {
-        (client::AttemptCause::Status(code), _) => Cause::Status(code),
-        (_, word) => Cause::Word(word.unwrap_or_default()),
-    }
-}
-
-fn launched(launched: client::LaunchType) -> Label {
-    Label::LaunchType(match launched {
-        client::LaunchType::Warm => LaunchType::Warm,
-        client::LaunchType::Cold => LaunchType::Cold,
-    })
-}
-
-fn metric_of(measure: Measure) -> Metric {
-    match measure {
-        Measure::CreateAck => Metric::SandboxCreateAckDuration,
-        Measure::Bound => Metric::SandboxBoundDuration,
-        Measure::Scheduled => Metric::SandboxScheduledDuration,
-        Measure::Running => Metric::SandboxRunningDuration,
-        Measure::Ready => Metric::SandboxReadyDuration,
-        Measure::ControllerReady => Metric::ControllerReadyDuration,
-        Measure::KubeletStarted => Metric::KubeletStartedDuration,
-        Measure::KubeletReady => Metric::KubeletReadyDuration,
-        Measure::ScheduledBefore => Metric::ScheduledBeforeClaim,
-        Measure::RunningBefore => Metric::RunningBeforeClaim,
-        Measure::FirstExec => Metric::TimeToFirstExec,
-        Measure::Connect => Metric::ConnectDuration,
-        Measure::Exec => Metric::ExecDuration,
-        Measure::Write => Metric::WriteDuration,
-        Measure::Read => Metric::ReadDuration,
-        Measure::List => Metric::ListDuration,
-        Measure::Exists => Metric::ExistsDuration,
-        Measure::DeleteFile => Metric::DeleteFileDuration,
-        Measure::Suspend => Metric::SandboxSuspendDuration,
-        Measure::Resume => Metric::SandboxResumeDuration,
-        Measure::Http => Metric::HttpDuration,
-        Measure::Delete => Metric::SandboxDeleteDuration,
-        Measure::Wait => Metric::WaitDuration,
-        Measure::WarmHit => Metric::WarmHits,
-        Measure::ColdStart => Metric::ColdStarts,
-        Measure::BytesWritten => Metric::BytesWritten,
-        Measure::BytesRead => Metric::BytesRead,
-    }
 }

@@ -10,7 +10,7 @@ fn breakpoint(from: f64, to: f64, step: f64, tolerance: f64) -> Breakpoint {
         to: Rate::per_second(to).unwrap(),
         step,
         settle: Duration::from_secs(20),
-        hold: Duration::from_secs(60),
+        hold: Duration::from_mins(1),
         tolerance: Ratio::new(tolerance).unwrap(),
         arrival: Arrival::Constant,
         max_in_flight: 1000,

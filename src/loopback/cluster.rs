@@ -23,6 +23,7 @@ use super::leftovers::Leftovers;
 use super::pod_runtime::Ports;
 use super::router::Router;
 use super::snapshots::{self, Archive};
+use super::spans::SpanSink;
 use super::store::{Store, kind};
 use super::token::{RouterAuth, Token};
 use super::{api_server, controller, gateway, runtime, services};
@@ -42,6 +43,7 @@ pub struct Cluster {
     lifetime: Lifetime,
     router: Mutex<Option<Router>>,
     router_auth: RouterAuth,
+    spans: SpanSink,
     watches: Watches,
     name_server: Option<NameServer>,
     directory: Option<TempDir>,
@@ -85,7 +87,7 @@ impl Cluster {
             addresses.router,
             &store,
             config.router_auth.clone(),
-            (&faults, &lifetime),
+            (&faults, &config.spans, &lifetime),
         )
         .await?;
         let name_server = start_name_server(addresses.dns, &store, &lifetime).await?;
@@ -95,6 +97,7 @@ impl Cluster {
             capacity: config.claim_capacity,
             served: config.served,
             faults: faults.clone(),
+            spans: config.spans.clone(),
         };
         controller::start(&store, claims, orphans, addresses.router, &lifetime);
         let settings = KubeletSettings {
@@ -125,6 +128,7 @@ impl Cluster {
             lifetime,
             router: Mutex::new(Some(router)),
             router_auth: config.router_auth,
+            spans: config.spans,
             watches,
             name_server: Some(name_server),
             directory: Some(directory),
@@ -181,7 +185,7 @@ impl Cluster {
         if router.is_none() {
             let address = self.addresses.router;
             let auth = self.router_auth.clone();
-            let around = (&self.faults, &self.lifetime);
+            let around = (&self.faults, &self.spans, &self.lifetime);
             *router = Some(start_router(address, &self.store, auth, around).await?);
         }
         Ok(())
@@ -279,7 +283,7 @@ async fn start_router(
     address: SocketAddr,
     store: &Store,
     auth: RouterAuth,
-    around: (&Faults, &Lifetime),
+    around: (&Faults, &SpanSink, &Lifetime),
 ) -> Result<Router, LoopbackError> {
     let store = store.clone();
     let lookup = Arc::new(move |host: &str| services::routed(&store, host));

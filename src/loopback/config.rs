@@ -16,6 +16,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::fault::Fault;
 use super::served::ServedVersions;
+use super::spans::SpanSink;
 use super::token::RouterAuth;
 use crate::api;
 use crate::units::{HumanDuration, Rate, UnitError};
@@ -54,6 +55,8 @@ pub struct ClusterConfig {
     /// Upstream's sandboxd, to be run in each pod of it in place of the built-in one; faults of the
     /// runtime are not played then. Default: none.
     pub sandboxd_program: Option<PathBuf>,
+    /// Who takes the spans of router and controllers. Default: nobody.
+    pub spans: SpanSink,
 }
 
 impl Default for ClusterConfig {
@@ -73,6 +76,7 @@ impl Default for ClusterConfig {
             sandboxd_rest_port: api::SANDBOXD_REST_PORT,
             sandboxd_grpc_port: api::SANDBOXD_GRPC_PORT,
             sandboxd_program: None,
+            spans: SpanSink::default(),
         }
     }
 }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! It is a stand-in for protocol and latency, not isolation: commands run as the user who started it.
-//! It shares only [`crate::api`] and [`crate::units`] with the rest of the crate.
+//! It shares only [`crate::api`], [`crate::units`] and the records of [`crate::trace`] with the rest of the crate.
 
 mod address;
 mod api_server;
@@ -33,6 +33,7 @@ mod sandboxd;
 mod served;
 mod services;
 mod snapshots;
+mod spans;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -45,4 +46,5 @@ pub use error::LoopbackError;
 pub use fault::{Fault, ParseFaultError};
 pub use leftovers::Leftovers;
 pub use served::{ServedVersions, UnknownVersions};
+pub use spans::SpanSink;
 pub use token::{RouterAuth, Token};

@@ -19,12 +19,13 @@ use tokio::net::TcpListener;
 
 use super::fault::{Faults, Server};
 use super::http::{Body, Lifetime, serve, with_type};
+use super::spans::SpanSink;
 use super::token::{RouterAuth, Shown};
 use super::upstream::{Dial, Lookup, Upstream};
 use crate::api::{RUNTIME_PORT, header};
 
 /// Longest time a call may take, and the default.
-const TIMEOUT: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_mins(3);
 const DIAL_PAUSES: [Duration; 3] = [
     Duration::from_millis(200),
     Duration::from_millis(400),
@@ -49,7 +50,7 @@ impl Router {
         address: SocketAddr,
         lookup: Lookup,
         auth: RouterAuth,
-        (faults, lifetime): (&Faults, &Lifetime),
+        (faults, spans, lifetime): (&Faults, &SpanSink, &Lifetime),
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let lifetime = lifetime.own();
@@ -65,7 +66,7 @@ impl Router {
             let routing = routing.clone();
             async move { routing.handle(request).await }
         };
-        let handler = faults.around(Server::Router, handler);
+        let handler = spans.around(faults.around(Server::Router, handler));
         serve(listener, None, handler, &lifetime);
         Ok(Self { lifetime })
     }

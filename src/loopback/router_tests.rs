@@ -38,7 +38,11 @@ async fn router_that(auth: RouterAuth) -> (Router, SocketAddr) {
             address,
             lookup,
             auth,
-            (&Faults::default(), &Lifetime::default()),
+            (
+                &Faults::default(),
+                &SpanSink::default(),
+                &Lifetime::default(),
+            ),
         )
         .await
         .unwrap(),

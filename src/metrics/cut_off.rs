@@ -105,6 +105,7 @@ impl Summary {
             doubt: Doubt::of(&warnings),
             generator: Generator::default(),
             warnings,
+            telemetry: None,
         }
     }
 }

@@ -114,6 +114,10 @@ impl Summary {
         self.comparisons.clear();
         self.leaks.add(&part.leaks);
         self.generator.add(&part.generator);
+        match (&mut self.telemetry, part.telemetry) {
+            (Some(known), Some(more)) => known.add(more),
+            (known, more) => *known = known.take().or(more),
+        }
         for warning in part.warnings {
             if !self.warnings.contains(&warning) {
                 self.warnings.push(warning);
@@ -583,6 +587,7 @@ mod tests {
             count,
             first_ms,
             last_ms: first_ms + 10,
+            traces: Vec::new(),
         };
         let mut one = result("r-0", &samples(0, 1));
         one.failures = vec![failure(2, 50)];

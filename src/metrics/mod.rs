@@ -29,6 +29,7 @@ mod series;
 mod shared;
 mod sink;
 mod summary;
+mod telemetry;
 mod threshold;
 mod threshold_judge;
 mod threshold_parse;
@@ -60,6 +61,7 @@ pub use sink::{CellFacts, SampleSink, Sinks};
 pub use summary::{
     CellSummary, FailureGroup, FlowControl, Place, RunInfo, StepSummary, Summary, Verdict,
 };
+pub use telemetry::{ExportError, ExportedPoints, ExportedSpans, Hop, TelemetrySummary, TraceLink};
 pub use threshold::{
     Condition, Observed, OnFail, Operator, Outcome, Quantity, Selector, Statistic, Threshold,
     ThresholdError, ThresholdResult, Window,

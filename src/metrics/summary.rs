@@ -13,6 +13,7 @@ use super::leaks::Leaks;
 use super::metric::Metric;
 use super::round::RoundSummary;
 use super::series::MetricSummary;
+use super::telemetry::TelemetrySummary;
 use super::threshold::ThresholdResult;
 use super::warning::Warning;
 use super::window::WindowSummary;
@@ -52,6 +53,9 @@ pub struct Summary {
     pub generator: Generator,
     /// Reasons to doubt the figures, and notes.
     pub warnings: Vec<Warning>,
+    /// What became of traces and metrics that were sent somewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<TelemetrySummary>,
 }
 
 /// How a run or a cell ended.
@@ -284,6 +288,9 @@ pub struct FailureGroup {
     /// When it happened last, in the same.
     #[serde(default)]
     pub last_ms: u64,
+    /// The traces of the first of them, if there are traces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<String>,
 }
 
 /// Three significant digits and a unit: `812µs`, `1.24ms`, `3.10s`.

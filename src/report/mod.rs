@@ -18,6 +18,7 @@ mod prom;
 mod read;
 mod rows;
 mod side_by_side;
+mod telemetry;
 mod text;
 mod words;
 mod write;

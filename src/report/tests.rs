@@ -211,6 +211,7 @@ fn failures() -> Vec<FailureGroup> {
         count: 3,
         first_ms: 3_210,
         last_ms: 4_870,
+        traces: Vec::new(),
     }]
 }
 
@@ -310,6 +311,7 @@ pub(super) fn fixed() -> Summary {
         doubt: Doubt::of(&warnings),
         generator: Generator::default(),
         warnings,
+        telemetry: None,
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::rows::{before_claim, name_width, rows, shown, whole_cell};
-use super::{Colour, comparison, levels, side_by_side, words};
+use super::{Colour, comparison, levels, side_by_side, telemetry, words};
 use crate::metrics::{
     CellSummary, Collected, FailureGroup, Metric, MetricSummary, Outcome, Reliability, Summary,
-    Verdict, humanise_millis,
+    TelemetrySummary, Verdict, humanise_millis,
 };
 
 /// How many lines of a collected text are shown, from its end.
@@ -77,7 +77,7 @@ fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::R
     }
     for failure in &summary.failures {
         writeln!(out)?;
-        failure_block(out, failure, colour)?;
+        failure_block(out, failure, summary.telemetry.as_ref(), colour)?;
     }
     collected(out, summary)?;
     comparison::write(out, &summary.comparisons, colour)?;
@@ -85,6 +85,9 @@ fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::R
     for cell in &summary.cells {
         writeln!(out)?;
         table(out, cell, colour)?;
+    }
+    if let Some(sent) = &summary.telemetry {
+        telemetry::write(out, sent, colour)?;
     }
     totals(out, summary)
 }
@@ -154,7 +157,12 @@ fn seconds(millis: u64) -> String {
     humanise_millis(millis)
 }
 
-fn failure_block(out: &mut String, failure: &FailureGroup, colour: Colour) -> std::fmt::Result {
+fn failure_block(
+    out: &mut String,
+    failure: &FailureGroup,
+    telemetry: Option<&TelemetrySummary>,
+    colour: Colour,
+) -> std::fmt::Result {
     let times = if failure.count > 1 {
         format!("  ({} times)", failure.count)
     } else {
@@ -183,6 +191,10 @@ fn failure_block(out: &mut String, failure: &FailureGroup, colour: Colour) -> st
     }
     if let Some(sandbox) = &failure.sandbox {
         fact("sandbox", sandbox)?;
+    }
+    if let Some(trace) = failure.traces.first() {
+        let place = telemetry.and_then(|telemetry| telemetry.url(trace));
+        fact("trace", &format!("{trace}  {}", place.unwrap_or_default()))?;
     }
     fact("rerun", &failure.rerun)
 }

@@ -8,7 +8,7 @@ use crate::source::{Code, Diagnostic, Fields, FromNode, Problems, Shape, Spanned
 use crate::units::HumanDuration;
 
 /// The longest time that can be written: more is a mistake, and clocks do not reach that far.
-pub(super) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+pub(super) const LONGEST: Duration = Duration::from_hours(8760);
 
 /// A time to wait: up to a year.
 pub(super) fn time(node: &Node, problems: &mut Problems) -> Option<Duration> {

@@ -20,9 +20,12 @@ use crate::source::yaml::{Key, Node};
 use crate::source::{
     Code, Diagnostic, Field, Fields, FromNode, Keyword, Problems, Shape, Takes, read_map, words,
 };
+use crate::trace;
 
 /// How long a request may take, where the step says nothing.
-const DEFAULT: Duration = Duration::from_secs(60);
+const DEFAULT: Duration = Duration::from_mins(1);
+/// Tells the server which trace the request belongs to.
+const TRACEPARENT: &str = "traceparent";
 
 /// One HTTP request. A status of 400 and above fails the step unless `expect` names `status`.
 #[derive(Debug, Clone)]
@@ -194,6 +197,12 @@ impl Http {
                 });
             };
             headers.insert(name, value);
+        }
+        if let Some(context) = trace::carried()
+            && !headers.contains_key(TRACEPARENT)
+            && let Ok(value) = HeaderValue::from_str(&context.to_string())
+        {
+            headers.insert(HeaderName::from_static(TRACEPARENT), value);
         }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.into();

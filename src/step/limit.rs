@@ -216,7 +216,7 @@ mod tests {
     fn a_call_that_ends_late_keeps_its_cause_and_names_the_default() {
         let late = CallError::Timeout {
             operation: "run `ls`".to_owned(),
-            after: Duration::from_secs(60),
+            after: Duration::from_mins(1),
             delivered: crate::client::Delivered::Unknown,
         };
         let error = call_error("exec", late, None);

@@ -13,7 +13,7 @@ use crate::source::yaml::Node;
 use crate::source::{Field, Fields, Problems, Shape, Takes};
 
 /// How long it may take, where the step says nothing: as in the Python SDK 1.0.8.
-pub(super) const DEFAULT: Duration = Duration::from_secs(180);
+pub(super) const DEFAULT: Duration = Duration::from_mins(3);
 
 /// Suspends the sandbox.
 #[derive(Debug, Clone)]

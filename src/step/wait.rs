@@ -12,7 +12,7 @@ use crate::source::yaml::Node;
 use crate::source::{Field, Fields, Keyword, Problems, Shape, Spanned, Takes, keyword, words};
 
 /// How long a sandbox may take to go, where the step says nothing.
-const GONE_LIMIT: Duration = Duration::from_secs(60);
+const GONE_LIMIT: Duration = Duration::from_mins(1);
 
 /// Waits for a state of the sandbox.
 #[derive(Debug, Clone)]

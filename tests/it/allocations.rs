@@ -92,7 +92,7 @@ fn a_command_allocates_no_more_than_it_did() {
         let client = client_of(&running, |builder| builder).await;
         let request = CreateRequest::new(ClaimSource::WarmPool("p".to_owned()));
         let claim = client.create(request).await.unwrap();
-        let ready = claim.wait_ready(Duration::from_secs(60)).await.unwrap();
+        let ready = claim.wait_ready(Duration::from_mins(1)).await.unwrap();
         let mode = ConnectionMode::Direct(Direct {
             url,
             ..Direct::default()

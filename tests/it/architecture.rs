@@ -10,10 +10,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("expr", &["units", "source"]),
     ("api", &["units"]),
     ("metrics", &["units"]),
+    ("trace", &["units"]),
     ("compare", &["units", "metrics"]),
-    ("client", &["units", "api"]),
+    ("client", &["units", "api", "trace"]),
     ("load", &["units", "source"]),
-    ("step", &["units", "source", "expr", "api", "client"]),
+    (
+        "step",
+        &["units", "source", "expr", "api", "client", "trace"],
+    ),
     (
         "scenario",
         &[
@@ -30,12 +34,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "units", "source", "expr", "metrics", "client", "load", "step", "plan",
+            "units", "source", "expr", "metrics", "client", "load", "step", "plan", "trace",
         ],
     ),
+    ("telemetry", &["units", "metrics", "trace"]),
     ("report", &["units", "metrics"]),
     // Never `client` or `engine`: a stand-in that shares the client's code cannot catch its mistakes.
-    ("loopback", &["units", "api"]),
+    // `trace` holds records; the loopback cluster reads contexts from headers and annotations itself.
+    ("loopback", &["units", "api", "trace"]),
 ];
 
 /// The longest file, without its tests.

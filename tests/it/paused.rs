@@ -47,6 +47,7 @@ pub async fn run(text: &str, config: ClusterConfig, seed: u64, cancel: &CancelHa
         clients: BTreeMap::from([("default".to_owned(), client)]),
         sinks: Sinks::default(),
         pacing: Pacing::Timers,
+        tracer: None,
     };
     let (events, _receiver) = Events::channel();
     let summary = engine::run(&Arc::new(plan), facts, cancel.listen(), &events).await;

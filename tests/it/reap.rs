@@ -80,7 +80,7 @@ fn in_use(place: &Place) -> usize {
         .count()
 }
 
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 
 /// Starts a run of so many sandboxes and kills it when it has them; gives its id.
 async fn killed(place: &Place, running: &Running, count: usize, more: &[&str]) -> String {

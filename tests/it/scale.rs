@@ -37,7 +37,7 @@ async fn one(client: Client, waiting: Arc<Barrier>) {
     let request = CreateRequest::new(ClaimSource::WarmPool("p".to_owned()));
     let claim = client.create(request).await.unwrap();
     waiting.wait().await;
-    claim.wait_ready(Duration::from_secs(240)).await.unwrap();
+    claim.wait_ready(Duration::from_mins(4)).await.unwrap();
 }
 
 /// All creations under way at once; then all claims wait at once, as the controller serves none; then

@@ -14,6 +14,8 @@ use super::api::plain;
 use crate::client::attempts::{Attempt, AttemptOutcome, AttemptTarget};
 use crate::client::error::{Delivered, KubeError, Operation, Verb};
 use crate::client::retry::retry_after;
+use crate::client::spans::{TRACEPARENT, kube_attempt, kube_error, traceparent};
+use crate::trace;
 
 /// The attempts of one request so far.
 struct Attempts {
@@ -80,7 +82,9 @@ impl Api {
             so_far.started = Instant::now();
             let number = so_far.number;
             let spare = (number < policy.max_attempts).then(|| request.clone());
-            let done = self.once(request, operation, so_far).await;
+            let span = kube_attempt(request.method(), operation, number);
+            let done = span.scope(self.once(request, operation, so_far)).await;
+            span.end_as(&done, kube_error);
             let pause = match &done {
                 Err(error) if spare.is_some() && may_repeat(error, operation.verb) => {
                     let asked = error.retry_after();
@@ -129,10 +133,13 @@ impl Api {
     /// One attempt.
     async fn once(
         &self,
-        request: Request<Vec<u8>>,
+        mut request: Request<Vec<u8>>,
         operation: &Operation,
         attempt: &mut Attempts,
     ) -> Result<Bytes, KubeError> {
+        if let Some(context) = traceparent() {
+            request.headers_mut().insert(TRACEPARENT, context);
+        }
         let picked = self.requests().pick().await;
         attempt.queued = attempt.started.elapsed();
         let response = picked
@@ -141,6 +148,7 @@ impl Api {
             .await
             .map_err(|error| transport(error, operation))?;
         let status = response.status();
+        trace::set("http.response.status_code", || status.as_u16());
         let pause = retry_after(response.headers().get(header::RETRY_AFTER));
         let body = collect(response.into_body(), operation).await?;
         if status.is_success() {

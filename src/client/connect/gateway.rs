@@ -68,7 +68,7 @@ impl Default for Gateway {
         Self {
             name: String::new(),
             namespace: "default".to_owned(),
-            ready_timeout: Duration::from_secs(180),
+            ready_timeout: Duration::from_mins(3),
             scheme: None,
             port: None,
             server_port: api::RUNTIME_PORT,

@@ -9,7 +9,6 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use rand::RngExt;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,6 +22,8 @@ use crate::client::USER_AGENT;
 use crate::client::connect::{Endpoint, ExtraHeaders, Routing};
 use crate::client::error::{CallError, ConnectError, Delivered};
 use crate::client::retry::retry_after;
+use crate::client::spans::{TRACEPARENT, traceparent};
+use crate::trace;
 use crate::units::ByteSize;
 
 /// How much of a failure's body is kept.
@@ -132,6 +133,11 @@ async fn depart<'a>(
         timeout,
         repeat,
     } = call;
+    trace::set("http.request.method", || method.as_str().to_owned());
+    trace::set("server.address", || {
+        let host = endpoint.host().to_str().unwrap_or_default();
+        host.to_owned()
+    });
     let flight = Flight {
         endpoint,
         attachments,
@@ -145,6 +151,7 @@ async fn depart<'a>(
         Repeat::Harmful => Age::Young,
     };
     let (sender, response) = flight.send(request, age).await?;
+    trace::set("http.response.status_code", || response.status().as_u16());
     Ok((flight, sender, response))
 }
 
@@ -184,6 +191,9 @@ impl Flight<'_> {
         }
         if let Some(content_type) = content_type {
             headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        if let Some(context) = traceparent() {
+            headers.insert(HeaderName::from_static(TRACEPARENT), context);
         }
         if let Routing::Router(routing) = self.endpoint.routing() {
             for (name, value) in routing {
@@ -372,12 +382,6 @@ async fn read(mut body: Incoming, limit: u64) -> Result<(Bytes, Whole), hyper::E
         rest.freeze()
     };
     Ok((content, Whole::Yes))
-}
-
-/// Sixteen hexadecimal digits. Source: the Go SDK.
-pub(in crate::client) fn request_id() -> HeaderValue {
-    let id = format!("{:016x}", rand::rng().random::<u64>());
-    HeaderValue::from_maybe_shared(Bytes::from(id)).expect("hexadecimal digits are valid")
 }
 
 /// Seconds as a decimal number above 0, without exponent.

@@ -22,7 +22,9 @@ use tonic_prost::ProstCodec;
 use super::dial::{Network, Route};
 use crate::api::header::REQUEST_ID;
 use crate::client::error::{BoxError, ConnectError};
+use crate::client::spans::TRACEPARENT;
 use crate::client::tasks::Tasks;
+use crate::trace;
 use crate::units::ByteSize;
 
 pub(super) type Sender = SendRequest<tonic::body::Body>;
@@ -269,6 +271,10 @@ fn request<Q>(message: Q, sending: Sending<'_>) -> Request<Q> {
         value,
     ) {
         request.metadata_mut().insert(name, value);
+    }
+    let context = trace::carried().map(|context| context.to_string());
+    if let Some(Ok(context)) = context.map(AsciiMetadataValue::try_from) {
+        request.metadata_mut().insert(TRACEPARENT, context);
     }
     request
 }

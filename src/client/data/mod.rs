@@ -16,8 +16,8 @@ mod tls;
 
 pub(super) use arrival::Arrival;
 pub(super) use body::RequestBody;
-pub(super) use call::{Answer, Attachments, Call, Repeat, decode, open, perform, request_id};
+pub(super) use call::{Answer, Attachments, Call, Repeat, decode, open, perform};
 pub(super) use dial::{Host, Network, Route, Router};
 pub(super) use grpc::{Channel, GrpcFailure, Sending, code_name, failure};
-pub(super) use operation::Operation;
+pub(super) use operation::{Operation, request_id};
 pub(super) use pool::{Pool, Pools, Sharing};

@@ -1,6 +1,10 @@
-//! [`Operation`]: what a call does, in words.
+//! [`Operation`]: what a call does, in words, and the id that its attempts share.
 
 use std::fmt;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use rand::RngExt;
 
 use crate::api::runtime::FileType;
 use crate::client::error::CallError;
@@ -18,6 +22,12 @@ pub(in crate::client) struct Operation<'a> {
 }
 
 impl Operation<'_> {
+    /// The file or directory that it is about, if it is about one. A command is never told.
+    pub(in crate::client) fn file(&self) -> Option<&str> {
+        matches!(self.verb, "write" | "read" | "list" | "look for" | "delete")
+            .then_some(self.subject)
+    }
+
     /// The error of a path that leads to something else.
     pub(in crate::client) fn not_a(self, expected: FileType) -> CallError {
         CallError::WrongKind {
@@ -60,6 +70,12 @@ impl fmt::Display for Operation<'_> {
         }
         write!(f, "` in sandbox `{sandbox}`")
     }
+}
+
+/// Sixteen hexadecimal digits. Source: the Go SDK.
+pub(in crate::client) fn request_id() -> HeaderValue {
+    let id = format!("{:016x}", rand::rng().random::<u64>());
+    HeaderValue::from_maybe_shared(Bytes::from(id)).expect("hexadecimal digits are valid")
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::client::error::ConnectError;
 use crate::client::tasks::Tasks;
 
 /// Connections that were idle for longer are closed.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// Requests that must not be sent twice avoid connections that were idle for longer: some
 /// runtimes close theirs after 5 s, and the request could meet the closing half-way.
 const YOUNG: Duration = Duration::from_secs(4);

@@ -91,7 +91,7 @@ async fn a_claim_is_created_and_waited_for_on_one_labelled_watch() {
     .await;
     let client = client(fake.address).await;
     let mut wanted = request("a");
-    wanted.time_to_live = Some(Duration::from_secs(60));
+    wanted.time_to_live = Some(Duration::from_mins(1));
     wanted.labels.insert("team".to_owned(), "x".to_owned());
     let created = client.create(wanted).await.expect("created");
     let ready = created.wait_ready(LONG).await.expect("ready");

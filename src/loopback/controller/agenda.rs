@@ -77,7 +77,7 @@ mod tests {
     #[tokio::test]
     async fn the_earliest_look_counts_and_a_forgotten_one_does_not_come() {
         let mut agenda = Agenda::default();
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         agenda.after(hour, &key("a"));
         agenda.after(Duration::ZERO, &key("a"));
         agenda.after(hour, &key("a"));

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::super::config::DelaySource;
 use super::super::fault::Faults;
 use super::super::served::ServedVersions;
+use super::super::spans::SpanSink;
 use super::super::store::{Event, EventKind, Key, Object, Part, Store, StoreError};
 use super::adoption::{Candidate, Pool, WarmQueue, adopt, mark, pod_metadata};
 use super::claim_expiry::{expire, expires_in};
@@ -39,7 +40,7 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
 /// Until the next look at a claim whose name an older Sandbox has.
 const NAME_TAKEN_PAUSE: Duration = Duration::from_millis(200);
 /// Until the next look at a claim whose pool or template is missing, if no event comes before.
-const MISSING_PAUSE: Duration = Duration::from_secs(60);
+const MISSING_PAUSE: Duration = Duration::from_mins(1);
 
 /// How claims are served.
 pub(in crate::loopback) struct ClaimSettings {
@@ -50,12 +51,15 @@ pub(in crate::loopback) struct ClaimSettings {
     pub(in crate::loopback) served: ServedVersions,
     /// What goes wrong.
     pub(in crate::loopback) faults: Faults,
+    /// Who takes spans of the controllers.
+    pub(in crate::loopback) spans: SpanSink,
 }
 
 pub(super) struct ClaimController {
     store: Store,
     served: ServedVersions,
     faults: Faults,
+    spans: SpanSink,
     warm: WarmQueue,
     adoption_delay: DelaySource,
     line: Line,
@@ -107,6 +111,7 @@ impl ClaimController {
             store,
             served: settings.served,
             faults: settings.faults,
+            spans: settings.spans,
             warm: WarmQueue::default(),
             adoption_delay: settings.adoption_delay,
             line: Line::new(settings.capacity),
@@ -358,7 +363,11 @@ impl Reconciler for ClaimController {
             agenda.after(wait, key);
             return;
         }
-        match self.look(&claim, agenda) {
+        let spans = self.spans.clone();
+        let looked = spans.reconcile("ReconcileSandboxClaim", &claim, || {
+            self.look(&claim, agenda)
+        });
+        match looked {
             Ok(()) | Err(StoreError::NotFound | StoreError::NoNamespace(_)) => {}
             // Somebody else wrote in between.
             Err(StoreError::Conflict | StoreError::AlreadyExists) => {

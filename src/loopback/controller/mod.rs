@@ -59,7 +59,8 @@ pub(super) fn start(
     lifetime: &Lifetime,
 ) {
     let own = || store.clone();
-    run(store, sandbox::SandboxController::new(own()), lifetime);
+    let sandboxes = sandbox::SandboxController::new(own(), settings.spans.clone());
+    run(store, sandboxes, lifetime);
     run(store, warm_pool::WarmPoolController::new(own()), lifetime);
     let served = settings.served;
     let claims = claim::ClaimController::new(own(), settings);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::super::spans::{self, SpanSink};
 use super::super::store::{DeleteOptions, Event, Key, Object, Part, Store, StoreError, kind};
 use super::pod::{differs, pod_for, sync_metadata, volume_claim_templates};
 use super::sandbox_status::{Observed, State, write_status};
@@ -19,11 +20,12 @@ const NAME_TAKEN_PAUSE: Duration = Duration::from_millis(5);
 
 pub(super) struct SandboxController {
     store: Store,
+    spans: SpanSink,
 }
 
 impl SandboxController {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) fn new(store: Store, spans: SpanSink) -> Self {
+        Self { store, spans }
     }
 
     fn bring_about(&self, sandbox: &Object, agenda: &mut Agenda) -> Result<(), StoreError> {
@@ -34,8 +36,8 @@ impl SandboxController {
             }
             agenda.after(left.max(SOONEST_EXPIRY), &key_of(sandbox));
         }
-        self.ensure_volumes(sandbox)?;
-        let state = self.ensure_pod(sandbox)?;
+        spans::part("reconcilePVCs", || self.ensure_volumes(sandbox))?;
+        let state = spans::part("reconcilePod", || self.ensure_pod(sandbox))?;
         let service = self.ensure_service(sandbox)?;
         let pod = self.store.get(kind("Pod"), place.0, place.1);
         let pod = pod.filter(|pod| pod.is_controlled_by(sandbox.uid()));
@@ -219,7 +221,9 @@ impl Reconciler for SandboxController {
             agenda.forget(key);
             return;
         };
-        match self.bring_about(&sandbox, agenda) {
+        let look = || self.bring_about(&sandbox, agenda);
+        let looked = self.spans.reconcile("ReconcileSandbox", &sandbox, look);
+        match looked {
             Ok(()) | Err(StoreError::NotFound | StoreError::NoNamespace(_)) => {}
             Err(StoreError::AlreadyExists | StoreError::Conflict) => {
                 agenda.after(NAME_TAKEN_PAUSE, key);

@@ -22,7 +22,7 @@ const BATCH: usize = 300;
 /// Between two batches.
 const BATCH_PAUSE: Duration = Duration::from_millis(1);
 /// How long a member may stay not ready before it is replaced, as upstream.
-const READY_LIMIT: Duration = Duration::from_secs(300);
+const READY_LIMIT: Duration = Duration::from_mins(5);
 /// Between two searches for members that are late.
 const LATE_SEARCH: Duration = Duration::from_secs(30);
 const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";

@@ -20,7 +20,7 @@ use super::reply::{Fault, detail, json_reply};
 use super::words;
 
 /// How long a command may take if the request does not say.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// A decoded request.
 #[derive(Debug, PartialEq)]
