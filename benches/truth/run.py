@@ -253,7 +253,7 @@ def keep(law, name, measured):
 def machine():
     cpu = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
     today = datetime.date.today().isoformat()
-    return f"{today}, {os.cpu_count()} × {cpu[1].strip() if cpu else platform.processor()}, Linux {platform.release()}"
+    return f"{today}, {os.cpu_count()} × {cpu[1].strip() if cpu else platform.processor()}"
 
 
 def marked(measured, truth):
