@@ -17,7 +17,7 @@ impl Secrets {
     pub fn new(values: impl IntoIterator<Item = String>) -> Self {
         let values = values.into_iter();
         let mut values: Vec<String> = values.filter(|value| value.len() >= SHORTEST).collect();
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         values.dedup();
         Self(values.into())
     }

@@ -163,7 +163,7 @@ impl FromStr for Factor {
     }
 }
 
-/// How levels are chosen: one way for now.
+/// How levels are chosen; there is one way, which a file may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct RampThenBisect;
 

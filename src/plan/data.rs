@@ -10,7 +10,7 @@ use super::feed::Row;
 use crate::expr::Value;
 use crate::scenario::{Data, DataFormat, ScenarioFile};
 use crate::source::{
-    Code, Colour, Diagnostic, Problems, SourceFile, Span, list_of, snippet, suggest,
+    Code, Colour, Diagnostic, Problems, SourceFile, Span, did_you_mean, list_of, snippet,
 };
 use crate::units::ByteSize;
 
@@ -270,10 +270,7 @@ fn columns_exist(data: &Data, rows: &[Row], problems: &mut Problems) -> bool {
             let number = missing + 1;
             format!("row {number} of `{}` has no `{name}`", data.file.value)
         };
-        let label = suggest(name, &columns).map_or_else(
-            || "unknown".to_owned(),
-            |word| format!("did you mean `{word}`?"),
-        );
+        let label = did_you_mean(name, &columns);
         problems.push(
             Diagnostic::error(Code::UnknownReference, reference.span, message)
                 .label(label)

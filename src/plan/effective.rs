@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Cell, Plan};
 use crate::client::{ClaimSource, ConnectionMode};
+use crate::expr::Secrets;
 use crate::load::Warmup;
 use crate::source::yaml::{self, Node};
 use crate::source::{Problems, SourceFile};
@@ -107,6 +108,7 @@ impl<'f> Written<'f> {
 struct List<'c> {
     cell: &'c Cell,
     written: &'c Written<'c>,
+    secrets: &'c Secrets,
     settings: Vec<Setting>,
 }
 
@@ -114,18 +116,16 @@ impl List<'_> {
     fn add(&mut self, name: String, value: &dyn ToString, from: String) {
         self.settings.push(Setting {
             name,
-            value: value.to_string(),
+            value: self.secrets.hide(&value.to_string()),
             from,
         });
     }
 
     /// A field of the target, which the scenario or the file may have.
     fn target(&mut self, field: &[&str], value: &dyn ToString) {
-        let path = |before: &[&'static str]| [before, &["target"], field].concat();
-        let mut own = vec!["scenarios", &*self.cell.scenario];
-        own.push("target");
-        own.extend(field);
-        let from = self.written.from(&[&own, &path(&[])]);
+        let of_file = [&["target"], field].concat();
+        let own = [&["scenarios", &*self.cell.scenario], &*of_file].concat();
+        let from = self.written.from(&[&own, &of_file]);
         self.add(format!("target.{}", field.join(".")), value, from);
     }
 
@@ -142,6 +142,7 @@ fn of_cell(cell: &Cell, plan: &Plan, written: &Written<'_>) -> Vec<Setting> {
     let mut list = List {
         cell,
         written,
+        secrets: &plan.secrets,
         settings: Vec::new(),
     };
     for (axis, value) in &cell.matrix {
@@ -166,7 +167,7 @@ fn of_cell(cell: &Cell, plan: &Plan, written: &Written<'_>) -> Vec<Setting> {
         list.own(&["compare", "rounds"], &rounds.count);
     }
     for (name, value) in &cell.tags {
-        list.own(&["tags", name], &plan.secrets.hide(value));
+        list.own(&["tags", name], value);
     }
     if let Some(feed) = &cell.data {
         let rows = feed.length().map_or_else(

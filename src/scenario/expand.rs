@@ -7,12 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::used_files::key_of;
+use super::check::STEP_LISTS;
+use super::used_files::{key_of, split};
 use crate::source::yaml::{self, Key, NODE_LIMIT, Node, NodeKind, Scalar};
-use crate::source::{Code, Diagnostic, Problems, SourceFile, Span, Spanned, list_of, suggest};
+use crate::source::{Code, Diagnostic, Problems, SourceFile, Span, Spanned, did_you_mean, list_of};
 
-/// The lists of steps of a scenario.
-const LISTS: &[&str] = &["setup", "steps", "finally", "teardown"];
 /// How deep uses in used steps go.
 const DEEPEST: usize = 8;
 
@@ -20,7 +19,7 @@ const DEEPEST: usize = 8;
 pub(super) fn expand(root: Node, file: &SourceFile, problems: &mut Problems) -> Node {
     let mut expansion = Expansion {
         first: file,
-        own: root.clone(),
+        own: Arc::new(root.clone()),
         trees: HashMap::new(),
         under_way: Vec::new(),
         values: 0,
@@ -50,9 +49,9 @@ type Place = (Option<String>, Arc<str>);
 struct Expansion<'f, 'p> {
     first: &'f SourceFile,
     /// The tree of the first file as it is written.
-    own: Node,
+    own: Arc<Node>,
     /// The trees of the others, by key; `None`: it was reported.
-    trees: HashMap<String, Option<Node>>,
+    trees: HashMap<String, Option<Arc<Node>>>,
     /// From the outermost scenario inwards.
     under_way: Vec<Place>,
     /// How many values were put in.
@@ -67,7 +66,7 @@ impl Expansion<'_, '_> {
         };
         self.under_way.push((None, Arc::clone(&id.value)));
         for (key, list) in fields {
-            if LISTS.contains(&&*key.value) {
+            if STEP_LISTS.contains(&&*key.value) {
                 self.steps(list, None);
             }
         }
@@ -118,14 +117,15 @@ impl Expansion<'_, '_> {
             );
             return None;
         };
-        self.values = self.values.saturating_add(steps.size());
+        let vars = root.get("vars").cloned();
+        let size = steps.size() + vars.as_ref().map_or(0, Node::size);
+        self.values = self.values.saturating_add(size);
         if self.values > NODE_LIMIT {
             let message = format!("`use` brings more than {NODE_LIMIT} values into the file");
             self.problems
                 .push(Diagnostic::error(Code::Limit, node.span, message).label("too many"));
             return None;
         }
-        let vars = root.get("vars").cloned();
         let mut steps = steps;
         self.under_way.push(place);
         self.steps(&mut steps, file.as_deref());
@@ -157,19 +157,15 @@ impl Expansion<'_, '_> {
             }
             return None;
         };
-        let (path, id) = match scalar.text.split_once('#') {
-            Some((path, id)) if !id.trim().is_empty() && !scalar.text.contains("${{") => (path, id),
-            _ => {
-                let message = format!("`{}` does not name a scenario of a file", scalar.text);
-                self.problems.push(
-                    Diagnostic::error(Code::BadValue, node.span, message)
-                        .label("expected `file.yaml#scenario`")
-                        .help(HELP),
-                );
-                return None;
-            }
+        let Some((path, id)) = split(&scalar.text) else {
+            let message = format!("`{}` does not name a scenario of a file", scalar.text);
+            self.problems.push(
+                Diagnostic::error(Code::BadValue, node.span, message)
+                    .label("expected `file.yaml#scenario`")
+                    .help(HELP),
+            );
+            return None;
         };
-        let path = path.trim();
         Some((
             (!path.is_empty()).then(|| path.to_owned()),
             id_in(scalar, id),
@@ -201,9 +197,9 @@ impl Expansion<'_, '_> {
     }
 
     /// The tree of a file with its places in the line of all files.
-    fn tree(&mut self, key: Option<&str>, node: &Node, written: Option<&str>) -> Option<Node> {
+    fn tree(&mut self, key: Option<&str>, node: &Node, written: Option<&str>) -> Option<Arc<Node>> {
         let Some(key) = key else {
-            return Some(self.own.clone());
+            return Some(Arc::clone(&self.own));
         };
         if let Some(known) = self.trees.get(key) {
             return known.clone();
@@ -216,7 +212,7 @@ impl Expansion<'_, '_> {
                     let mut found = Problems::new();
                     let base = other.base();
                     let tree = yaml::parse(file, &mut found).map(|tree| tree.after(base));
-                    let tree = tree.filter(|_| !found.has_errors());
+                    let tree = tree.filter(|_| !found.has_errors()).map(Arc::new);
                     self.problems
                         .extend(found.into_iter().map(|problem| Diagnostic {
                             span: problem.span.after(base),
@@ -242,19 +238,16 @@ impl Expansion<'_, '_> {
         None
     }
 
-    fn find(&mut self, root: &Node, id: &Key, path: Option<&str>) -> Option<Node> {
+    fn find<'t>(&mut self, root: &'t Node, id: &Key, path: Option<&str>) -> Option<&'t Node> {
         let scenarios = root.get("scenarios").and_then(Node::as_mapping);
         let scenarios = scenarios.unwrap_or_default();
         let mut entries = scenarios.iter();
         if let Some((_, found)) = entries.find(|(known, _)| known.value == id.value) {
-            return Some(found.clone());
+            return Some(found);
         }
         let known: Vec<&str> = scenarios.iter().map(|(id, _)| &*id.value).collect();
         let place = path.map_or_else(|| "this file".to_owned(), |path| format!("`{path}`"));
-        let label = suggest(&id.value, &known).map_or_else(
-            || "unknown".to_owned(),
-            |word| format!("did you mean `{word}`?"),
-        );
+        let label = did_you_mean(&id.value, &known);
         let problem = Diagnostic::error(
             Code::UnknownReference,
             id.span,

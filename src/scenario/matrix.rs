@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::client::ConnectionMode;
 use crate::expr::Value;
 use crate::source::yaml::{Key, Node, NodeKind};
-use crate::source::{Code, Diagnostic, FromNode, Problems, Spanned, list_of, suggest, wrong_type};
+use crate::source::{
+    Code, Diagnostic, FromNode, Problems, Spanned, did_you_mean, list_of, wrong_type,
+};
 
 /// The most cells of one scenario.
 const MOST_CELLS: usize = 1_000;
@@ -148,10 +150,7 @@ fn picks(matrix: &Node, list: &str, axes: &[Axis], problems: &mut Problems) -> V
         };
         for (name, _) in entries {
             if !names.contains(&&*name.value) {
-                let label = suggest(&name.value, &names).map_or_else(
-                    || "unknown".to_owned(),
-                    |word| format!("did you mean `{word}`?"),
-                );
+                let label = did_you_mean(&name.value, &names);
                 problems.push(
                     Diagnostic::error(
                         Code::UnknownReference,
@@ -284,10 +283,7 @@ fn axis_value(axis: &Key, node: &Node, problems: &mut Problems) -> Option<Value>
 
 /// An unknown connection mode.
 pub(super) fn unknown_mode(node: &Node, word: &str) -> Diagnostic {
-    let label = suggest(word, &ConnectionMode::WORDS).map_or_else(
-        || "unknown".to_owned(),
-        |word| format!("did you mean `{word}`?"),
-    );
+    let label = did_you_mean(word, &ConnectionMode::WORDS);
     Diagnostic::error(
         Code::BadValue,
         node.span,

@@ -29,18 +29,18 @@ pub fn schema() -> String {
     let file = schema.shape(&FILE);
     merge(&mut root, file);
     root["properties"]["scenarios"]["minProperties"] = json!(1);
-    let mut step = schema.step();
-    for about in Action::ALL {
-        step["allOf"]
-            .as_array_mut()
-            .into_iter()
-            .for_each(|all| all.push(schema.of_action(about)));
-    }
+    let step = schema.step();
     schema.defs.insert("step".to_owned(), step);
     root["$defs"] = Value::Object(schema.defs.into_iter().collect());
     // A value of strings, numbers, lists and maps always has a text.
     let text = serde_json::to_string_pretty(&root).unwrap_or_default();
     format!("{text}\n")
+}
+
+/// The names of the fields that must be there.
+fn required(fields: &[Field]) -> Vec<&'static str> {
+    let required = fields.iter().filter(|field| field.required);
+    required.map(|field| field.name).collect()
 }
 
 /// The definitions that are referred to, by name.
@@ -62,12 +62,7 @@ impl Schema {
 
     /// A mapping with known fields.
     fn shape(&mut self, shape: &Shape) -> Value {
-        let required: Vec<&str> = shape
-            .fields
-            .iter()
-            .filter(|field| field.required)
-            .map(|field| field.name)
-            .collect();
+        let required = required(shape.fields);
         let mut made = json!({
             "type": "object",
             "properties": self.properties(shape.fields),
@@ -188,12 +183,14 @@ impl Schema {
             .iter()
             .map(|kind| json!({ "required": [kind] }))
             .collect();
+        let all = Action::ALL.iter().map(|about| self.of_action(about));
+        let all: Vec<Value> = all.collect();
         json!({
             "type": "object",
             "properties": properties,
             "additionalProperties": false,
             "oneOf": one,
-            "allOf": [],
+            "allOf": all,
         })
     }
 
@@ -206,12 +203,7 @@ impl Schema {
                 properties[field.name] = json!(false);
             }
         }
-        let required: Vec<&str> = about
-            .beside
-            .iter()
-            .filter(|field| field.required)
-            .map(|field| field.name)
-            .collect();
+        let required = required(about.beside);
         let mut then = json!({ "properties": properties });
         if !required.is_empty() {
             then["required"] = json!(required);

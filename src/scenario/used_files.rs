@@ -88,8 +88,15 @@ fn used_by(file: &SourceFile) -> Vec<String> {
 
 /// The path in `path#scenario`; `None` for a scenario of the same file.
 fn path_of(node: &Node) -> Option<&str> {
-    let (path, _) = node.as_scalar()?.text.split_once('#')?;
-    (!path.trim().is_empty()).then_some(path)
+    let (path, _) = split(&node.as_scalar()?.text)?;
+    (!path.is_empty()).then_some(path)
+}
+
+/// `path#scenario`: the path, which may be empty, and the id as it is written.
+pub(super) fn split(text: &str) -> Option<(&str, &str)> {
+    let (path, id) = text.split_once('#')?;
+    let named = !id.trim().is_empty() && !text.contains("${{");
+    named.then_some((path.trim(), id))
 }
 
 #[cfg(test)]
@@ -117,6 +124,16 @@ mod tests {
         assert_eq!(found("c.yaml"), Some(true));
         assert_eq!(found("none.yaml"), Some(false));
         assert_eq!(file.other_files().count(), 2);
+    }
+
+    #[test]
+    fn blanks_around_a_path_are_not_part_of_it() {
+        let file = SourceFile::from_text("a.yaml", "use: 'd/b.yaml #x'");
+        let file = with_used(file, read);
+        assert!(
+            file.other("d/b.yaml")
+                .is_some_and(|other| other.file().is_ok())
+        );
     }
 
     #[test]

@@ -24,4 +24,4 @@ pub use read::{FromNode, Keyword, keyword, one_or_many, quantity, read_map, wron
 pub use render::{Colour, render, render_all, snippet};
 pub use shape::{Field, Shape, Takes, words};
 pub use span::{Location, Span, Spanned};
-pub use suggest::{list_of, suggest};
+pub use suggest::{did_you_mean, list_of, suggest};

@@ -72,15 +72,18 @@ impl SourceFile {
     /// The file that a place is in, and the place in it.
     pub fn holding(&self, span: Span) -> (&Self, Span) {
         let mut others = self.others.iter().rev();
-        let found = others.find(|other| other.text.is_ok() && other.base <= span.start);
-        match found {
-            Some(Other {
-                base,
-                text: Ok(file),
-                ..
-            }) => (file, Span::new(span.start - base, span.end - base)),
-            Some(_) | None => (self, span),
-        }
+        let found = others.find_map(|other| {
+            let file = other
+                .text
+                .as_ref()
+                .ok()
+                .filter(|_| other.base <= span.start)?;
+            Some((
+                file,
+                Span::new(span.start - other.base, span.end - other.base),
+            ))
+        });
+        found.unwrap_or((self, span))
     }
 }
 

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::diagnostic::{Code, Diagnostic, Problems};
+use super::shape::words;
 use super::span::Spanned;
-use super::suggest::{list_of, suggest};
+use super::suggest::{did_you_mean, list_of};
 use super::yaml::{Key, Node, Scalar};
 
 /// A type that can be read from a YAML node.
@@ -196,11 +197,8 @@ pub fn keyword<K: Keyword>(node: &Node, problems: &mut Problems) -> Option<K> {
     if let Some((_, value)) = found {
         return Some(*value);
     }
-    let words: Vec<&str> = K::WORDS.iter().map(|(word, _)| *word).collect();
-    let label = suggest(&scalar.text, &words).map_or_else(
-        || "unknown".to_owned(),
-        |word| format!("did you mean `{word}`?"),
-    );
+    let words = words::<K>();
+    let label = did_you_mean(&scalar.text, &words);
     problems.push(
         Diagnostic::error(
             Code::BadValue,

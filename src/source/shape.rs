@@ -4,6 +4,7 @@
 //! a type and a sentence; so neither the schema nor `explain` can lack a key that is read.
 
 use super::read::Keyword;
+use super::suggest::list_of;
 
 /// What a mapping may have.
 #[derive(Debug, Clone, Copy)]
@@ -143,19 +144,12 @@ impl Takes {
             Self::Ratio => "a share, `5%`".to_owned(),
             Self::Expression => "an expression, without `${{ }}`".to_owned(),
             Self::Value => "any value".to_owned(),
-            Self::Word(words) => {
-                let words: Vec<String> = words().iter().map(|word| format!("`{word}`")).collect();
-                words.join(", ")
-            }
+            Self::Word(words) => list_of(&words()),
             Self::List(item) => format!("a list: {}", item.name()),
             Self::Map(value) => format!("a mapping of names: {}", value.name()),
             Self::Fields(shape) => {
-                let names: Vec<String> = shape
-                    .fields
-                    .iter()
-                    .map(|field| format!("`{}`", field.name))
-                    .collect();
-                format!("a mapping with {}", names.join(", "))
+                let names: Vec<&str> = shape.fields.iter().map(|field| field.name).collect();
+                format!("a mapping with {}", list_of(&names))
             }
             Self::Either(forms) => {
                 let forms: Vec<String> = forms.iter().map(Self::name).collect();

@@ -45,6 +45,14 @@ fn plain(word: &str) -> String {
         .collect()
 }
 
+/// What to say beside an unknown word: the known one that it was most likely meant to be.
+pub fn did_you_mean(unknown: &str, known: &[&str]) -> String {
+    suggest(unknown, known).map_or_else(
+        || "unknown".to_owned(),
+        |word| format!("did you mean `{word}`?"),
+    )
+}
+
 /// Words as a list for people: `` `a`, `b`, `c` ``; the first twenty, then how many more.
 pub fn list_of<T: AsRef<str>>(words: &[T]) -> String {
     let mut quoted: Vec<String> = words

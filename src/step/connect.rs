@@ -2,11 +2,12 @@
 
 use tokio::time::Instant;
 
+use super::fields::SANDBOX;
 use super::limit::{Limit, LimitSource, READY};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Field, Fields, Problems, Shape, Takes};
+use crate::source::{Fields, Problems, Shape, Takes};
 
 /// Connects to the sandbox again.
 #[derive(Debug, Clone)]
@@ -16,11 +17,7 @@ pub struct Connect {
 
 const SHAPE: Shape = Shape {
     what: "`connect`",
-    fields: &[Field::new(
-        "sandbox",
-        Takes::Text,
-        "id of the `create` step whose sandbox it is; default: the last one",
-    )],
+    fields: &[SANDBOX],
     later: &["claim", "mode"],
     help: None,
 };

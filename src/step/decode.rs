@@ -6,7 +6,7 @@ use super::flow::EVENTUALLY;
 use super::{Action, Flow, Step, retry};
 use crate::source::yaml::{Key, Node};
 use crate::source::{
-    Code, Diagnostic, Field, FromNode, Problems, Takes, list_of, suggest, wrong_type,
+    Code, Diagnostic, Field, FromNode, Problems, Takes, did_you_mean, list_of, wrong_type,
 };
 
 /// Fields that stand beside the action.
@@ -154,10 +154,7 @@ fn unknown_field(key: &Key, kind: Option<&str>, problems: &mut Problems) {
         .chain(beside)
         .map(|field| field.name)
         .collect();
-    let label = suggest(name, &fields).map_or_else(
-        || "unknown".to_owned(),
-        |word| format!("did you mean `{word}`?"),
-    );
+    let label = did_you_mean(name, &fields);
     let below = if about.is_some_and(|about| about.takes.shape().is_some()) {
         format!("; the fields of `{kind}` go below it: `{kind}: {{ … }}`")
     } else {
@@ -177,10 +174,14 @@ fn unknown_field(key: &Key, kind: Option<&str>, problems: &mut Problems) {
     );
 }
 
+/// Whether a step can have it beside its action.
+fn is_field(name: &str) -> bool {
+    let beside = Action::ALL.iter().flat_map(|about| about.beside);
+    COMMON.iter().chain(beside).any(|field| field.name == name)
+}
+
 fn missing_action(node: &Node, entries: &[(Key, Node)], problems: &mut Problems) {
-    let stranger = entries
-        .iter()
-        .find(|(key, _)| !is_common(&key.value) && &*key.value != "steps");
+    let stranger = entries.iter().find(|(key, _)| !is_field(&key.value));
     let help = format!("the actions are {}", list_of(Action::KINDS));
     let Some((key, _)) = stranger else {
         let place = entries.first().map_or(node.span, |(key, _)| key.span);
@@ -191,10 +192,7 @@ fn missing_action(node: &Node, entries: &[(Key, Node)], problems: &mut Problems)
         );
         return;
     };
-    let label = suggest(&key.value, Action::KINDS).map_or_else(
-        || "unknown".to_owned(),
-        |word| format!("did you mean `{word}`?"),
-    );
+    let label = did_you_mean(&key.value, Action::KINDS);
     let message = format!("unknown action `{}`", key.value);
     problems.push(
         Diagnostic::error(Code::UnknownField, key.span, message)

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::fields::SANDBOX;
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::client::Deleted;
 use crate::expr::{Output, Template, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Field, Fields, Problems, Shape, Takes};
+use crate::source::{Fields, Problems, Shape, Takes};
 
 /// Deletes the sandbox.
 #[derive(Debug, Clone)]
@@ -18,11 +19,7 @@ pub struct Delete {
 
 const SHAPE: Shape = Shape {
     what: "`delete`",
-    fields: &[Field::new(
-        "sandbox",
-        Takes::Text,
-        "id of the `create` step whose sandbox it is; default: the last one",
-    )],
+    fields: &[SANDBOX],
     later: &["all"],
     help: None,
 };

@@ -3,7 +3,7 @@
 
 use tokio::time::Instant;
 
-use super::fields::{Place, filled};
+use super::fields::{Place, SANDBOX, filled};
 use super::limit::{Limit, call_error, limited};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::client::Recursive;
@@ -27,11 +27,7 @@ const SHAPE: Shape = Shape {
             Takes::Bool,
             "a directory with what is in it; default: false",
         ),
-        Field::new(
-            "sandbox",
-            Takes::Text,
-            "id of the `create` step whose sandbox it is; default: the last one",
-        ),
+        SANDBOX,
     ],
     later: &[],
     help: None,

@@ -1,9 +1,10 @@
 //! `disconnect`: drops the connection; claim and sandbox stay.
 
+use super::fields::SANDBOX;
 use super::{StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template};
 use crate::source::yaml::Node;
-use crate::source::{Field, Fields, Problems, Shape, Takes};
+use crate::source::{Fields, Problems, Shape, Takes};
 
 /// Drops the connection, not the sandbox.
 #[derive(Debug, Clone)]
@@ -13,11 +14,7 @@ pub struct Disconnect {
 
 const SHAPE: Shape = Shape {
     what: "`disconnect`",
-    fields: &[Field::new(
-        "sandbox",
-        Takes::Text,
-        "id of the `create` step whose sandbox it is; default: the last one",
-    )],
+    fields: &[SANDBOX],
     later: &[],
     help: None,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::fields::{filled, limit};
+use super::fields::{SANDBOX, filled, limit};
 use super::limit::{Limit, call_error};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::client::{Command, ExecutionResult};
@@ -56,11 +56,7 @@ const SHAPE: Shape = Shape {
             Takes::Duration,
             "how long it may take; default: that of the step, else 1m",
         ),
-        Field::new(
-            "sandbox",
-            Takes::Text,
-            "id of the `create` step whose sandbox it is; default: the last one",
-        ),
+        SANDBOX,
     ],
     later: &["argv", "shell", "env", "cwd", "stdin"],
     help: None,

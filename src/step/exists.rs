@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::fields::Place;
+use super::fields::{Place, SANDBOX};
 use super::limit::{Limit, call_error, limited};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, ValueKind};
@@ -19,11 +19,7 @@ const SHAPE: Shape = Shape {
     what: "`exists`",
     fields: &[
         Field::required("path", Takes::Text, "the file or directory"),
-        Field::new(
-            "sandbox",
-            Takes::Text,
-            "id of the `create` step whose sandbox it is; default: the last one",
-        ),
+        SANDBOX,
     ],
     later: &[],
     help: None,

@@ -10,7 +10,7 @@ use super::{Action, Step, StepError, StepOutcome};
 use crate::expr::{Bindings, EvalError, Expression, Matcher, Output, Value, ValueKind};
 use crate::source::yaml::{Key, Node};
 use crate::source::{
-    Code, Diagnostic, FromNode, Problems, Span, list_of, read_map, suggest, wrong_type,
+    Code, Diagnostic, FromNode, Problems, Span, did_you_mean, list_of, read_map, wrong_type,
 };
 
 /// Checks a failure of the action itself.
@@ -141,10 +141,7 @@ impl Expectations {
 fn unknown_output(key: &Key, kind: &str, outputs: &'static [Output]) -> Diagnostic {
     let mut names: Vec<&str> = outputs.iter().map(|output| output.name).collect();
     names.extend([ERROR, THAT]);
-    let label = suggest(&key.value, &names).map_or_else(
-        || "unknown".to_owned(),
-        |word| format!("did you mean `{word}`?"),
-    );
+    let label = did_you_mean(&key.value, &names);
     Diagnostic::error(
         Code::UnknownField,
         key.span,

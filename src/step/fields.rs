@@ -1,11 +1,20 @@
-//! Fields that several actions have: limits of time, and the path in a sandbox.
+//! Fields that several actions have: limits of time, the sandbox, and the path in it.
 
 use std::time::Duration;
 
 use crate::expr::Template;
 use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, Fields, FromNode, Problems, Shape, Spanned, quantity};
+use crate::source::{
+    Code, Diagnostic, Field, Fields, FromNode, Problems, Shape, Spanned, Takes, quantity,
+};
 use crate::units::HumanDuration;
+
+/// The field that names a sandbox, of every action that works on one.
+pub(super) const SANDBOX: Field = Field::new(
+    "sandbox",
+    Takes::Text,
+    "id of the `create` step whose sandbox it is; default: the last one",
+);
 
 /// The longest time that can be written: more is a mistake, and clocks do not reach that far.
 pub(super) const LONGEST: Duration = Duration::from_hours(8760);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::fields::Place;
+use super::fields::{Place, SANDBOX};
 use super::limit::{Limit, call_error, limited};
 use super::outcome::whole;
 use super::{Measure, StepContext, StepError, StepOutcome};
@@ -25,11 +25,7 @@ const SHAPE: Shape = Shape {
     what: "`list`",
     fields: &[
         Field::required("path", Takes::Text, "the directory"),
-        Field::new(
-            "sandbox",
-            Takes::Text,
-            "id of the `create` step whose sandbox it is; default: the last one",
-        ),
+        SANDBOX,
     ],
     later: &["recursive"],
     help: None,

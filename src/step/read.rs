@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::content::Content;
-use super::fields::Place;
+use super::fields::{Place, SANDBOX};
 use super::limit::{Limit, call_error, limited};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, ValueKind};
@@ -18,14 +18,7 @@ pub struct Read {
 
 const SHAPE: Shape = Shape {
     what: "`read`",
-    fields: &[
-        Field::required("path", Takes::Text, "the file"),
-        Field::new(
-            "sandbox",
-            Takes::Text,
-            "id of the `create` step whose sandbox it is; default: the last one",
-        ),
-    ],
+    fields: &[Field::required("path", Takes::Text, "the file"), SANDBOX],
     later: &["to"],
     help: None,
 };

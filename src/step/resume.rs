@@ -3,12 +3,13 @@
 
 use tokio::time::Instant;
 
+use super::fields::SANDBOX;
 use super::limit::{Limit, LimitSource};
 use super::suspend::DEFAULT;
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, Value, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Field, Fields, Problems, Shape, Takes};
+use crate::source::{Fields, Problems, Shape, Takes};
 
 /// Resumes the sandbox.
 #[derive(Debug, Clone)]
@@ -18,11 +19,7 @@ pub struct Resume {
 
 const SHAPE: Shape = Shape {
     what: "`resume`",
-    fields: &[Field::new(
-        "sandbox",
-        Takes::Text,
-        "id of the `create` step whose sandbox it is; default: the last one",
-    )],
+    fields: &[SANDBOX],
     later: &["snapshot"],
     help: None,
 };

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::fields::SANDBOX;
 use super::limit::{Limit, LimitSource};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, ValueKind};
 use crate::source::yaml::Node;
-use crate::source::{Field, Fields, Problems, Shape, Takes};
+use crate::source::{Fields, Problems, Shape, Takes};
 
 /// How long it may take, where the step says nothing: as in the Python SDK 1.0.8.
 pub(super) const DEFAULT: Duration = Duration::from_mins(3);
@@ -23,11 +24,7 @@ pub struct Suspend {
 
 const SHAPE: Shape = Shape {
     what: "`suspend`",
-    fields: &[Field::new(
-        "sandbox",
-        Takes::Text,
-        "id of the `create` step whose sandbox it is; default: the last one",
-    )],
+    fields: &[SANDBOX],
     later: &["snapshot"],
     help: None,
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::fields::limit;
+use super::fields::{SANDBOX, limit};
 use super::limit::{GONE, Limit, LimitSource, READY};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, ValueKind};
@@ -43,11 +43,7 @@ const SHAPE: Shape = Shape {
             Takes::Duration,
             "how long; default: that of the step, else 1m for `gone`, `readyTimeout` for `ready`",
         ),
-        Field::new(
-            "sandbox",
-            Takes::Text,
-            "id of the `create` step whose sandbox it is; default: the last one",
-        ),
+        SANDBOX,
     ],
     later: &["condition"],
     help: Some("to wait for a time, use `sleep: 5s`"),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::content::{Content, made};
-use super::fields::filled;
+use super::fields::{SANDBOX, filled};
 use super::limit::{Limit, call_error, limited};
 use super::{Measure, StepContext, StepError, StepOutcome};
 use crate::expr::{Output, Template, Value, ValueKind};
@@ -51,11 +51,7 @@ const SHAPE: Shape = Shape {
             Takes::Whole(0, i64::MAX),
             "of the bytes that are made, the same for the same seed; default: 0",
         ),
-        Field::new(
-            "sandbox",
-            Takes::Text,
-            "id of the `create` step whose sandbox it is; default: the last one",
-        ),
+        SANDBOX,
     ],
     later: &["file", "mode"],
     help: None,

@@ -7,7 +7,7 @@ use crate::expr::operand::Operand;
 use crate::expr::template::Template;
 use crate::expr::value::Value;
 use crate::source::yaml::{Key, Node};
-use crate::source::{Code, Diagnostic, FromNode, Problems, list_of, suggest, wrong_type};
+use crate::source::{Code, Diagnostic, FromNode, Problems, did_you_mean, list_of, wrong_type};
 
 /// The operators, in the order in which they are listed.
 const OPERATORS: &[&str] = &[
@@ -108,10 +108,7 @@ fn operator(key: &Key, node: &Node, kind: ValueKind, problems: &mut Problems) ->
 }
 
 fn unknown_operator(key: &Key) -> Diagnostic {
-    let label = suggest(&key.value, OPERATORS).map_or_else(
-        || "unknown".to_owned(),
-        |word| format!("did you mean `{word}`?"),
-    );
+    let label = did_you_mean(&key.value, OPERATORS);
     Diagnostic::error(
         Code::UnknownField,
         key.span,
@@ -170,10 +167,7 @@ fn wrong_operand(node: &Node, kind: ValueKind, reason: &str) -> Diagnostic {
     let diagnostic = Diagnostic::error(Code::TypeMismatch, node.span, message);
     match (kind, node.as_scalar()) {
         (ValueKind::Word(words), Some(scalar)) => diagnostic
-            .label(suggest(&scalar.text, words).map_or_else(
-                || "unknown".to_owned(),
-                |word| format!("did you mean `{word}`?"),
-            ))
+            .label(did_you_mean(&scalar.text, words))
             .help(format!("the words are {}", list_of(words))),
         (ValueKind::Text | ValueKind::Bytes, Some(scalar)) if !scalar.is_null() => diagnostic
             .label("expected text")

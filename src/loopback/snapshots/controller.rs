@@ -164,7 +164,7 @@ impl Controller {
     }
 }
 
-/// Whether a pod has files that stay for now.
+/// Whether a pod's files are there to be copied.
 fn runs(pod: &Object) -> bool {
     pod.value["status"]["phase"] == "Running" && !pod.is_deleting()
 }

@@ -11,7 +11,7 @@ use crate::scenario::compare::Compare;
 use crate::scenario::document::{Scenario, ScenarioFile};
 use crate::scenario::matrix::Axis;
 use crate::scenario::threshold::series;
-use crate::source::{Code, Diagnostic, Problems, Span, list_of, suggest};
+use crate::source::{Code, Diagnostic, Problems, Span, did_you_mean, list_of, suggest};
 use crate::step::Step;
 
 /// Metrics that only some actions give; every other is measured whatever the steps are.
@@ -112,10 +112,7 @@ fn axis<'s>(
         ),
         None => {
             let names: Vec<&str> = axes.iter().map(|axis| &*axis.name.value).collect();
-            let label = suggest(&name.value, &names).map_or_else(
-                || "unknown".to_owned(),
-                |word| format!("did you mean `{word}`?"),
-            );
+            let label = did_you_mean(&name.value, &names);
             let problem = Diagnostic::error(
                 Code::UnknownReference,
                 name.span,

@@ -17,3 +17,4 @@ mod unknown;
 mod used;
 
 pub(super) use all::check;
+pub(super) use tree::STEP_LISTS;

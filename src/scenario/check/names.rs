@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::tree::{entries, inner_steps, items};
+use super::tree::{STEP_LISTS, entries, inner_steps, items};
 use crate::source::yaml::{Key, Node};
 use crate::source::{Code, Diagnostic, Problems, Span, Spanned};
 
@@ -28,7 +28,7 @@ pub(super) fn check(root: &Node, problems: &mut Problems) {
         for (name, _) in entries(root.get("vars")) {
             seen.captured.insert(Arc::clone(&name.value), name.span);
         }
-        for list in ["setup", "steps", "finally", "teardown"] {
+        for list in STEP_LISTS {
             for step in items(scenario.get(list)) {
                 step_names(step, &mut seen, problems);
             }
@@ -78,19 +78,19 @@ fn step_names(step: &Node, seen: &mut Seen, problems: &mut Problems) {
             );
         }
     }
-    let Some(used) = step.get("use") else {
-        for inner in inner_steps(step) {
-            step_names(inner, seen, problems);
-        }
-        return;
-    };
     // Used steps have names of their own.
     let mut own = Seen::default();
-    for (name, _) in entries(used.get("vars")) {
-        own.captured.insert(Arc::clone(&name.value), name.span);
-    }
+    let seen = match step.get("use") {
+        None => seen,
+        Some(used) => {
+            for (name, _) in entries(used.get("vars")) {
+                own.captured.insert(Arc::clone(&name.value), name.span);
+            }
+            &mut own
+        }
+    };
     for inner in inner_steps(step) {
-        step_names(inner, &mut own, problems);
+        step_names(inner, seen, problems);
     }
 }
 

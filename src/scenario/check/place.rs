@@ -1,5 +1,7 @@
 //! [`Place`]: where in the file an expression stands, and which names have a value there.
 
+use crate::expr::ROOTS;
+
 /// Where in the file a text stands: that decides which names have a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -19,19 +21,7 @@ impl Place {
             Self::Fixture => &[
                 "vars", "env", "matrix", "run", "scenario", "sandbox", "steps", "each",
             ],
-            Self::Step => &[
-                "vars",
-                "env",
-                "matrix",
-                "data",
-                "run",
-                "scenario",
-                "vu",
-                "iteration",
-                "sandbox",
-                "steps",
-                "each",
-            ],
+            Self::Step => ROOTS,
         }
     }
 

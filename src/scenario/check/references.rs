@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::names;
 use super::place::Place;
-use super::tree::{action, entries, inner_steps, is_parallel, items};
+use super::tree::{STEP_LISTS, action, entries, inner_steps, is_parallel, items};
 use crate::expr::{Expression, Output, ROOTS, Reference, Template};
 use crate::source::yaml::{Key, Node, NodeKind, Scalar};
 use crate::source::{Code, Diagnostic, Problems, list_of};
@@ -132,8 +132,7 @@ impl<'n> Walk<'n, '_> {
             self.texts(condition, Text::Expression);
         }
         self.data = scenario.get("data").map(|_| Vec::new());
-        let lists = ["setup", "steps", "finally", "teardown"];
-        let all = || lists.iter().flat_map(|list| items(scenario.get(list)));
+        let all = || STEP_LISTS.iter().flat_map(|list| items(scenario.get(list)));
         let mut of_setup = (self.captured.clone(), self.ids.clone());
         let mut captures = Vec::new();
         for step in all() {
@@ -143,7 +142,7 @@ impl<'n> Walk<'n, '_> {
             .iter()
             .map(|name| Arc::clone(&name.value))
             .collect();
-        for list in lists {
+        for list in STEP_LISTS.iter().copied() {
             self.place = match list {
                 "steps" | "finally" => Place::Step,
                 _ => Place::Fixture,

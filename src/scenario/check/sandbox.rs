@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::tree::{action, inner_steps, is_parallel, items};
 use crate::scenario::document::ScenarioFile;
 use crate::source::yaml::{Key, Node, Scalar};
-use crate::source::{Code, Diagnostic, Problems, list_of, suggest};
+use crate::source::{Code, Diagnostic, Problems, did_you_mean, list_of};
 
 /// Actions that do not talk to a sandbox that exists.
 const INDEPENDENT: &[&str] = &[
@@ -207,10 +207,7 @@ impl Walk<'_> {
             .iter()
             .filter_map(|created| created.id.as_deref())
             .collect();
-        let label = suggest(&name.text, &ids).map_or_else(
-            || "unknown".to_owned(),
-            |word| format!("did you mean `{word}`?"),
-        );
+        let label = did_you_mean(&name.text, &ids);
         let help = if ids.is_empty() {
             "give the `create` step above an `id`".to_owned()
         } else {

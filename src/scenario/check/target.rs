@@ -17,9 +17,8 @@ pub(super) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
         .collect();
     for scenario in &file.scenarios {
         // What is written, even if it could not be read: that was reported.
-        let own = nodes
-            .get(&scenario.id.span)
-            .and_then(|node| node.get("target"));
+        let node = nodes.get(&scenario.id.span);
+        let own = node.and_then(|node| node.get("target"));
         let written = |field: &str| {
             [own, root.get("target")]
                 .into_iter()
@@ -27,9 +26,7 @@ pub(super) fn check(root: &Node, file: &ScenarioFile, problems: &mut Problems) {
                 .any(|target| target.get(field).is_some())
         };
         let modes = modes(scenario, file);
-        let axis = nodes
-            .get(&scenario.id.span)
-            .and_then(|node| node.get("matrix")?.get("mode"));
+        let axis = node.and_then(|node| node.get("matrix")?.get("mode"));
         if modes.is_empty() && axis.is_none() && !written("mode") {
             problems.push(no_mode(scenario));
         }

@@ -4,6 +4,9 @@
 use crate::source::yaml::{Key, Node};
 use crate::step::Action;
 
+/// The lists of steps of a scenario, in their order.
+pub(in crate::scenario) const STEP_LISTS: &[&str] = &["setup", "steps", "finally", "teardown"];
+
 /// The entries of a node that is a mapping; none for anything else.
 pub(super) fn entries(node: Option<&Node>) -> &[(Key, Node)] {
     node.and_then(Node::as_mapping).unwrap_or_default()

@@ -7,7 +7,7 @@ use super::references::Walk;
 use super::tree::entries;
 use crate::expr::{CONTEXTS, ROOTS, Reference};
 use crate::source::yaml::Node;
-use crate::source::{Code, Diagnostic, list_of, suggest};
+use crate::source::{Code, Diagnostic, did_you_mean, list_of};
 
 impl Walk<'_, '_> {
     pub(super) fn unknown_root(&mut self, reference: &Reference) {
@@ -189,11 +189,4 @@ impl Walk<'_, '_> {
                 .help(help),
         );
     }
-}
-
-fn did_you_mean(unknown: &str, known: &[&str]) -> String {
-    suggest(unknown, known).map_or_else(
-        || "unknown".to_owned(),
-        |word| format!("did you mean `{word}`?"),
-    )
 }

@@ -9,7 +9,7 @@ use super::place::Place;
 use super::references::{Text, Walk, collect_captures, is_used, unused};
 use super::tree::{entries, items};
 use crate::source::yaml::{Key, Node};
-use crate::source::{Code, Diagnostic, list_of, suggest};
+use crate::source::{Code, Diagnostic, did_you_mean, list_of};
 
 impl<'n> Walk<'n, '_> {
     /// Checks the steps that `use` stands for, in a step with `with` and `capture`.
@@ -62,10 +62,7 @@ impl<'n> Walk<'n, '_> {
         let known: Vec<&str> = known.into_iter().collect();
         for (name, _) in entries(step.get("with")) {
             let problem = if !known.contains(&&*name.value) {
-                let label = suggest(&name.value, &known).map_or_else(
-                    || "unknown".to_owned(),
-                    |word| format!("did you mean `{word}`?"),
-                );
+                let label = did_you_mean(&name.value, &known);
                 let message = format!("the used file has no variable `{}`", name.value);
                 let problem =
                     Diagnostic::error(Code::UnknownReference, name.span, message).label(label);
