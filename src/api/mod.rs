@@ -133,6 +133,8 @@ pub mod header {
     pub const SANDBOX_TIMEOUT: &str = "x-sandbox-timeout";
     /// Sixteen hexadecimal digits, the same for every attempt of one call.
     pub const REQUEST_ID: &str = "x-request-id";
+    /// The span that a request is a part of. Source: W3C Trace Context.
+    pub const TRACEPARENT: &str = "traceparent";
 }
 
 /// Reasons of the `Ready` condition after which a claim never becomes ready by itself.

@@ -84,6 +84,9 @@ impl LoopbackChild {
         let mut child = Command::new(program)
             .args(["cluster", "up", "--attached"])
             .args(capacity)
+            // Where our own spans go is said anew if the child's go there too.
+            .env_remove("SANDBENCH_OTLP_GCP")
+            .env_remove("SANDBENCH_OTLP_HEADER")
             .envs(environment)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -62,9 +62,7 @@ pub(super) fn dry_run(
             return Err(Failure::usage(format!("write `{}` of a dry run", out.name))
                 .help("with `--dry-run` there is `--out json=PATH`"));
         }
-        let prepared = Out::prepare(&out.name, &out.value)
-            .map_err(|error| Failure::usage("prepare a report").because(error))?;
-        outs.push(prepared);
+        outs.push(output::prepare(out, None)?);
     }
     let mut all = Vec::new();
     let mut exit = Exit::Ok;
@@ -85,13 +83,10 @@ pub(super) fn dry_run(
     if !to_stdout {
         output::print(&text(&all))?;
     }
+    // Texts in lists and maps always have a JSON form.
+    let json = serde_json::to_string_pretty(&all).unwrap_or_default();
     for out in outs {
-        // Texts in lists and maps always have a JSON form.
-        let json = serde_json::to_string_pretty(&all).unwrap_or_default();
-        let report = out
-            .write(format!("{json}\n"))
-            .map_err(|error| Failure::setup("write a report").because(error))?;
-        output::print(&report.unwrap_or_default())?;
+        output::put(out, format!("{json}\n"))?;
     }
     Ok(exit)
 }

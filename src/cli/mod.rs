@@ -33,10 +33,11 @@ mod target;
 mod telemetry;
 mod web;
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
 use args::{Arguments, ClusterCommand, ColourChoice, Command};
@@ -45,8 +46,6 @@ use exit_code::Exit;
 use failure::Failure;
 use telemetry::TelemetryCommand;
 
-use crate::plan::Setting;
-
 /// Runs the program with the process's arguments and gives its exit code.
 pub fn main() -> ExitCode {
     let matches = Arguments::command().get_matches();
@@ -54,7 +53,6 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
-    let flags = dry_run::flags(&matches);
     let console = Console::new();
     let writer = console.clone();
     let filter =
@@ -81,7 +79,7 @@ pub fn main() -> ExitCode {
             return Exit::Internal.into();
         }
     };
-    let outcome = runtime.block_on(dispatch(arguments, flags, console));
+    let outcome = runtime.block_on(dispatch(arguments, &matches, console));
     // A task that blocks must not hold the exit back: everything that matters was joined.
     runtime.shutdown_background();
     match outcome {
@@ -93,14 +91,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The variables of this process that are text.
+fn environment() -> BTreeMap<String, String> {
+    let all = std::env::vars_os();
+    all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 async fn dispatch(
     arguments: Arguments,
-    flags: Vec<Setting>,
+    matches: &ArgMatches,
     console: Console,
 ) -> Result<Exit, Failure> {
     let choice = arguments.color;
     match arguments.command {
         Command::Run(run) if run.dry_run => {
+            let flags = dry_run::flags(matches);
             dry_run::dry_run(&run, &flags, Look::of(choice, &io::stderr()))
         }
         Command::Run(run) => run::run(*run, Screen::of(choice, console)).await,

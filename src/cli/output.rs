@@ -64,18 +64,22 @@ pub(super) fn write(summary: &Summary, outs: Vec<Out>) -> Result<(), Failure> {
     let mut failed = None;
     for out in outs {
         let report = out.format.render(summary, Colour::Off);
-        let written = match out.write(report) {
-            Ok(None) => Ok(()),
-            Ok(Some(report)) => print(&report),
-            Err(error) => Err(Failure::setup("write a report").because(error)),
-        };
-        if let Err(failure) = written
+        if let Err(failure) = put(out, report)
             && let Some(earlier) = failed.replace(failure)
         {
             eprintln!("{earlier}");
         }
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// Writes one report.
+pub(super) fn put(out: Out, report: String) -> Result<(), Failure> {
+    match out.write(report) {
+        Ok(None) => Ok(()),
+        Ok(Some(report)) => print(&report),
+        Err(error) => Err(Failure::setup("write a report").because(error)),
+    }
 }
 
 /// Prints; a reader that has gone (`| head`) is no failure.

@@ -94,9 +94,7 @@ pub(super) fn plan_of(
             .iter()
             .map(|var| (var.name.clone(), var.value.clone()))
             .collect(),
-        environment: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
+        environment: super::environment(),
         jobs: arguments.jobs,
         artifacts: arguments.artifacts.clone(),
         time_to_live: arguments.ttl.map(|time| time.0),
@@ -237,7 +235,7 @@ async fn work(
     let info = facts(plan, &target.name, api_version);
     let sinks = Sinks::default();
     sinks.add(board.clone());
-    if let Some(telemetry) = &telemetry {
+    if let Some(telemetry) = telemetry.as_ref().filter(|it| it.wants_figures()) {
         sinks.add(telemetry.figures());
     }
     let partial = partial.and_then(|path| begin_partial(&path, (plan, &info), &sinks));
@@ -246,7 +244,10 @@ async fn work(
         clients: target.clients,
         sinks,
         pacing: Pacing::default(),
-        tracer: telemetry.as_ref().map(Telemetry::tracer),
+        tracer: telemetry
+            .as_ref()
+            .filter(|telemetry| telemetry.wants_spans())
+            .map(Telemetry::tracer),
     };
     if arguments.progress != ProgressChoice::None {
         let console = &screen.console;

@@ -1,7 +1,6 @@
 //! The flags of traces and metrics, what they mean together with OpenTelemetry's variables, and `sandbench telemetry
 //! check`.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -115,11 +114,9 @@ fn max_rate(text: &str) -> Result<MaxRate, String> {
 }
 
 fn signal(text: &str) -> Result<Signal, String> {
-    match text {
-        "traces" => Ok(Signal::Traces),
-        "metrics" => Ok(Signal::Metrics),
-        _ => Err("write `traces`, `metrics` or `traces,metrics`".to_owned()),
-    }
+    let mut all = [Signal::Traces, Signal::Metrics].into_iter();
+    let found = all.find(|signal| signal.word() == text);
+    found.ok_or_else(|| "write `traces`, `metrics` or `traces,metrics`".to_owned())
 }
 
 /// `1%`, or `0.01` as OpenTelemetry writes it.
@@ -163,10 +160,7 @@ impl TelemetryArguments {
 
     /// What flags and variables say together; `None` if nothing is to be sent.
     pub(super) fn config(&self) -> Result<Option<Config>, Failure> {
-        let environment: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        resolve(&self.settings(), &environment)
+        resolve(&self.settings(), &super::environment())
             .map_err(|error| Failure::usage("understand where telemetry is to go").because(error))
     }
 

@@ -174,6 +174,9 @@ pub use templates::{Service, Template, TemplateRequest};
 pub use transfer::Download;
 pub use warm_pools::{WarmPool, WarmPoolRequest};
 
+#[cfg(feature = "harness")]
+pub(crate) use spans::traceparent;
+
 pub use crate::api::ApiVersion;
 pub use crate::api::runtime::FileType;
 

@@ -86,7 +86,9 @@ struct Waiter<'a> {
 /// Waits until the claim is ready.
 pub(super) async fn wait(claim: &Claim, timeout: Duration) -> Result<ReadyClaim, ReadyError> {
     let span = trace::operation("wait_for_claim_ready");
-    span.set("sandbox.claim.name", claim.name().to_owned());
+    if span.is_recording() {
+        span.set("sandbox.claim.name", claim.name().to_owned());
+    }
     let waited = span.scope(wait_in_trace(claim, timeout)).await;
     span.end_as(&waited, spans::ready_error);
     waited
@@ -95,9 +97,7 @@ pub(super) async fn wait(claim: &Claim, timeout: Duration) -> Result<ReadyClaim,
 /// The same, with its phases as parts of the current span.
 async fn wait_in_trace(claim: &Claim, timeout: Duration) -> Result<ReadyClaim, ReadyError> {
     let waited = wait_untraced(claim, timeout).await;
-    if let Ok(ready) = &waited
-        && trace::context().is_some()
-    {
+    if let Ok(ready) = &waited {
         trace::mark("bound", Role::Phase, ready.acknowledged..ready.bound);
         trace::mark("ready", Role::Phase, ready.bound..ready.ready);
         trace::set("sandbox.id", || ready.sandbox_name.clone());

@@ -11,11 +11,8 @@ use super::error::{CallError, ConnectError, CreateError, KubeError, Operation, R
 use crate::api::annotation;
 use crate::trace::{self, Kind, Open, Role};
 
-/// Name of the header that carries a span's context.
-pub(super) const TRACEPARENT: &str = "traceparent";
-
 /// The value of the header `traceparent` of a request that is sent now, if it belongs to a trace.
-pub(super) fn traceparent() -> Option<HeaderValue> {
+pub(crate) fn traceparent() -> Option<HeaderValue> {
     let context = trace::carried()?;
     HeaderValue::from_str(&context.to_string()).ok()
 }
@@ -82,11 +79,19 @@ pub(super) fn grpc_name(path: &'static str) -> Cow<'static, str> {
 }
 
 /// The name of the program that a command starts, without its directory and arguments, as upstream's SDKs have it:
-/// the first word that is no assignment.
+/// the first word that is no assignment. Nothing where quotes or the like come before or in it: a part of a secret
+/// could be taken for the program.
 pub(super) fn executable(command: &str) -> &str {
+    let is_plain = |word: &str, more: &str| {
+        let mut letters = word.chars();
+        letters.all(|c| c.is_alphanumeric() || "._/+-".contains(c) || more.contains(c))
+    };
     let mut words = command.split_whitespace();
-    let program = words.find(|word| !word.contains('=')).unwrap_or_default();
-    program.rsplit('/').next().unwrap_or_default()
+    let program = words.find(|word| !(word.contains('=') && is_plain(word, "=:,@%")));
+    let program = program.filter(|word| is_plain(word, ""));
+    program
+        .and_then(|path| path.rsplit('/').next())
+        .unwrap_or_default()
 }
 
 /// How a call failed.
@@ -178,6 +183,11 @@ mod tests {
             ("echo secret", "echo"),
             ("TOKEN=abc /usr/bin/curl -H x", "curl"),
             ("A=1 B=2", ""),
+            ("TOKEN=\"a s3cret\" curl", ""),
+            ("A=$(printf s3cret | tr x y) cmd", ""),
+            ("A=b\\ s3cret curl", ""),
+            ("<<<s3cret cat", ""),
+            ("LANG=en_US.UTF-8 ./a-b_c.sh x", "a-b_c.sh"),
             ("", ""),
         ] {
             assert_eq!(executable(command), program);

@@ -99,15 +99,15 @@ impl Failures {
     pub(super) fn add(&self, plan: &Plan, cell: &str, failure: Failure) {
         let now = self.offset(Instant::now()).as_millis();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
+        let trace = || trace::context().map(|context| context.trace.to_string());
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let trace = trace::context().map(|context| context.trace.to_string());
         let key = (cell.to_owned(), failure.span, failure.cause.clone());
         if let Some(index) = groups.index.get(&key).copied() {
             if let Some(group) = groups.all.get_mut(index) {
                 group.count += 1;
                 group.last_ms = now;
                 if group.traces.len() < TRACES {
-                    group.traces.extend(trace);
+                    group.traces.extend(trace());
                 }
             }
             return;
@@ -143,7 +143,7 @@ impl Failures {
             count: 1,
             first_ms: now,
             last_ms: now,
-            traces: trace.into_iter().collect(),
+            traces: trace().into_iter().collect(),
         });
     }
 

@@ -13,13 +13,13 @@ use hyper::body::Incoming;
 
 use super::http::Body;
 use super::store::Object;
+use crate::api::header::TRACEPARENT;
 use crate::api::{annotation, header, label};
 use crate::trace::{Kind, Role, Sampled, ServiceTracer, SpanContext, Trace, start};
 
 /// The services, as upstream's name themselves.
 const ROUTER: &str = "sandbox-router";
 const CONTROLLER: &str = "agent-sandbox-controller";
-const TRACEPARENT: &str = "traceparent";
 
 /// Who takes the spans of the loopback cluster. Default: nobody, and none are made.
 #[derive(Clone, Default)]
@@ -61,8 +61,8 @@ impl SpanSink {
     {
         let sink = self.0.clone();
         move |mut request| {
-            let traced = sink.clone().zip(parent_of(request.headers()));
-            let Some((sink, parent)) = traced else {
+            let parent = sink.as_ref().and_then(|_| parent_of(request.headers()));
+            let Some((sink, parent)) = sink.clone().zip(parent) else {
                 return Box::pin(handler(request));
             };
             let name = format!("HTTP {}", request.method());
@@ -99,8 +99,8 @@ impl SpanSink {
         object: &Object,
         look: impl FnOnce() -> T,
     ) -> T {
-        let parent = object.annotation(annotation::TRACE_CONTEXT);
-        let traced = self.0.as_ref().zip(parent.and_then(context_of));
+        let parent = || context_of(object.annotation(annotation::TRACE_CONTEXT)?);
+        let traced = self.0.as_ref().and_then(|sink| Some((sink, parent()?)));
         let Some((sink, parent)) = traced else {
             return look();
         };

@@ -194,7 +194,8 @@ fn failure_block(
     }
     if let Some(trace) = failure.traces.first() {
         let place = telemetry.and_then(|telemetry| telemetry.url(trace));
-        fact("trace", &format!("{trace}  {}", place.unwrap_or_default()))?;
+        let place = place.map_or_else(String::new, |url| format!("  {url}"));
+        fact("trace", &format!("{trace}{place}"))?;
     }
     fact("rerun", &failure.rerun)
 }

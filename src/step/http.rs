@@ -15,17 +15,16 @@ use super::exchange::{Answer, exchange};
 use super::limit::{Limit, LimitSource};
 use super::outcome::whole;
 use super::{Measure, StepContext, StepError, StepOutcome};
+use crate::api::header::TRACEPARENT;
+use crate::client::traceparent;
 use crate::expr::{Operand, Output, Template, Value, ValueKind};
 use crate::source::yaml::{Key, Node};
 use crate::source::{
     Code, Diagnostic, Field, Fields, FromNode, Keyword, Problems, Shape, Takes, read_map, words,
 };
-use crate::trace;
 
 /// How long a request may take, where the step says nothing.
 const DEFAULT: Duration = Duration::from_mins(1);
-/// Tells the server which trace the request belongs to.
-const TRACEPARENT: &str = "traceparent";
 
 /// One HTTP request. A status of 400 and above fails the step unless `expect` names `status`.
 #[derive(Debug, Clone)]
@@ -198,11 +197,10 @@ impl Http {
             };
             headers.insert(name, value);
         }
-        if let Some(context) = trace::carried()
-            && !headers.contains_key(TRACEPARENT)
-            && let Ok(value) = HeaderValue::from_str(&context.to_string())
+        if !headers.contains_key(TRACEPARENT)
+            && let Some(context) = traceparent()
         {
-            headers.insert(HeaderName::from_static(TRACEPARENT), value);
+            headers.insert(HeaderName::from_static(TRACEPARENT), context);
         }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.into();

@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{
-    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, number_data_point,
-};
+use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, number_data_point};
 use prost::Message;
 use tokio::time::Instant;
 
@@ -107,16 +104,5 @@ fn point(config: &Config, clock: &Clock) -> Bytes {
         })),
         ..Metric::default()
     };
-    let request = ExportMetricsServiceRequest {
-        resource_metrics: vec![ResourceMetrics {
-            resource: Some(encode::resource(&config.resource)),
-            scope_metrics: vec![ScopeMetrics {
-                scope: Some(encode::scope()),
-                metrics: vec![metric],
-                ..ScopeMetrics::default()
-            }],
-            ..ResourceMetrics::default()
-        }],
-    };
-    request.encode_to_vec().into()
+    encode::metrics_request(&config.resource, vec![metric])
 }

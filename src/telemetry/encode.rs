@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::{Metric, ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use prost::Message;
 use tokio::time::Instant;
 
 use super::cell::nanos;
@@ -85,6 +89,22 @@ pub(super) fn scope() -> InstrumentationScope {
     }
 }
 
+/// A request with these metrics of ours.
+pub(super) fn metrics_request(resource_of: &[(String, String)], metrics: Vec<Metric>) -> Bytes {
+    let request = ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(resource(resource_of)),
+            scope_metrics: vec![ScopeMetrics {
+                scope: Some(scope()),
+                metrics,
+                ..ScopeMetrics::default()
+            }],
+            ..ResourceMetrics::default()
+        }],
+    };
+    request.encode_to_vec().into()
+}
+
 /// Spans of one resource.
 pub(super) fn resource_spans(resource: Resource, spans: Vec<Span>) -> ResourceSpans {
     ResourceSpans {
@@ -156,16 +176,6 @@ fn encode(trace: &Finished, span: &trace::Span, (clock, flags): (&Clock, u32)) -
         start_time_unix_nano: clock.unix_nanos(span.started),
         end_time_unix_nano: clock.unix_nanos(span.ended),
         attributes,
-        events: span
-            .events
-            .iter()
-            .map(|event| Event {
-                time_unix_nano: clock.unix_nanos(event.at),
-                name: event.name.to_owned(),
-                attributes: event.attributes.iter().map(attribute).collect(),
-                ..Event::default()
-            })
-            .collect(),
         status,
         ..Span::default()
     }

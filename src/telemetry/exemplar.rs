@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::cell::{CellKeeper, ITERATION, nanos};
-use crate::metrics::{Summary, TraceLink};
+use crate::metrics::{MetricSummary, Summary, TraceLink};
 use crate::trace::{Attribute, Finished, Role, Span, SpanId, TraceId};
 
 /// Parts of each doubling of a duration.
@@ -54,10 +54,11 @@ impl Exemplars {
         }
     }
 
-    /// Those of a step of a cell, or of its iterations.
-    pub(super) fn of(&self, cell: &str, step: &str) -> impl Iterator<Item = &Exemplar> {
-        let key = (cell.to_owned(), step.to_owned());
-        self.series.get(&key).into_iter().flat_map(BTreeMap::values)
+    /// Those of a series of a cell: of a step, or of its iterations.
+    pub(super) fn of(&self, cell: &str, series: &MetricSummary) -> impl Iterator<Item = &Exemplar> {
+        let key = step_of_series(series).map(|step| (cell.to_owned(), step.to_owned()));
+        let found = key.and_then(|key| self.series.get(&key));
+        found.into_iter().flat_map(BTreeMap::values)
     }
 
     /// A trace for p50, p99 and the longest of every step and of the iterations: the nearest one that was sent.
@@ -65,21 +66,20 @@ impl Exemplars {
         let mut links = Vec::new();
         for cell in &summary.cells {
             for metric in &cell.metrics {
-                let step = match (metric.metric.as_str(), &metric.step) {
-                    ("step_duration", Some(step)) => step.as_str(),
-                    ("iteration_service_duration", None) => ITERATION,
-                    _ => continue,
+                let Some(step) = step_of_series(metric) else {
+                    continue;
                 };
                 let Some(figures) = &metric.statistics else {
                     continue;
                 };
+                let known: Vec<&Exemplar> = self.of(&cell.cell, metric).collect();
                 for (figure, wanted) in [
                     ("p50", figures.p50_ns),
                     ("p99", figures.p99_ns),
                     ("max", figures.max_ns),
                 ] {
-                    let nearest = self
-                        .of(&cell.cell, step)
+                    let nearest = known
+                        .iter()
                         .min_by_key(|exemplar| exemplar.nanos.abs_diff(wanted));
                     links.extend(nearest.map(|exemplar| TraceLink {
                         cell: cell.cell.clone(),
@@ -92,6 +92,15 @@ impl Exemplars {
             }
         }
         links
+    }
+}
+
+/// The step that a series has traces of, if it has any.
+fn step_of_series(series: &MetricSummary) -> Option<&str> {
+    match (series.metric.as_str(), &series.step) {
+        ("step_duration", Some(step)) => Some(step),
+        ("iteration_service_duration", None) => Some(ITERATION),
+        _ => None,
     }
 }
 

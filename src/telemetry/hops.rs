@@ -9,6 +9,7 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
+use super::cell::nanos;
 use super::encode::Clock;
 use crate::metrics::{Histogram, Hop};
 use crate::trace::{Finished, Role, Sampled, SpanId, TraceId};
@@ -197,14 +198,13 @@ impl Figures {
         let seen = all
             .into_iter()
             .filter(|(_, _, figures)| figures.count() > 0);
-        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         seen.map(|(name, description, figures)| Hop {
             name: name.to_owned(),
             description: description.to_owned(),
             n: figures.count(),
-            p50_ns: ns(figures.quantile(0.5)),
-            p99_ns: ns(figures.quantile(0.99)),
-            max_ns: ns(figures.max()),
+            p50_ns: nanos(figures.quantile(0.5)),
+            p99_ns: nanos(figures.quantile(0.99)),
+            max_ns: nanos(figures.max()),
         })
         .collect()
     }

@@ -36,7 +36,6 @@ mod send;
 mod target;
 mod worker;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -252,6 +251,11 @@ impl Telemetry {
         self.config.traces.is_some() || self.listener.is_some()
     }
 
+    /// Whether figures go anywhere.
+    pub fn wants_figures(&self) -> bool {
+        self.config.metrics.is_some()
+    }
+
     /// Traces that wait to be chosen among; beyond 8,192 they are dropped and counted as that.
     pub fn waiting(&self) -> usize {
         self.cells.all().first().map_or(0, |cell| cell.waiting())
@@ -274,18 +278,17 @@ impl Telemetry {
         }
         let begun = Instant::now();
         let settled = self.settle().await;
+        if settled.is_some() {
+            self.last_figures(summary).await;
+        }
+        self.end().await;
         let mut told = self.told();
         if let Some(settled) = settled {
-            self.last_figures(summary).await;
             told.links = settled.exemplars.links(summary);
             told.kept = settled.kept;
             told.hops = settled.hops;
         }
-        self.end().await;
         told.flush_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        told.spans = self.counts.spans();
-        told.points = self.counts.points();
-        told.errors = self.counts.errors();
         summary.telemetry = Some(told);
     }
 
@@ -295,14 +298,14 @@ impl Telemetry {
     /// If dropped, what is left is not sent.
     pub async fn close(mut self) -> TelemetrySummary {
         self.end().await;
-        let mut told = self.told();
-        told.spans = self.counts.spans();
-        told.errors = self.counts.errors();
-        told
+        self.told()
     }
 
     /// Sends the figures as they are in the report.
     async fn last_figures(&self, summary: &Summary) {
+        if !self.wants_figures() {
+            return;
+        }
         if self.config.google.is_some()
             && let Some(before) = self.live.last()
         {
@@ -337,6 +340,7 @@ impl Telemetry {
         while self.tasks.join_next().await.is_some() {}
     }
 
+    /// What became of all, as far as it has come.
     fn told(&self) -> TelemetrySummary {
         let sampling = self.config.sampling;
         TelemetrySummary {
@@ -345,8 +349,10 @@ impl Telemetry {
                 "{} of all, and {}; told to others: {}",
                 sampling.ratio, sampling.keep, sampling.propagate
             ),
-            kept: BTreeMap::new(),
             trace_url: self.config.trace_url.clone(),
+            spans: self.counts.spans(),
+            points: self.counts.points(),
+            errors: self.counts.errors(),
             ..TelemetrySummary::default()
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::RngExt;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::counts::Counts;
@@ -129,14 +129,31 @@ impl Outbox {
     /// # Cancel safety
     /// Safe: dropping the future loses nothing.
     pub(super) async fn landed(&mut self) {
-        // The batch of a task that panicked or was cancelled counts as not sent, at the end.
-        if let Some(Ok(done)) = self.flight.join_next().await {
+        let ended = self.flight.join_next().await;
+        self.ended(ended);
+        self.depart();
+    }
+
+    /// The batch of a task that panicked or was cancelled counts as not sent, at the end.
+    fn ended(&mut self, ended: Option<Result<Done, JoinError>>) {
+        if let Some(Ok(done)) = ended {
             match done.signal {
                 Signal::Traces => self.flying.0 -= done.size,
                 Signal::Metrics => self.flying.1 -= done.size,
             }
         }
-        self.depart();
+    }
+
+    /// Forgets points that wait: what follows has them in it.
+    pub(super) fn forget_points(&mut self) {
+        let counts = &self.counts;
+        self.waiting.retain(|batch| {
+            let stays = batch.signal == Signal::Traces;
+            if !stays {
+                counts.points_unsent(batch.size);
+            }
+            stays
+        });
     }
 
     /// Sends what is left, until the deadline; what is not sent then is counted as that.
@@ -146,7 +163,11 @@ impl Outbox {
                 break;
             }
         }
-        self.flight.shutdown().await;
+        self.flight.abort_all();
+        // One that came to its end before it was told to stop is counted already.
+        while let Some(ended) = self.flight.join_next().await {
+            self.ended(Some(ended));
+        }
         let (mut spans, mut points) = self.flying;
         for batch in self.waiting.drain(..) {
             match batch.signal {

@@ -15,7 +15,6 @@ use opentelemetry_proto::tonic::metrics::v1::{
     Histogram, HistogramDataPoint, Metric, NumberDataPoint, Sum, exemplar, number_data_point,
 };
 
-use super::cell::ITERATION;
 use super::encode::text;
 use super::exemplar::{self as kept, Exemplars};
 use crate::metrics::{self, CellSummary, MetricSummary, Unit};
@@ -265,13 +264,8 @@ fn snake(tag: &str) -> String {
 }
 
 fn exemplars_of(exemplars: &Exemplars, cell: &CellSeries, series: &MetricSummary) -> Vec<Exemplar> {
-    let step = match (series.metric.as_str(), &series.step) {
-        ("step_duration", Some(step)) => step.as_str(),
-        ("iteration_service_duration", None) => ITERATION,
-        _ => return Vec::new(),
-    };
     exemplars
-        .of(&cell.cell, step)
+        .of(&cell.cell, series)
         .map(|kept: &kept::Exemplar| Exemplar {
             time_unix_nano: kept.unix_nanos,
             span_id: kept.span.as_bytes().to_vec(),

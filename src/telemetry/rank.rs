@@ -24,8 +24,7 @@ pub(super) struct Ranks {
 
 #[derive(Debug)]
 struct Held {
-    /// None if it is sent already, for another reason.
-    candidate: Option<Candidate>,
+    candidate: Candidate,
     /// In how many heaps it is.
     places: usize,
 }
@@ -92,27 +91,14 @@ impl Ranks {
             .filter_map(|out| self.release(out))
             .collect();
         let sent = !candidate.reasons.is_empty();
-        if places == 0 {
-            let ranked = if sent {
-                Ranked::Now(candidate)
-            } else {
-                Ranked::Not(candidate)
-            };
-            return (ranked, out);
+        if places > 0 {
+            candidate.reasons.push(Reason::Slow);
         }
         let ranked = if sent {
-            candidate.reasons.push(Reason::Slow);
-            self.held.insert(
-                id,
-                Held {
-                    candidate: None,
-                    places,
-                },
-            );
             Ranked::Now(candidate)
+        } else if places == 0 {
+            Ranked::Not(candidate)
         } else {
-            candidate.reasons.push(Reason::Slow);
-            let candidate = Some(candidate);
             self.held.insert(id, Held { candidate, places });
             Ranked::Held
         };
@@ -125,7 +111,7 @@ impl Ranks {
         if held.places > 0 {
             return None;
         }
-        self.held.remove(&id)?.candidate
+        self.held.remove(&id).map(|held| held.candidate)
     }
 
     /// The slowest of the time that is over; the next one begins anew.
@@ -135,7 +121,7 @@ impl Ranks {
             operation.raise(0);
         }
         let held = self.held.drain();
-        held.filter_map(|(_, held)| held.candidate).collect()
+        held.map(|(_, held)| held.candidate).collect()
     }
 }
 

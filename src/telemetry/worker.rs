@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
@@ -232,6 +230,12 @@ impl Worker {
     }
 
     fn keep(&mut self, candidate: &Candidate) {
+        if !self.out.takes(Signal::Traces) {
+            // Nothing is sent, so nothing can be led to; others' spans are still joined to ours.
+            self.hops.own(&candidate.trace, &self.clock);
+            self.counts.not_kept(candidate.size());
+            return;
+        }
         let reasons = &candidate.reasons;
         let only_sampled = reasons
             .iter()
@@ -336,25 +340,15 @@ impl Worker {
             start: self.started,
             now: self.clock.unix_nanos(Instant::now()),
         };
+        self.out.forget_points();
         let metrics = points::metrics(cells, &self.exemplars, self.buckets, times);
         for part in parts(metrics, POINTS) {
             let size: usize = part.iter().map(count).sum();
             let size = size as u64;
             self.counts.points_made(size);
-            let request = ExportMetricsServiceRequest {
-                resource_metrics: vec![ResourceMetrics {
-                    resource: Some(encode::resource(&self.resource)),
-                    scope_metrics: vec![ScopeMetrics {
-                        scope: Some(encode::scope()),
-                        metrics: part,
-                        ..ScopeMetrics::default()
-                    }],
-                    ..ResourceMetrics::default()
-                }],
-            };
             self.out.put(Batch {
                 signal: Signal::Metrics,
-                message: Bytes::from(request.encode_to_vec()),
+                message: encode::metrics_request(&self.resource, part),
                 size,
             });
         }

@@ -36,5 +36,5 @@ mod tracer;
 
 pub use id::{ContextError, Sampled, SpanContext, SpanId, TraceId};
 pub use scope::{Open, Scope, Trace, carried, context, current, mark, operation, set, start};
-pub use span::{Attribute, Event, Finished, Kind, Role, Span};
+pub use span::{Attribute, Finished, Kind, Role, Span};
 pub use tracer::{CellTracer, ServiceTracer, Tracer};

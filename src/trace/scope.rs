@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::id::{Sampled, SpanContext, SpanId, TraceId};
-use super::span::{Attribute, Event, Finished, Kind, Role, Span};
+use super::span::{Attribute, Finished, Kind, Role, Span};
 
 /// The most spans of one trace; further ones are counted. Viewers give up long before.
 const SPANS: usize = 2_000;
@@ -54,17 +54,13 @@ pub struct Open {
     ending: Ending,
 }
 
-/// What the end of an [`Open`] does.
+/// What it means that an [`Open`] is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// The span is another one's: nothing.
-    Borrowed,
     /// The span was not brought to its end: it was cancelled.
     Cancelled,
-    /// Its time is recorded: nothing.
-    Stopped,
-    /// All is recorded.
-    Done,
+    /// Nothing: its time is recorded, or it is another one's.
+    Recorded,
 }
 
 impl Trace {
@@ -194,7 +190,6 @@ fn span(
         started,
         ended: started,
         attributes: Vec::new(),
-        events: Vec::new(),
         error: None,
     }
 }
@@ -256,7 +251,7 @@ pub fn start(name: impl Into<Cow<'static, str>>, role: Role, kind: Kind) -> Open
     let Some(scope) = current() else {
         return Open {
             scope: None,
-            ending: Ending::Done,
+            ending: Ending::Recorded,
         };
     };
     let id = SpanId::random();
@@ -280,7 +275,7 @@ pub fn operation(name: &'static str) -> Open {
     match current() {
         Some(scope) if scope.role == Role::Operation => Open {
             scope: Some(scope),
-            ending: Ending::Borrowed,
+            ending: Ending::Recorded,
         },
         _ => start(name, Role::Operation, Kind::Internal),
     }
@@ -321,7 +316,7 @@ impl Open {
         if let (Some(scope), Ending::Cancelled) = (&self.scope, self.ending) {
             let now = Instant::now();
             scope.change(|span| span.ended = now);
-            self.ending = Ending::Stopped;
+            self.ending = Ending::Recorded;
         }
     }
 
@@ -332,25 +327,10 @@ impl Open {
         }
     }
 
-    /// Adds something that happened now.
-    pub fn event(&self, name: &'static str, attributes: Vec<(&'static str, Attribute)>) {
-        if let Some(scope) = &self.scope {
-            let at = Instant::now();
-            scope.change(|span| {
-                span.events.push(Event {
-                    name,
-                    at,
-                    attributes,
-                });
-            });
-        }
-    }
-
     /// Ends it: well, or with a short name of how it failed.
     pub fn end(mut self, error: Option<Cow<'static, str>>) {
         if let Some(scope) = self.scope.take() {
             let owned = self.ending == Ending::Cancelled;
-            self.ending = Ending::Done;
             let now = Instant::now();
             scope.change(|span| {
                 if owned {

@@ -98,17 +98,6 @@ impl From<Duration> for Attribute {
     }
 }
 
-/// Something that happened at one moment of a span.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Event {
-    /// What.
-    pub name: &'static str,
-    /// When.
-    pub at: Instant,
-    /// More about it.
-    pub attributes: Vec<(&'static str, Attribute)>,
-}
-
 /// One piece of work.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
@@ -128,8 +117,6 @@ pub struct Span {
     pub ended: Instant,
     /// More about it.
     pub attributes: Vec<(&'static str, Attribute)>,
-    /// What happened in it.
-    pub events: Vec<Event>,
     /// A short name of how it failed (`error.type`), if it did.
     pub error: Option<Cow<'static, str>>,
 }

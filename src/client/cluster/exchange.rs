@@ -11,10 +11,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::Api;
 use super::answer::{collect, failure, transport};
 use super::api::plain;
+use crate::api::header::TRACEPARENT;
 use crate::client::attempts::{Attempt, AttemptOutcome, AttemptTarget};
 use crate::client::error::{Delivered, KubeError, Operation, Verb};
 use crate::client::retry::retry_after;
-use crate::client::spans::{TRACEPARENT, kube_attempt, kube_error, traceparent};
+use crate::client::spans::{kube_attempt, kube_error, traceparent};
 use crate::trace;
 
 /// The attempts of one request so far.

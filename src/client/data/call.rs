@@ -17,12 +17,12 @@ use super::body::RequestBody;
 use super::dial::Sender;
 use super::operation::Operation;
 use super::pool::{Age, Origin};
-use crate::api::header::{REQUEST_ID, SANDBOX_TIMEOUT};
+use crate::api::header::{REQUEST_ID, SANDBOX_TIMEOUT, TRACEPARENT};
 use crate::client::USER_AGENT;
 use crate::client::connect::{Endpoint, ExtraHeaders, Routing};
 use crate::client::error::{CallError, ConnectError, Delivered};
 use crate::client::retry::retry_after;
-use crate::client::spans::{TRACEPARENT, traceparent};
+use crate::client::spans::traceparent;
 use crate::trace;
 use crate::units::ByteSize;
 

@@ -20,9 +20,8 @@ use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::dial::{Network, Route};
-use crate::api::header::REQUEST_ID;
+use crate::api::header::{REQUEST_ID, TRACEPARENT};
 use crate::client::error::{BoxError, ConnectError};
-use crate::client::spans::TRACEPARENT;
 use crate::client::tasks::Tasks;
 use crate::trace;
 use crate::units::ByteSize;
