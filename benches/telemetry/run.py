@@ -13,21 +13,21 @@ that of the generator's process alone, as its own result has it. Results are kep
 
 import argparse
 import contextlib
-import datetime
 import importlib.util
 import json
 import os
 import pathlib
-import re
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
+from bench import ROOT, machine, started, write_readme
+
 RESULTS = ROOT / "target" / "telemetry.json"
-BEGIN, END = "<!-- telemetry: begin -->\n", "<!-- telemetry: end -->\n"
 DEAD = "http://127.0.0.1:9"  # the discard port: nobody listens
 LOADS = {"1,000/s": "{ rate: 1000/s, duration: 8s, maxInFlight: 2000 }", "16 VUs": "{ vus: 16, duration: 8s }"}
 ALL = ["--trace-sample", "100%", "--trace-max-rate", "none"]
@@ -41,16 +41,6 @@ def ways(collector):
     found["default, dead receiver"] = ["--otlp-endpoint", DEAD]
     found["100 %, dead receiver"] = ["--otlp-endpoint", DEAD, *ALL]
     return found
-
-
-@contextlib.contextmanager
-def server(program):
-    process = subprocess.Popen([program], stdout=subprocess.PIPE, text=True)
-    try:
-        yield re.search(r"127\.\d+\.\d+\.\d+:\d+", process.stdout.readline())[0]
-    finally:
-        process.kill()
-        process.wait()
 
 
 @contextlib.contextmanager
@@ -68,12 +58,19 @@ def collector():
     command = [agent, "start", "--exporter", "blackhole", "--otlp-grpc-endpoint", f"127.0.0.1:{port}"]
     process = subprocess.Popen([*command, "--otlp-http-endpoint", f"127.0.0.1:{unused}"], stdout=subprocess.DEVNULL)
     try:
-        while socket.socket().connect_ex(("127.0.0.1", port)):
+        while process.poll() is None and not listens(port):
             time.sleep(0.05)
+        if process.returncode is not None:
+            raise RuntimeError(f"the collector ended with {process.returncode}")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait()
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def measure(sandbench, address, load, arguments):
@@ -99,7 +96,6 @@ scenarios:
     dropped = rows.get("dropped_iterations", {}).get("value", 0)
     seconds = result["generator"]["cpu_cores_mean"] * result["run"]["duration_ms"] / 1e3
     spans = result.get("telemetry", {}).get("spans", {})
-    lost = {name: spans[name] for name in spans if name.startswith("dropped") and spans[name]}
     return {
         "iterations": iterations,
         "samples": times["n"],
@@ -109,14 +105,14 @@ scenarios:
         "p99_us": times["p99_ns"] / 1e3,
         "made": spans.get("made", 0),
         "sent": spans.get("sent", 0),
-        "failed": spans.get("failed", 0) + spans.get("unsent", 0),
-        "lost": sum(lost.values()),
+        "failed": sum(spans.get(name, 0) for name in ("rejected", "failed", "unsent")),
+        "lost": sum(count for name, count in spans.items() if name.startswith("dropped")),
     }
 
 
 def run(arguments):
     results = {}
-    with server(arguments.server) as address, collector() as taker:
+    with started(arguments.server) as address, collector() as taker:
         for number in range(arguments.rounds):
             for load, text in LOADS.items():
                 for way, flags in ways(taker).items():
@@ -126,11 +122,6 @@ def run(arguments):
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({"machine": machine(), "loads": results}, indent=1))
     print(table())
-
-
-def machine():
-    cpu = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
-    return f"{datetime.date.today().isoformat()}, {os.cpu_count()} × {cpu[1].strip() if cpu else 'unknown'}"
 
 
 def table():
@@ -150,12 +141,6 @@ def table():
     return "\n".join(lines) + f"\n\nMedians of {rounds} rounds, {kept['machine']}.\n"
 
 
-def write_readme():
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text().split(BEGIN)
-    readme.write_text(before + BEGIN + table() + END + rest.split(END)[1])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     build = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
@@ -165,7 +150,9 @@ def main():
     parser.add_argument("--readme", action="store_true", help="write the table into README.md, run nothing")
     arguments = parser.parse_args()
     if arguments.readme:
-        write_readme()
+        if not RESULTS.exists():
+            sys.exit(f"nothing is measured yet: there is no {RESULTS}")
+        write_readme("telemetry", table())
     else:
         run(arguments)
 

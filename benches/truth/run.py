@@ -16,25 +16,23 @@ is more than 5 % (and more than 0.5 ms) from the truth.
 import argparse
 import base64
 import csv
-import datetime
 import json
 import math
 import os
 import pathlib
-import platform
 import re
 import shutil
-import signal
 import struct
 import subprocess
 import sys
 import tempfile
 import zlib
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
+from bench import ROOT, machine, started, write_readme
+
 PERCENTILES = (50, 90, 95, 99, 99.9)
 RESULTS = ROOT / "target" / "truth.json"
-BEGIN, END = "<!-- truth: begin -->\n", "<!-- truth: end -->\n"
 TOLERANCE = 0.05
 FLOOR = 0.5  # ms: below that, the network and the scheduler of the machine are the figure
 
@@ -208,21 +206,6 @@ TOOLS = {  # name in the table: (program, how)
 }
 
 
-class Server:
-    """A server with a law, for one run of one tool."""
-
-    def __init__(self, program, law):
-        self.process = subprocess.Popen([program, law], stdout=subprocess.PIPE, text=True)
-        self.url = f"http://{self.process.stdout.readline().strip()}/"
-
-    def __enter__(self):
-        return self.url
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-
 def find(name, sandbench_program):
     return str(sandbench_program) if name == "sandbench" else shutil.which(name)
 
@@ -244,16 +227,12 @@ def known():
 
 def keep(law, name, measured):
     results = known()
+    # Figures of another day or machine do not stand in one table with these.
+    if results.get("machine") != machine():
+        results = {"machine": machine()}
     results.setdefault(law, {})[name] = [measured[p] for p in PERCENTILES]
-    results["machine"] = machine()
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1))
-
-
-def machine():
-    cpu = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
-    today = datetime.date.today().isoformat()
-    return f"{today}, {os.cpu_count()} × {cpu[1].strip() if cpu else platform.processor()}"
 
 
 def marked(measured, truth):
@@ -275,14 +254,6 @@ def table(results):
     return "\n".join(lines) + f"\n\nMeasured {results['machine']}. ✗: more than 5 % and more than 0.5 ms from the truth; -: not reported.\n"
 
 
-def write_readme():
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    readme.write_text(before + BEGIN + table(known()) + END + after)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     build = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
@@ -293,7 +264,9 @@ def main():
     parser.add_argument("--readme", action="store_true", help="write the table into README.md, run nothing")
     arguments = parser.parse_args()
     if arguments.readme:
-        write_readme()
+        if not known():
+            sys.exit(f"nothing is measured yet: there is no {RESULTS}")
+        write_readme("truth", table(known()))
         return 0
     only = arguments.only.split(",") if arguments.only else list(TOOLS)
     wrong = []
@@ -327,9 +300,9 @@ def measure(arguments, law, name):
     if not found:
         print(f"{name:<34}  not installed")
         return None
-    with tempfile.TemporaryDirectory() as work, Server(arguments.server, law) as url:
+    with tempfile.TemporaryDirectory() as work, started(arguments.server, law) as address:
         try:
-            return how(found, url, rate, seconds, pathlib.Path(work))
+            return how(found, f"http://{address}/", rate, seconds, pathlib.Path(work))
         except (RuntimeError, OSError, KeyError, ValueError, StopIteration, subprocess.TimeoutExpired) as error:
             print(f"{name:<34}  failed: {error}")
             return None

@@ -1,13 +1,11 @@
 //! What goes wrong around a run: each ends with a message that names the thing, the right exit code
 //! and nothing left behind.
 
-use std::process::Stdio;
-
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
 use crate::cluster::Running;
-use crate::program::{Ended, Place};
+use crate::program::{Ended, Place, ended};
 
 fn scenario(steps: &str) -> String {
     format!(
@@ -19,17 +17,11 @@ fn scenario(steps: &str) -> String {
 const CREATE: &str = "      - create: {}\n      - exec: echo hello\n";
 
 async fn run(place: &Place, running: &Running, arguments: &[&str]) -> Ended {
-    let mut command = tokio::process::Command::from(place.command());
+    let mut command = place.command();
     command
         .env("KUBECONFIG", &running.kubeconfig)
         .args(arguments);
-    let output = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .output()
-        .await
-        .unwrap();
-    Ended::of(&output)
+    ended(command).await
 }
 
 #[test]

@@ -15,14 +15,13 @@ mod tests {
     use http_body_util::{BodyExt, Full};
     use hyper::body::Incoming;
     use serde_json::json;
-    use tokio::net::TcpListener;
     use tokio::task::JoinSet;
     use tokio_rustls::TlsAcceptor;
     use tonic::Status;
 
     use crate::authority::Authority;
-    use crate::program::{Ended, Place};
-    use crate::receiver::{Asked, Manner, Receiver, serve, text_of};
+    use crate::program::{Place, ended, result};
+    use crate::receiver::{Asked, Manner, Receiver, listen, text_of};
 
     /// A key that was made for this test and opens nothing.
     const KEY: &str = include_str!("data/throwaway-service-account-key.pem");
@@ -58,18 +57,10 @@ mod tests {
         tokens: Arc<Tokens>,
         tls: Option<TlsAcceptor>,
     ) -> (SocketAddr, JoinSet<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let (tokens, tls) = (Arc::clone(&tokens), tls.clone());
-                let answer = move |request| token_answer(request, Arc::clone(&tokens));
-                connections.spawn(serve(stream, tls, answer));
-            }
-        });
-        (address, tasks)
+        listen(tls, move |request| {
+            token_answer(request, Arc::clone(&tokens))
+        })
+        .await
     }
 
     async fn token_answer(
@@ -243,11 +234,6 @@ mod tests {
         })
     }
 
-    async fn ended(mut command: Command) -> Ended {
-        let ended = tokio::task::spawn_blocking(move || Ended::of(&command.output().unwrap()));
-        ended.await.unwrap()
-    }
-
     const CHECK: [&str; 3] = ["telemetry", "check", "--gcp-location=europe-west1"];
 
     #[tokio::test(flavor = "multi_thread")]
@@ -344,7 +330,7 @@ scenarios:
         // The library renews a token of less than 4 minutes every 10 s.
         world.tokens.lasts.store(12, Ordering::Relaxed);
         let file = world.place.file("run.yaml", RUN);
-        let result = world.place.path("result.json");
+        let report = world.place.path("result.json");
         let mut command = world.with_file(&world.user("good-refresh-token"), &["run"]);
         command
             .arg(file)
@@ -354,12 +340,10 @@ scenarios:
                 "--trace-keep=first:100",
             ])
             .args(["--trace-propagate=none", "--out"])
-            .arg(format!("json={}", result.display()));
+            .arg(format!("json={}", report.display()));
         let ended = ended(command).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        let text = std::fs::read_to_string(&result).unwrap();
-        let summary: sandbench::metrics::Summary = serde_json::from_str(&text).unwrap();
-        let told = summary.telemetry.unwrap();
+        let told = result(&report).telemetry.unwrap();
         assert!(
             world.tokens.given.load(Ordering::Relaxed) >= 2,
             "it was renewed"

@@ -1,9 +1,16 @@
 //! Parts of the language and their commands as people use them: `use`, `collect`, secrets, `init`.
 
-use crate::program::{Place, result};
+use std::path::PathBuf;
+
+use crate::program::{Ended, Place, result};
 
 const HEAD: &str =
     "version: 1\nname: t\ntarget: { warmPool: p, mode: in-cluster-pod-ip }\nscenarios:\n";
+
+/// The file of a test: the head, then these scenarios.
+fn file(place: &Place, scenarios: &str) -> PathBuf {
+    place.file("t.yaml", &format!("{HEAD}{scenarios}"))
+}
 
 #[test]
 fn a_failure_in_used_steps_is_shown_in_the_file_that_they_are_in() {
@@ -13,11 +20,9 @@ fn a_failure_in_used_steps_is_shown_in_the_file_that_they_are_in() {
         "version: 1\nname: shared\nvars: { who: you }\nscenarios:\n  greet:\n    steps:\n\
          \x20     - exec: echo ${{ vars.who }}\n        expect: { stdout: \"me\\n\" }\n",
     );
-    let file = place.file(
-        "t.yaml",
-        &format!(
-            "{HEAD}  one:\n    steps:\n      - create: {{}}\n      - use: shared.yaml#greet\n"
-        ),
+    let file = file(
+        &place,
+        "  one:\n    steps:\n      - create: {}\n      - use: shared.yaml#greet\n",
     );
     let ended = place.run(&["run", file.to_str().unwrap()]);
     ended
@@ -32,14 +37,12 @@ fn a_failure_in_used_steps_is_shown_in_the_file_that_they_are_in() {
 #[test]
 fn names_of_used_steps_end_with_them_also_after_a_time_limit() {
     let place = Place::new();
-    let file = place.file(
-        "t.yaml",
-        &format!(
-            "{HEAD}  slow:\n    if: \"true\"\n    steps:\n      - create: {{}}\n      - exec: sleep ${{{{ vars.time }}}}\n\
-             \x20 one:\n    steps:\n      - use: \"#slow\"\n        with: {{ time: \"5\" }}\n        timeout: 1s\n\
-             \x20   finally:\n      - exec: echo ${{{{ vars.time }}}}\n        expect: {{ stdout: \"0\\n\" }}\n\
-             vars: {{ time: \"0\" }}\n"
-        ),
+    let file = file(
+        &place,
+        "  slow:\n    if: \"true\"\n    steps:\n      - create: {}\n      - exec: sleep ${{ vars.time }}\n\
+             \x20 one:\n    steps:\n      - use: \"#slow\"\n        with: { time: \"5\" }\n        timeout: 1s\n\
+             \x20   finally:\n      - exec: echo ${{ vars.time }}\n        expect: { stdout: \"0\\n\" }\n\
+             vars: { time: \"0\" }\n",
     );
     let out = format!("json={}", place.path("r.json").display());
     let ended = place.run(&["run", file.to_str().unwrap(), "--out", &out]);
@@ -52,12 +55,10 @@ fn names_of_used_steps_end_with_them_also_after_a_time_limit() {
 #[test]
 fn what_a_group_must_fulfil_as_a_whole_is_checked() {
     let place = Place::new();
-    let file = place.file(
-        "t.yaml",
-        &format!(
-            "{HEAD}  one:\n    steps:\n      - create: {{}}\n      - group: both\n        steps:\n\
-             \x20         - exec: echo 1\n            capture: {{ a: int(stdout) }}\n        expect: {{ that: vars.a == 2 }}\n"
-        ),
+    let file = file(
+        &place,
+        "  one:\n    steps:\n      - create: {}\n      - group: both\n        steps:\n\
+             \x20         - exec: echo 1\n            capture: { a: int(stdout) }\n        expect: { that: vars.a == 2 }\n",
     );
     let ended = place.run(&["run", file.to_str().unwrap()]);
     ended.assert_code(100).assert_says("t.yaml:12:25");
@@ -67,12 +68,10 @@ fn what_a_group_must_fulfil_as_a_whole_is_checked() {
 #[test]
 fn a_failed_iteration_collects_what_the_cluster_knows() {
     let place = Place::new();
-    let file = place.file(
-        "t.yaml",
-        &format!(
-            "{HEAD}  one:\n    steps:\n      - create: {{}}\n      - exec: \"false\"\n\
-             \x20   finally:\n      - collect: [pod-logs, events, objects]\n        if: iteration.failed\n"
-        ),
+    let file = file(
+        &place,
+        "  one:\n    steps:\n      - create: {}\n      - exec: \"false\"\n\
+             \x20   finally:\n      - collect: [pod-logs, events, objects]\n        if: iteration.failed\n",
     );
     let out = format!("json={}", place.path("r.json").display());
     let file = file.to_str().unwrap();
@@ -111,12 +110,10 @@ fn a_failed_iteration_collects_what_the_cluster_knows() {
 #[test]
 fn values_of_the_environment_are_in_no_report() {
     let place = Place::new();
-    let file = place.file(
-        "t.yaml",
-        &format!(
-            "{HEAD}  one:\n    steps:\n      - create: {{}}\n      - exec: echo ${{{{ vars.token }}}}\n\
-             \x20       expect: {{ stdout: \"x\" }}\nvars: {{ token: \"Bearer ${{{{ env.T_SECRET }}}}\" }}\n"
-        ),
+    let file = file(
+        &place,
+        "  one:\n    steps:\n      - create: {}\n      - exec: echo ${{ vars.token }}\n\
+             \x20       expect: { stdout: \"x\" }\nvars: { token: \"Bearer ${{ env.T_SECRET }}\" }\n",
     );
     let out = format!("json={}", place.path("r.json").display());
     let ended = place
@@ -137,11 +134,9 @@ fn values_of_the_environment_are_in_no_report() {
 #[test]
 fn a_pass_after_a_retry_can_be_made_to_fail() {
     let place = Place::new();
-    let file = place.file(
-        "t.yaml",
-        &format!(
-            "{HEAD}  one:\n    steps:\n      - create: {{}}\n      - exec: sh -c 'test -e a || {{ touch a; exit 1; }}'\n        retries: 1\n"
-        ),
+    let file = file(
+        &place,
+        "  one:\n    steps:\n      - create: {}\n      - exec: sh -c 'test -e a || { touch a; exit 1; }'\n        retries: 1\n",
     );
     let file = file.to_str().unwrap();
     place
@@ -186,12 +181,10 @@ fn an_example_is_written_once_is_valid_and_can_be_overwritten() {
 #[test]
 fn a_dry_run_says_where_every_value_came_from_and_runs_nothing() {
     let place = Place::new();
-    let file = place.file(
-        "t.yaml",
-        &format!(
-            "{HEAD}  one:\n    steps:\n      - create: {{}}\n      - exec: echo ${{{{ vars.a }}}} ${{{{ vars.b }}}} ${{{{ vars.c }}}}\n\
-             vars: {{ a: 1, b: 2, c: 3 }}\n"
-        ),
+    let file = file(
+        &place,
+        "  one:\n    steps:\n      - create: {}\n      - exec: echo ${{ vars.a }} ${{ vars.b }} ${{ vars.c }}\n\
+             vars: { a: 1, b: 2, c: 3 }\n",
     );
     let shown = |out: &[&str]| {
         let mut command = place.command();
@@ -252,6 +245,21 @@ fn a_dry_run_says_where_every_value_came_from_and_runs_nothing() {
             "text=-",
         ])
         .assert_code(2);
+}
+
+#[test]
+fn a_dry_run_shows_no_value_of_the_environment() {
+    let place = Place::new();
+    let text = "version: 1\nname: t\n\
+        target: { mode: direct, warmPool: p, apiUrl: \"http://${{ env.T_SECRET }}.test\" }\n\
+        scenarios:\n  one:\n    steps:\n      - create: {}\n";
+    let file = place.file("t.yaml", text);
+    let mut command = place.command();
+    command.env("T_SECRET", "swordfish-42");
+    command.args(["run", file.to_str().unwrap(), "--dry-run"]);
+    let ended = Ended::of(&command.output().unwrap());
+    ended.assert_code(0).assert_says("http://***.test");
+    assert!(!ended.stdout.contains("swordfish"), "{ended:?}");
 }
 
 #[test]

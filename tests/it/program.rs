@@ -136,6 +136,12 @@ pub fn result(path: &Path) -> Summary {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// Runs a command to its end beside what else the test does.
+pub async fn ended(command: Command) -> Ended {
+    let mut command = tokio::process::Command::from(command);
+    Ended::of(&command.output().await.unwrap())
+}
+
 /// The number of samples of a metric over all steps of a cell, and over all labels.
 pub fn samples(summary: &Summary, cell: usize, metric: &str) -> u64 {
     let all = summary.cells[cell].metrics.iter();

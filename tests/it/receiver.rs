@@ -117,8 +117,29 @@ struct Taker {
     headers: HeaderMap,
 }
 
+/// Answers requests on a free port for as long as the tasks are kept.
+pub async fn listen<F, B>(
+    tls: Option<TlsAcceptor>,
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+) -> (SocketAddr, JoinSet<()>)
+where
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: hyper::body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(serve(stream, tls.clone(), answer.clone()));
+        }
+    });
+    (address, tasks)
+}
+
 /// Answers the requests of one connection. One that breaks is its sender's business.
-pub async fn serve<F, B>(
+async fn serve<F, B>(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     answer: impl Fn(Request<Incoming>) -> F + Send + 'static,
@@ -150,22 +171,13 @@ impl Receiver {
     }
 
     pub async fn start_with(manner: Manner, tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             manner,
             got: Mutex::default(),
         });
-        let mut tasks = JoinSet::new();
-        let accepting = Arc::clone(&shared);
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let (shared, tls) = (Arc::clone(&accepting), tls.clone());
-                let answer = move |request| answer(request, Arc::clone(&shared));
-                connections.spawn(serve(stream, tls, answer));
-            }
-        });
+        let ours = Arc::clone(&shared);
+        let answer = move |request| answer(request, Arc::clone(&ours));
+        let (address, tasks) = listen(tls, answer).await;
         Self {
             address,
             shared,

@@ -15,7 +15,7 @@ mod tests {
     use tonic::Code;
 
     use crate::authority::Authority;
-    use crate::program::{Ended, Place};
+    use crate::program::{Ended, Place, ended};
     use crate::receiver::{Manner, Receiver, Seen, points_of};
 
     const LIFE: &str = r"version: 1
@@ -42,12 +42,18 @@ scenarios:
             .args(["run", file.to_str().unwrap(), "--out"])
             .arg(format!("json={}", result.display()))
             .args(arguments);
-        let ended = tokio::task::spawn_blocking(move || Ended::of(&command.output().unwrap()));
-        let ended = ended.await.unwrap();
+        let ended = ended(command).await;
         let text = std::fs::read_to_string(&result);
         let text = text.unwrap_or_else(|error| panic!("{error}: {ended:?}"));
         let summary = serde_json::from_str(&text).unwrap();
         (ended, summary)
+    }
+
+    async fn check(place: &Place, url: &str, arguments: &[&String]) -> Ended {
+        let mut command = place.command();
+        command.args(["telemetry", "check", "--otlp-endpoint", url]);
+        command.args(arguments);
+        ended(command).await
     }
 
     fn told(summary: &Summary) -> &TelemetrySummary {
@@ -201,6 +207,30 @@ scenarios:
 "#;
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_signal_that_is_off_is_not_made_and_nothing_leads_to_it() {
+        let place = Place::new();
+        let receiver = Receiver::start(Manner::Takes).await;
+        let url = receiver.url();
+        let all = [
+            "--otlp-endpoint",
+            &url,
+            "--trace-sample=100%",
+            "--otlp-signals",
+        ];
+        let (ended, summary) = run(&place, LIFE, &[&all[..], &["metrics"]].concat()).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let of_metrics = told(&summary);
+        assert_eq!(of_metrics.spans.made, 0, "{:?}", of_metrics.spans);
+        assert!(of_metrics.kept.is_empty() && of_metrics.links.is_empty());
+        assert!(of_metrics.points.sent > 0 && receiver.spans().is_empty());
+        let (ended, summary) = run(&place, LIFE, &[&all[..], &["traces"]].concat()).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let of_traces = told(&summary);
+        assert_eq!(of_traces.points.made, 0, "{:?}", of_traces.points);
+        assert!(of_traces.spans.sent > 0 && !of_traces.links.is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn what_fails_is_sent_at_a_share_of_nothing_and_the_report_leads_to_it() {
         let place = Place::new();
         let receiver = Receiver::start(Manner::Takes).await;
@@ -312,13 +342,8 @@ scenarios:
     #[tokio::test(flavor = "multi_thread")]
     async fn a_check_says_what_is_wrong_in_plain_words() {
         let place = Place::new();
-        let check = |url: String| {
-            let mut command = place.command();
-            command.args(["telemetry", "check", "--otlp-endpoint", &url]);
-            tokio::task::spawn_blocking(move || Ended::of(&command.output().unwrap()))
-        };
         let takes = Receiver::start(Manner::Takes).await;
-        let ended = check(takes.url()).await.unwrap();
+        let ended = check(&place, &takes.url(), &[]).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert_eq!((takes.spans().len(), takes.metrics().len()), (1, 1));
         let refuses = Receiver::start(Manner::Refuses(Code::Unauthenticated, "who are you")).await;
@@ -327,11 +352,11 @@ scenarios:
             ("http://127.0.0.1:1".to_owned(), "nothing listens there"),
             (format!("https://{}", takes.address), "http://"),
         ] {
-            let ended = check(url.clone()).await.unwrap();
+            let ended = check(&place, &url, &[]).await;
             assert_eq!(ended.code, Some(96), "{url} {ended:?}");
             assert!(ended.stdout.contains(words), "{url} {ended:?}");
         }
-        let ended = check("127.0.0.1:4317".to_owned()).await.unwrap();
+        let ended = check(&place, "127.0.0.1:4317", &[]).await;
         assert_eq!(ended.code, Some(2), "{ended:?}");
         assert!(ended.stderr.contains("http://127.0.0.1:4317"), "{ended:?}");
     }
@@ -347,12 +372,6 @@ scenarios:
         ];
         let [ca, certificate, key] =
             files.map(|(name, text)| place.file(name, text).display().to_string());
-        let check = |url: String, arguments: &[&String]| {
-            let mut command = place.command();
-            command.args(["telemetry", "check", "--otlp-endpoint", &url]);
-            command.args(arguments);
-            tokio::task::spawn_blocking(move || Ended::of(&command.output().unwrap()))
-        };
         let receiver = Receiver::start_with(Manner::Takes, Some(authority.mutual.clone())).await;
         let url = format!("https://localhost:{}", receiver.address.port());
         for protocol in ["--otlp-protocol=grpc", "--otlp-protocol=http/protobuf"] {
@@ -363,11 +382,11 @@ scenarios:
                 &format!("--otlp-client-certificate={certificate}"),
                 &format!("--otlp-client-key={key}"),
             ];
-            let ended = check(url.clone(), &ours).await.unwrap();
+            let ended = check(&place, &url, &ours).await;
             assert_eq!(ended.code, Some(0), "{protocol} {ended:?}");
-            let ended = check(url.clone(), &ours[..2]).await.unwrap();
+            let ended = check(&place, &url, &ours[..2]).await;
             assert_eq!(ended.code, Some(96), "{protocol} {ended:?}");
-            let ended = check(url.clone(), &ours[..1]).await.unwrap();
+            let ended = check(&place, &url, &ours[..1]).await;
             assert!(ended.stdout.contains("--otlp-ca"), "{protocol} {ended:?}");
         }
         assert_eq!((receiver.spans().len(), receiver.metrics().len()), (2, 2));
