@@ -19,6 +19,7 @@ mod cut_off;
 mod doubt;
 mod doubt_of_cell;
 mod histogram;
+mod hop;
 mod label;
 mod leaks;
 mod merge;
@@ -49,6 +50,7 @@ pub use comparison::{
 pub use cut_off::CellFigures;
 pub use doubt::{Doubt, Generator, Machine, Reliability};
 pub use histogram::{EncodedHistogram, Histogram, HistogramError};
+pub use hop::{Hop, HopKind};
 pub use label::{Cause, Label, LaunchType};
 pub use leaks::Leaks;
 pub use merge::MergeError;
@@ -61,7 +63,7 @@ pub use sink::{CellFacts, SampleSink, Sinks};
 pub use summary::{
     CellSummary, FailureGroup, FlowControl, Place, RunInfo, StepSummary, Summary, Verdict,
 };
-pub use telemetry::{ExportError, ExportedPoints, ExportedSpans, Hop, TelemetrySummary, TraceLink};
+pub use telemetry::{ExportError, ExportedPoints, ExportedSpans, TelemetrySummary, TraceLink};
 pub use threshold::{
     Condition, Observed, OnFail, Operator, Outcome, Quantity, Selector, Statistic, Threshold,
     ThresholdError, ThresholdResult, Window,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::hop::Hop;
+
 /// What became of the run's telemetry.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TelemetrySummary {
@@ -175,24 +177,6 @@ pub struct TraceLink {
     pub duration_ns: u64,
     /// The trace.
     pub trace_id: String,
-}
-
-/// What one hop took, in traces in which it was seen. Durations are differences of durations, never of clocks
-/// of different machines, in whole nanoseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hop {
-    /// For example `network` or `router`.
-    pub name: String,
-    /// What it is.
-    pub description: String,
-    /// How often it was seen.
-    pub n: u64,
-    /// Median.
-    pub p50_ns: u64,
-    /// 99th percentile.
-    pub p99_ns: u64,
-    /// The longest.
-    pub max_ns: u64,
 }
 
 impl TelemetrySummary {

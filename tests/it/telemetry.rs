@@ -329,14 +329,10 @@ scenarios:
         assert_eq!(told.spans.sent, spans.len() as u64);
         one_tree(&spans);
         let hops: Vec<&str> = told.hops.iter().map(|hop| &*hop.name).collect();
-        for hop in [
-            "request: router",
-            "request: network",
-            "create: claim controller",
-        ] {
+        for hop in ["router", "network", "claim-controller"] {
             assert!(hops.contains(&hop), "{hops:?}");
         }
-        assert!(ended.stdout.contains("request: router"), "{}", ended.stdout);
+        assert!(ended.stdout.contains("  router  "), "{}", ended.stdout);
     }
 
     #[tokio::test(flavor = "multi_thread")]
