@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok · 1 internal fault · 2 wrong command line · 4 nothing ran · \
-96 cluster or set-up · 97 unreliable figures (--strict) · 98 a regression (--fail-on-regression) · 99 a threshold does not hold · 100 a step or expectation failed · 101 something was left behind · \
+96 cluster or set-up · 97 unreliable figures (--strict) · 98 a regression (--fail-on-regression) · 99 a threshold does not hold or traces are not as expected · 100 a step or expectation failed · 101 something was left behind · \
 104 invalid scenario file · 105 interrupted";
 
 #[derive(Debug, Subcommand)]

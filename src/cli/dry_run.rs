@@ -9,7 +9,7 @@ use super::args::{Arguments, RunArguments};
 use super::exit_code::Exit;
 use super::failure::Failure;
 use super::{Look, output, run};
-use crate::plan::{Effective, Setting, effective};
+use crate::plan::{Effective, Plan, Setting, effective};
 use crate::report::Out;
 
 /// The flags of `run`, with their values and where these came from.
@@ -76,7 +76,10 @@ pub(super) fn dry_run(
             exit = Exit::decide(&[exit, Exit::NothingRan]);
         }
         let mut values = effective(&plan, |name| given(name, arguments, flags));
-        values.settings.splice(0..0, flags.iter().cloned());
+        let flags = flags.iter().cloned();
+        let mut flags: Vec<Setting> = flags.collect();
+        listens(&mut flags, &plan, arguments);
+        values.settings.splice(0..0, flags);
         all.push(values);
     }
     let to_stdout = outs.iter().any(Out::is_stdout);
@@ -89,6 +92,16 @@ pub(super) fn dry_run(
         output::put(out, format!("{json}\n"))?;
     }
     Ok(exit)
+}
+
+/// What a file expects of traces may need an address to receive them on that no flag gives.
+fn listens(flags: &mut [Setting], plan: &Plan, arguments: &RunArguments) {
+    let flag = flags.iter_mut().find(|flag| flag.name == "--otlp-listen");
+    let address = arguments.telemetry.listens_for(plan, &arguments.cluster);
+    if let (Some(flag), Some(address)) = (flag.filter(|flag| flag.from == "default"), address) {
+        flag.value = address.to_string();
+        "traces.expect".clone_into(&mut flag.from);
+    }
 }
 
 /// Where a setting comes from that the file does not decide.

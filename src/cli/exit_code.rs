@@ -20,7 +20,7 @@ pub enum Exit {
     Setup,
     /// 98: with `--fail-on-regression`: a figure is worse than the baseline.
     Regression,
-    /// 99: a threshold does not hold.
+    /// 99: a threshold does not hold, or traces are not as expected.
     Thresholds,
     /// 97: with `--strict`: the generator, not the system, may have been the limit.
     Unreliable,
@@ -96,7 +96,7 @@ impl Exit {
             Self::NothingRan => "no scenario matched the selection, or none is applicable",
             Self::Setup => "the cluster cannot be reached or lacks something the run needs",
             Self::Regression => "with `--fail-on-regression`: a figure is worse than the baseline",
-            Self::Thresholds => "a threshold does not hold",
+            Self::Thresholds => "a threshold does not hold, or traces are not as expected",
             Self::Unreliable => {
                 "with `--strict`: the generator, not the system, may have been the limit"
             }

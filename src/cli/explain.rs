@@ -19,6 +19,7 @@ use crate::step::{About, Action, COMMON};
 const TOPICS: &[(&str, &str)] = &[
     ("matrix", include_str!("topics/matrix.txt")),
     ("thresholds", include_str!("topics/thresholds.txt")),
+    ("traces", include_str!("topics/traces.txt")),
     ("expect", include_str!("topics/expect.txt")),
     ("expressions", include_str!("topics/expressions.txt")),
     ("data", include_str!("topics/data.txt")),

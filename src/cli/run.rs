@@ -22,7 +22,7 @@ use super::web::Web;
 use super::{Look, Screen, check, output, progress, reap, redact, target, telemetry};
 use crate::compare;
 use crate::engine::{self, CancelHandle, CancelReason, EngineError, Events, Pacing, RunFacts};
-use crate::metrics::{Metric, Reliability, RunInfo, Sinks, Summary, ThresholdResult, Verdict};
+use crate::metrics::{Metric, Reliability, RunInfo, Sinks, Summary, Verdict};
 use crate::plan::{self, Overrides, Plan};
 use crate::report::Out;
 use crate::telemetry::{Others, Telemetry};
@@ -53,6 +53,9 @@ pub(super) async fn run(arguments: RunArguments, screen: Screen) -> Result<Exit,
     }
     if invalid {
         return Ok(Exit::Invalid);
+    }
+    for plan in &plans {
+        arguments.telemetry.for_run(plan, &arguments.cluster)?;
     }
     let mut baseline = Baseline::prepare(&arguments.baseline, &plans)?;
     let mut signals = Signals::install()
@@ -159,7 +162,7 @@ async fn one(
     {
         reasons.push(Exit::Setup);
     }
-    if summary.thresholds.iter().any(ThresholdResult::is_failed) {
+    if summary.misses_a_limit() {
         reasons.push(Exit::Thresholds);
     }
     if summary
@@ -221,7 +224,7 @@ async fn work(
     let board = Board::of(plan);
     let web = web(&arguments.web, &board, &screen.console).await?;
     let mut cancel = handle.listen();
-    let telemetry = telemetry::start(&arguments.telemetry, plan).await?;
+    let telemetry = telemetry::start(&arguments.telemetry, plan, &arguments.cluster).await?;
     let environment = telemetry
         .as_ref()
         .map(|telemetry| arguments.telemetry.for_child(telemetry));

@@ -1,22 +1,25 @@
 //! The flags of traces and metrics, what they mean together with OpenTelemetry's variables, and `sandbench telemetry
 //! check`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::args::Assignment;
+use super::args::{Assignment, ClusterChoice};
 use super::exit_code::Exit;
 use super::failure::Failure;
-use crate::metrics::{Metric, Operator, Quantity, Threshold};
+use crate::metrics::{Metric, OWN_SERVICE, Operator, Quantity, Threshold, TraceExpectation};
 use crate::plan::{Cell, Plan};
 use crate::telemetry::{
     About, CellPlan, Compression, Config, GoogleSettings, Keep, MaxRate, OperationPlan, Propagate,
     Protocol, Settings, Signal, Telemetry, TelemetryError, check, resolve,
 };
 use crate::units::{HumanDuration, Ratio};
+
+/// A free port that nobody else's machine can reach.
+const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TelemetryCommand {
@@ -155,13 +158,55 @@ impl TelemetryArguments {
                 location: self.gcp_location.clone(),
             }),
             listen: self.otlp_listen,
+            judge: false,
+        }
+    }
+
+    /// Where spans of router and controller are received in a run of the plan: what it expects of traces may need
+    /// them, and what the loopback cluster sends is received without a word.
+    pub(super) fn listens_for(&self, plan: &Plan, cluster: &ClusterChoice) -> Option<SocketAddr> {
+        let needed = plan.traces().any(TraceExpectation::needs_others);
+        let own = || (needed && *cluster == ClusterChoice::Loopback).then_some(ANY_PORT);
+        self.otlp_listen.or_else(own)
+    }
+
+    /// What flags, variables and the plan say together; `None` if nothing is to be sent, received or judged.
+    pub(super) fn for_run(
+        &self,
+        plan: &Plan,
+        cluster: &ClusterChoice,
+    ) -> Result<Option<Config>, Failure> {
+        let judge = plan.traces().next().is_some();
+        let settings = Settings {
+            listen: self.listens_for(plan, cluster),
+            judge,
+            ..self.settings()
+        };
+        let needs_others = |expected: &&TraceExpectation| expected.needs_others();
+        if let (None, Some(expected)) = (settings.listen, plan.traces().find(needs_others)) {
+            let file = plan.file.path();
+            return Err(Failure::usage(format!(
+                "judge the traces that `{file}` expects: `{expected}` \
+                    is about spans of router or controller, and nobody receives them"
+            ))
+            .help(format!(
+                "add `--otlp-listen ADDRESS`, which they can reach, and start them with that \
+                     address; a span of sandbench's own is one of `service: {OWN_SERVICE}`"
+            )));
+        }
+        match resolved(&settings)? {
+            None if judge => Err(Failure::usage(format!(
+                "judge the traces that `{}` expects: OTEL_SDK_DISABLED is set",
+                plan.file.path()
+            ))
+            .help("unset it, or take `traces` out of the file")),
+            config => Ok(config),
         }
     }
 
     /// What flags and variables say together; `None` if nothing is to be sent.
     pub(super) fn config(&self) -> Result<Option<Config>, Failure> {
-        resolve(&self.settings(), &super::environment())
-            .map_err(|error| Failure::usage("understand where telemetry is to go").because(error))
+        resolved(&self.settings())
     }
 
     /// The variables that make the loopback cluster's process send its spans to where ours go, or to us if we
@@ -211,12 +256,18 @@ impl TelemetryArguments {
     }
 }
 
-/// Starts what sends the telemetry of a run.
+fn resolved(settings: &Settings) -> Result<Option<Config>, Failure> {
+    resolve(settings, &super::environment())
+        .map_err(|error| Failure::usage("understand where telemetry is to go").because(error))
+}
+
+/// Starts what sends the telemetry of a run, and judges its traces.
 pub(super) async fn start(
     arguments: &TelemetryArguments,
     plan: &Plan,
+    cluster: &ClusterChoice,
 ) -> Result<Option<Telemetry>, Failure> {
-    let Some(config) = arguments.config()? else {
+    let Some(config) = arguments.for_run(plan, cluster)? else {
         return Ok(None);
     };
     let about = About {
@@ -263,6 +314,7 @@ fn cell_plan(cell: &Cell) -> CellPlan {
     CellPlan {
         name: cell.name.clone(),
         operations: operations.collect(),
+        expectations: cell.traces.iter().map(|(it, _)| it.clone()).collect(),
     }
 }
 

@@ -50,7 +50,8 @@ pub(super) async fn one_after_the_other(
         while let Some(cell) = cells.next_if(|cell| cell.cell.scenario == scenario) {
             block.push(cell);
         }
-        ended.extend(run(block, cancel).await?);
+        // Boxed, since this one stands in the state of every lane.
+        ended.extend(Box::pin(run(block, cancel)).await?);
     }
     Ok(ended)
 }

@@ -121,6 +121,7 @@ pub async fn run(
         format_version: FORMAT_VERSION,
         verdict: verdict(&cells, &thresholds, &cancel),
         thresholds,
+        traces: Vec::new(),
         comparisons: Vec::new(),
         run: info,
         cells,

@@ -98,6 +98,7 @@ impl Summary {
             run,
             cells,
             thresholds: Vec::new(),
+            traces: Vec::new(),
             comparisons: Vec::new(),
             failures,
             collected: Collection::default(),

@@ -2,7 +2,7 @@
 //!
 //! Counts and histograms add up. Windows add up by their place in time, counted from the start of the
 //! cell in each part, at the widest of the parts' widths. Thresholds are judged anew on the sum, those
-//! with a window excepted: they missed their limit where any part did.
+//! with a window excepted: they missed their limit where any part did, and so with what is expected of traces.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,7 @@ use super::threshold::{
     Condition, Observed, OnFail, Outcome, Selector, Threshold, ThresholdResult,
 };
 use super::threshold_judge::Series;
+use super::trace_expectation::TraceResult;
 use super::warning::Warning;
 use super::window::WindowSummary;
 
@@ -111,6 +112,15 @@ impl Summary {
             add_failure(&mut self.failures, failure);
         }
         self.thresholds.extend(part.thresholds);
+        for result in part.traces {
+            let same = |known: &&mut TraceResult| {
+                known.cell == result.cell && known.expectation == result.expectation
+            };
+            match self.traces.iter_mut().find(same) {
+                Some(known) => known.add(result),
+                None => self.traces.push(result),
+            }
+        }
         self.comparisons.clear();
         self.leaks.add(&part.leaks);
         self.generator.add(&part.generator);
@@ -161,8 +171,7 @@ impl Summary {
         });
         self.doubt = Doubt::of(&self.warnings);
         let any = |verdict| self.cells.iter().any(|cell| cell.verdict == verdict);
-        let missed = self.thresholds.iter().any(ThresholdResult::is_failed);
-        self.verdict = if any(Verdict::Failed) || missed {
+        self.verdict = if any(Verdict::Failed) || self.misses_a_limit() {
             Verdict::Failed
         } else if any(Verdict::Interrupted) {
             Verdict::Interrupted
@@ -463,6 +472,33 @@ mod tests {
                 .collect()
         };
         (0..seconds).map(second).collect()
+    }
+
+    #[test]
+    fn what_is_expected_of_traces_holds_only_where_it_holds_in_every_part() {
+        use super::super::hop::HopKind;
+        use super::super::trace_expectation::{Expected, Found, TraceExpectation};
+        let hop = TraceExpectation {
+            what: Expected::Hop(HopKind::Router),
+            took: "< 5ms".parse().ok(),
+        };
+        let part = |id: &str, millis: u64| {
+            let mut found = Found::default();
+            found.add(&hop, "t", &[Duration::from_millis(millis)]);
+            let mut part = result(id, &samples(0, 1));
+            part.verdict = Verdict::Passed;
+            part.take_traces(vec![hop.judge("a", &found), hop.judge("gone", &found)]);
+            part
+        };
+        assert_eq!(part("a", 9).verdict, Verdict::Failed);
+        let merged = |one, other| Summary::merge(vec![part("a", one), part("b", other)]).unwrap();
+        let held = merged(3, 4);
+        assert_eq!(held.verdict, Verdict::Passed);
+        let [result] = held.traces.as_slice() else {
+            panic!("{:?}", held.traces)
+        };
+        assert_eq!((result.judged, result.longest_ns), (2, Some(4_000_000)));
+        assert_eq!(merged(3, 9).verdict, Verdict::Failed);
     }
 
     /// A series and every value of it.

@@ -35,6 +35,8 @@ mod threshold;
 mod threshold_judge;
 mod threshold_parse;
 mod threshold_window;
+mod trace_expectation;
+mod trace_expectation_text;
 mod track;
 mod warning;
 mod warning_kinds;
@@ -70,6 +72,9 @@ pub use threshold::{
 };
 pub use threshold_judge::Series;
 pub use threshold_window::Sliding;
+pub use trace_expectation::{
+    Expected, Found, OWN_SERVICE, Presence, Took, TraceExpectation, TraceResult, Under,
+};
 pub use track::UnderWay;
 pub use warning::Warning;
 pub use window::{ClosedWindow, Timeline, WindowSummary};

@@ -15,6 +15,7 @@ use super::round::RoundSummary;
 use super::series::MetricSummary;
 use super::telemetry::TelemetrySummary;
 use super::threshold::ThresholdResult;
+use super::trace_expectation::TraceResult;
 use super::warning::Warning;
 use super::window::WindowSummary;
 
@@ -35,6 +36,9 @@ pub struct Summary {
     /// Every threshold in every cell that it is about.
     #[serde(default)]
     pub thresholds: Vec<ThresholdResult>,
+    /// Every expectation on traces in every cell that it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<TraceResult>,
     /// Cells against a baseline: of every `compare` of the file, then of `--baseline`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,

@@ -249,7 +249,7 @@ impl Threshold {
 }
 
 impl Condition {
-    fn measure(&self, metric: Metric, figures: &Observed) -> Option<Quantity> {
+    pub(super) fn measure(&self, metric: Metric, figures: &Observed) -> Option<Quantity> {
         let histogram = &figures.histogram;
         let sum = match metric.kind() {
             Kind::Trend => histogram.count(),
@@ -335,7 +335,7 @@ impl Operator {
         (">", Self::More),
     ];
 
-    fn holds(self, measured: f64, limit: f64) -> bool {
+    pub(super) fn holds(self, measured: f64, limit: f64) -> bool {
         match self {
             Self::Less => measured < limit,
             Self::AtMost => measured <= limit,

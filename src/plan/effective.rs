@@ -7,7 +7,7 @@ use crate::client::{ClaimSource, ConnectionMode};
 use crate::expr::Secrets;
 use crate::load::Warmup;
 use crate::source::yaml::{self, Node};
-use crate::source::{Problems, SourceFile};
+use crate::source::{Problems, SourceFile, Span};
 use crate::units::HumanDuration;
 
 /// A value and where it came from.
@@ -94,13 +94,11 @@ impl<'f> Written<'f> {
     /// The place of the first of these that is written.
     fn from(&self, paths: &[&[&str]]) -> String {
         let found = paths.iter().find_map(|path| self.find(path));
-        found.map_or_else(
-            || "default".to_owned(),
-            |node| {
-                let at = self.file.location(node.span.start);
-                format!("{}:{at}", self.file.path())
-            },
-        )
+        found.map_or_else(|| "default".to_owned(), |node| self.at(node.span))
+    }
+
+    fn at(&self, span: Span) -> String {
+        format!("{}:{}", self.file.path(), self.file.location(span.start))
     }
 }
 
@@ -183,6 +181,9 @@ fn of_cell(cell: &Cell, plan: &Plan, written: &Written<'_>) -> Vec<Setting> {
         let of_file = ["thresholds", &*selector];
         let from = written.from(&[&own, &of_file, &path, &["thresholds"]]);
         list.add("threshold".to_owned(), threshold, from);
+    }
+    for (expected, span) in &cell.traces {
+        list.add("traces.expect".to_owned(), expected, written.at(*span));
     }
     list.settings
 }

@@ -28,7 +28,7 @@ pub use seed::Seed;
 use crate::compare::Question;
 use crate::expr::{Bindings, Secrets};
 use crate::load::Load;
-use crate::metrics::{ComparedMetric, Series, StepSummary, Threshold};
+use crate::metrics::{ComparedMetric, Series, StepSummary, Threshold, TraceExpectation};
 use crate::source::{SourceFile, Span};
 use crate::step::{Action, Step, StepTarget};
 
@@ -86,6 +86,8 @@ pub struct Cell {
     pub tags: BTreeMap<String, String>,
     /// The limits for its metrics and the series that they are about.
     pub thresholds: Vec<(Threshold, Series)>,
+    /// What is expected of its traces, and where that is written.
+    pub traces: Vec<(TraceExpectation, Span)>,
     /// What must hold in every level of a `breakpoint`; empty without one.
     pub holds_while: Vec<(Threshold, Series)>,
     /// How many iterations, how many at a time.
@@ -127,6 +129,12 @@ impl Plan {
     /// starts means them to. Cells of the same scenario still run one after the other.
     pub fn on_one_timeline(&self) -> bool {
         self.cells.iter().any(|cell| cell.start_time.is_some())
+    }
+
+    /// What is expected of the traces of its cells.
+    pub fn traces(&self) -> impl Iterator<Item = &TraceExpectation> {
+        let all = self.cells.iter().flat_map(|cell| &cell.traces);
+        all.map(|(expected, _)| expected)
     }
 }
 

@@ -17,9 +17,9 @@ use super::variables::variables;
 use super::{Cell, Exclusive, Plan, Row, defaults, select};
 use crate::expr::{Bindings, EvalError, Secrets, Value};
 use crate::load::Load;
-use crate::metrics::{Metric, Series, Threshold};
+use crate::metrics::{Metric, Series, Threshold, TraceExpectation};
 use crate::scenario::{Scenario, ScenarioFile, series};
-use crate::source::{Code, Diagnostic, Problems, SourceFile};
+use crate::source::{Code, Diagnostic, Problems, SourceFile, Span};
 
 /// What the command line and the environment say beside the file.
 #[derive(Debug, Clone, Default)]
@@ -208,6 +208,7 @@ fn cell(
     });
     Some(Cell {
         thresholds,
+        traces: traces(document, scenario),
         rounds,
         holds_while,
         namespace: layers.namespace(&bindings, problems),
@@ -266,6 +267,16 @@ fn thresholds(
             || !scenario.holds_while.is_empty()
     });
     about(can_be.map(|declared| &declared.threshold), scenario, matrix)
+}
+
+/// What the file and the scenario expect of the traces of a cell.
+fn traces(document: &ScenarioFile, scenario: &Scenario) -> Vec<(TraceExpectation, Span)> {
+    let all = document.traces.iter().chain(&scenario.traces);
+    let about = all.filter_map(|declared| {
+        let steps = scenario.steps.iter().chain(&scenario.finally);
+        Some((declared.about(steps)?, declared.span))
+    });
+    about.collect()
 }
 
 /// What must hold in every level of a scenario with `breakpoint`. Where it says nothing about

@@ -1,4 +1,5 @@
-//! `junit`: a suite per cell, in it a case per step and one per threshold, for CI systems. Valid by the schema
+//! `junit`: a suite per cell, in it a case per step, one per threshold and one per
+//! expectation on traces, for CI systems. Valid by the schema
 //! of Jenkins' xUnit plugin (`junit-10.xsd`), with which pytest too tests what it writes.
 //!
 //! A step that passed only when it was tried again has a `flakyFailure`, as Maven Surefire writes it. A
@@ -11,7 +12,7 @@ use quick_junit::{
     NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
 };
 
-use super::words;
+use super::{traces, words};
 use crate::metrics::{CellSummary, FailureGroup, Outcome, StepSummary, Summary, Verdict};
 
 pub(super) fn render(summary: &Summary) -> String {
@@ -72,6 +73,7 @@ fn suite(summary: &Summary, cell: &CellSummary) -> TestSuite {
         suite.add_test_case(of_failure(failure));
     }
     suite.add_test_cases(thresholds(summary, cell));
+    suite.add_test_cases(expected_traces(summary, cell));
     suite.add_test_cases(whole(cell, suite.failures));
     for case in &mut suite.test_cases {
         case.set_classname(cell.cell.as_str());
@@ -213,6 +215,25 @@ fn thresholds(summary: &Summary, cell: &CellSummary) -> Vec<TestCase> {
         .collect()
 }
 
+fn expected_traces(summary: &Summary, cell: &CellSummary) -> Vec<TestCase> {
+    let own = summary.traces.iter();
+    own.filter(|result| result.cell == cell.cell)
+        .map(|result| {
+            let told = traces::told(result);
+            if result.is_failed() {
+                let example = traces::example(summary, result);
+                let example = example.map_or_else(String::new, |trace| format!("\ntrace: {trace}"));
+                let text = format!("{told}{example}");
+                return failed(&result.expectation, "traces", &told, &text);
+            }
+            let status = TestCaseStatus::success();
+            let mut case = TestCase::new(result.expectation.as_str(), status);
+            case.set_system_out(told);
+            case
+        })
+        .collect()
+}
+
 /// What is to be said of a cell as a whole.
 fn whole(cell: &CellSummary, failures: usize) -> Option<TestCase> {
     let why = words::why_nothing(cell);
@@ -258,6 +279,7 @@ mod tests {
             let mut summary = fixed();
             summary.failures.clear();
             summary.thresholds.clear();
+            summary.traces.clear();
             summary.cells.truncate(1);
             summary.cells[0].verdict = verdict;
             let xml = render(&summary);
@@ -266,9 +288,23 @@ mod tests {
     }
 
     #[test]
+    fn traces_that_are_not_as_expected_are_a_failed_case_with_a_trace() {
+        let mut summary = fixed();
+        summary.failures.clear();
+        summary.thresholds.clear();
+        let xml = render(&summary);
+        let (_, case) = xml.split_once("hop router: took p95 &lt; 5ms").unwrap();
+        let (case, _) = case.split_once("</testcase>").unwrap();
+        assert!(case.contains("<failure"), "{case}");
+        assert!(case.contains("8 of 37 iterations judged"), "{case}");
+        assert!(case.contains("0af7651916cd43dd8448eb211c80319c"), "{case}");
+    }
+
+    #[test]
     fn a_pass_at_the_second_try_is_flaky_and_no_failure() {
         let mut summary = fixed();
         summary.thresholds.clear();
+        summary.traces.clear();
         summary.cells.retain(|cell| cell.iterations_failed > 0);
         let cell = &mut summary.cells[0];
         cell.verdict = Verdict::Passed;

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::rows::{before_claim, rows, shown, whole_cell};
-use super::{comparison, levels, words};
+use super::{comparison, levels, traces, words};
 use crate::metrics::{
     CellSummary, Comparison, FailureGroup, Reliability, Summary, Verdict, humanise_millis,
 };
@@ -18,7 +18,12 @@ const RESERVE: usize = 256;
 const UNFOLDED: usize = 3;
 
 pub(super) fn render(summary: &Summary) -> String {
-    let mut sections = vec![head(summary), doubts(summary), thresholds(summary)];
+    let mut sections = vec![
+        head(summary),
+        doubts(summary),
+        thresholds(summary),
+        expected_traces(summary),
+    ];
     let failures = summary.failures.iter().enumerate();
     sections.extend(failures.map(|(place, found)| {
         let (title, block) = failure(found);
@@ -118,6 +123,28 @@ fn thresholds(summary: &Summary) -> String {
             code(&threshold.threshold),
             text(&words::measured(threshold)),
             text(&threshold.cell),
+        );
+    }
+    out.push('\n');
+    out
+}
+
+fn expected_traces(summary: &Summary) -> String {
+    if summary.traces.is_empty() {
+        return String::new();
+    }
+    let mut out = "| expected of traces | found | | cell |\n|---|---|---|---|\n".to_owned();
+    for result in &summary.traces {
+        let mark = if result.is_failed() { "❌" } else { "✅" };
+        let example = traces::example(summary, result);
+        let example = example.map_or_else(String::new, |trace| format!("; trace {trace}"));
+        let _infallible = writeln!(
+            out,
+            "| {} | {} | {mark} {} | {} |",
+            code(&result.expectation),
+            text(&format!("{}{example}", traces::told(result))),
+            traces::outcome(result),
+            text(&result.cell),
         );
     }
     out.push('\n');

@@ -20,6 +20,7 @@ mod rows;
 mod side_by_side;
 mod telemetry;
 mod text;
+mod traces;
 mod words;
 mod write;
 

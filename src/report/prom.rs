@@ -55,6 +55,21 @@ pub(super) fn render(summary: &Summary) -> String {
             held,
         );
     }
+    for result in &summary.traces {
+        let names = [
+            ("cell", result.cell.as_str()),
+            ("expectation", &result.expectation),
+        ];
+        let held = f64::from(u8::from(!result.is_failed()));
+        let help = "Whether traces are as expected: 1 or 0.";
+        add(
+            &mut families,
+            "sandbench_trace_expectation_held",
+            ("gauge", help),
+            &labels(&names),
+            held,
+        );
+    }
     let mut out = String::new();
     for (name, family) in families {
         // Writing to a string cannot fail.

@@ -8,8 +8,8 @@ use crate::metrics::{
     Better, CellCounts, CellFacts, CellSummary, ClosedWindow, Collection, ComparedCell, Comparison,
     ComparisonRow, Design, Doubt, FailureGroup, FlowControl, Generator, Interval, Label,
     LaunchType, Leaks, Metric, Outcome, Place, Quantity, Recorder, RunInfo, SampleUnit,
-    SharedAggregate, Standing, StepIndex, StepSummary, ThresholdResult, Timeline, ValueUnit,
-    Verdict, Warning, Window,
+    SharedAggregate, Standing, StepIndex, StepSummary, ThresholdResult, Timeline, TraceResult,
+    ValueUnit, Verdict, Warning, Window,
 };
 
 const FILE_TEXT: &str = include_str!("../../scenarios/lifecycle.yaml");
@@ -255,6 +255,38 @@ fn thresholds() -> Vec<ThresholdResult> {
     ]
 }
 
+fn traces() -> Vec<TraceResult> {
+    let met = TraceResult {
+        cell: "full-life[mode=gateway]".to_owned(),
+        expectation: "span ReconcileSandboxClaim of agent-sandbox-controller under create in every trace: took < 50ms"
+            .to_owned(),
+        outcome: Outcome::Held,
+        iterations: 40,
+        judged: 10,
+        no_room: 0,
+        others_lost: 0,
+        without: 0,
+        n: 30,
+        beyond: 0,
+        longest_ns: Some(4_810_000),
+        measured: None,
+        example: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+    };
+    let missed = TraceResult {
+        cell: "full-life[mode=tunnel]".to_owned(),
+        expectation: "hop router: took p95 < 5ms".to_owned(),
+        outcome: Outcome::Failed,
+        iterations: 37,
+        judged: 8,
+        n: 24,
+        longest_ns: Some(9_400_000),
+        measured: Some(Quantity::Nanoseconds(8_900_000.0)),
+        example: Some("0af7651916cd43dd8448eb211c80319c".to_owned()),
+        ..met.clone()
+    };
+    vec![met, missed]
+}
+
 /// A summary that is the same on every machine.
 pub(super) fn fixed() -> Summary {
     let counts = |passed, failed| CellCounts {
@@ -304,6 +336,7 @@ pub(super) fn fixed() -> Summary {
             without_figures(),
         ],
         thresholds: thresholds(),
+        traces: traces(),
         comparisons: vec![comparison()],
         collected: Collection::default(),
         failures: failures(),

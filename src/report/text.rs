@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::rows::{before_claim, name_width, rows, shown, whole_cell};
-use super::{Colour, comparison, levels, side_by_side, telemetry, words};
+use super::{Colour, comparison, levels, side_by_side, telemetry, traces, words};
 use crate::metrics::{
     CellSummary, Collected, FailureGroup, Metric, MetricSummary, Outcome, Reliability, Summary,
     TelemetrySummary, Verdict, humanise_millis,
@@ -75,6 +75,7 @@ fn write_all(out: &mut String, summary: &Summary, colour: Colour) -> std::fmt::R
         }
         writeln!(out)?;
     }
+    traces::write(out, summary, colour)?;
     for failure in &summary.failures {
         writeln!(out)?;
         failure_block(out, failure, summary.telemetry.as_ref(), colour)?;

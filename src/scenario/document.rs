@@ -9,6 +9,7 @@ use super::load::LoadTemplate;
 use super::matrix::Matrix;
 use super::target::Target;
 use super::threshold::DeclaredThreshold;
+use super::traces::DeclaredExpectation;
 use crate::expr::{Expression, Operand};
 use crate::load::Load;
 use crate::source::yaml::Key;
@@ -30,6 +31,8 @@ pub struct ScenarioFile {
     pub scenarios: Vec<Scenario>,
     /// Judged in every cell that has their tags.
     pub thresholds: Vec<DeclaredThreshold>,
+    /// What is expected of the traces of every cell that has such steps.
+    pub traces: Vec<DeclaredExpectation>,
     /// The environment variables that expressions use; their values are not shown.
     pub environment: Vec<Arc<str>>,
 }
@@ -73,6 +76,8 @@ pub struct Scenario {
     pub tags: Vec<(Key, Arc<str>)>,
     /// Judged in every cell of it.
     pub thresholds: Vec<DeclaredThreshold>,
+    /// What is expected of the traces of every cell of it.
+    pub traces: Vec<DeclaredExpectation>,
     /// What must hold in every level of a `breakpoint`; empty without one.
     pub holds_while: Vec<DeclaredThreshold>,
     /// Which cells run: those where it is true.

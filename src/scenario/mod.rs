@@ -16,6 +16,8 @@
 //!         expect: { stdout: { contains: "${{ vars.greeting }}" } }
 //!     finally:
 //!       - delete: {}
+//! traces:                           # what the traces of iterations are to have
+//!   expect: [{ span: ReconcileSandboxClaim, under: create }, { hop: router, took: p95 < 20ms }]
 //! ```
 //!
 //! `parse` decodes the fields, `check` looks at names: everything that is referred to exists,
@@ -32,6 +34,7 @@ mod parse;
 mod schema;
 mod target;
 mod threshold;
+mod traces;
 mod used_files;
 
 pub use compare::Compare;
@@ -44,6 +47,7 @@ pub use schema::schema;
 pub use target::{GatewayTarget, RouterTarget, RuntimeName, Scheme, Target};
 pub use threshold::DeclaredThreshold;
 pub(crate) use threshold::series;
+pub use traces::DeclaredExpectation;
 pub use used_files::{open, with_used};
 
 #[cfg(test)]

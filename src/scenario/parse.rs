@@ -9,6 +9,7 @@ use super::load::{LoadTemplate, with_defaults};
 use super::matrix;
 use super::target::Target;
 use super::threshold::{self, DeclaredThreshold};
+use super::traces::{self, DeclaredExpectation};
 use crate::expr::Operand;
 use crate::load::Load;
 use crate::source::yaml::{self, Key, Node};
@@ -45,6 +46,11 @@ pub const FILE: Shape = Shape {
             "thresholds",
             Takes::Thresholds(&threshold::LONG),
             "limits for metrics of all scenarios that have the tags",
+        ),
+        Field::new(
+            "traces",
+            Takes::Fields(&traces::SHAPE),
+            "what is expected of the traces of all scenarios that have such steps",
         ),
     ],
     later: &[],
@@ -118,6 +124,11 @@ pub const SCENARIO: Shape = Shape {
             "limits for metrics, judged in every cell",
         ),
         Field::new(
+            "traces",
+            Takes::Fields(&traces::SHAPE),
+            "what is expected of its traces, judged in every cell",
+        ),
+        Field::new(
             "data",
             Takes::Either(&[Takes::Text, Takes::Fields(&super::data::SHAPE)]),
             "a file with a row per iteration: `${{ data.COLUMN }}`",
@@ -176,6 +187,7 @@ fn decode(root: &Node, problems: &mut Problems) -> Option<ScenarioFile> {
         target,
         scenarios,
         thresholds: thresholds(&fields, problems),
+        traces: traces(&fields, problems),
         environment: Vec::new(),
     })
 }
@@ -204,6 +216,12 @@ fn target(fields: &Fields<'_>, problems: &mut Problems) -> Target {
 fn thresholds(fields: &Fields<'_>, problems: &mut Problems) -> Vec<DeclaredThreshold> {
     let node = fields.node("thresholds");
     node.map(|node| threshold::decode(node, problems))
+        .unwrap_or_default()
+}
+
+fn traces(fields: &Fields<'_>, problems: &mut Problems) -> Vec<DeclaredExpectation> {
+    let node = fields.node("traces");
+    node.map(|node| traces::decode(node, problems))
         .unwrap_or_default()
 }
 
@@ -275,6 +293,7 @@ fn scenario(id: &Key, node: &Node, problems: &mut Problems) -> Option<Scenario> 
             .unwrap_or_default(),
         condition: fields.optional("if", problems),
         thresholds: thresholds(&fields, problems),
+        traces: traces(&fields, problems),
         holds_while: fields
             .node("load")
             .map(|load| threshold::decode_levels(load, problems))

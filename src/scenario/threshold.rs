@@ -56,6 +56,9 @@ pub(super) const LONG: Shape = Shape {
     help: Some("the short form is the condition alone: `p95 < 250ms`"),
 };
 
+/// How a threshold is written.
+const FORM: &str = "a threshold is `metric{tag:value}: statistic < limit`";
+
 /// Reads `thresholds`.
 pub(super) fn decode(node: &Node, problems: &mut Problems) -> Vec<DeclaredThreshold> {
     let Some(entries) = node.as_mapping() else {
@@ -67,7 +70,7 @@ pub(super) fn decode(node: &Node, problems: &mut Problems) -> Vec<DeclaredThresh
         let selector = match key.value.parse::<Selector>() {
             Ok(selector) => selector,
             Err(error) => {
-                problems.push(refused(key.span, &error));
+                problems.push(refused(key.span, &error, FORM));
                 continue;
             }
         };
@@ -155,7 +158,7 @@ fn threshold(
     let parsed = match text.parse::<crate::metrics::Condition>() {
         Ok(parsed) => parsed,
         Err(error) => {
-            problems.push(refused(condition.span, &error));
+            problems.push(refused(condition.span, &error, FORM));
             return None;
         }
     };
@@ -192,7 +195,8 @@ fn time(fields: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<Dura
     Some(time)
 }
 
-fn refused(span: Span, error: &ThresholdError) -> Diagnostic {
+/// Why a text is no limit; `form` says how one is written.
+pub(super) fn refused(span: Span, error: &ThresholdError, form: &str) -> Diagnostic {
     let words: Vec<&str> = error.words.iter().map(String::as_str).collect();
     let unknown = error.message.split('`').nth(1).unwrap_or_default();
     let label = suggest(unknown, &words).map_or_else(
@@ -201,7 +205,7 @@ fn refused(span: Span, error: &ThresholdError) -> Diagnostic {
     );
     let diagnostic = Diagnostic::error(Code::BadValue, span, error.message.clone()).label(label);
     if words.is_empty() {
-        diagnostic.help("a threshold is `metric{tag:value}: statistic < limit`")
+        diagnostic.help(form)
     } else {
         diagnostic.help(format!("one of {}", list_of(&words)))
     }

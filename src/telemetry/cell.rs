@@ -8,19 +8,23 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::counts::Counts;
+use super::judge::is_judged;
 use super::keep::{Reason, Sampling};
+use crate::metrics::TraceExpectation;
 use crate::trace::{CellTracer, Finished, Role, Span, Trace, Tracer};
 
 /// What every iteration's root is called.
 pub(super) const ITERATION: &str = "iteration";
 
 /// What is to be known of a cell before it runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CellPlan {
     /// Its name.
     pub name: String,
     /// The operations that it can make: actions, and `iteration` for the whole.
     pub operations: Vec<OperationPlan>,
+    /// What is expected of its traces.
+    pub expectations: Vec<TraceExpectation>,
 }
 
 /// One kind of operation of a cell.
@@ -72,6 +76,8 @@ impl Cells {
                 name: plan.name,
                 sampling,
                 operations: plan.operations.into_iter().map(Floor::new).collect(),
+                expectations: plan.expectations,
+                not_taken: AtomicU64::new(0),
                 intake: intake.clone(),
                 counts: Arc::clone(counts),
             })
@@ -117,6 +123,9 @@ pub(super) struct CellKeeper {
     pub(super) name: String,
     sampling: Sampling,
     pub(super) operations: Vec<Floor>,
+    pub(super) expectations: Vec<TraceExpectation>,
+    /// Traces that were to be judged and that the worker had no time for.
+    not_taken: AtomicU64,
     intake: mpsc::Sender<Candidate>,
     counts: Arc<Counts>,
 }
@@ -181,6 +190,11 @@ impl CellKeeper {
     pub(super) fn waiting(&self) -> usize {
         self.intake.max_capacity() - self.intake.capacity()
     }
+
+    /// Traces that were to be judged and that the worker had no time for.
+    pub(super) fn not_taken(&self) -> u64 {
+        self.not_taken.load(Ordering::Relaxed)
+    }
 }
 
 impl CellTracer for CellKeeper {
@@ -205,8 +219,11 @@ impl CellTracer for CellKeeper {
         // The second half of the room is for those that are sent in any case.
         let only_ranked = candidate.reasons.is_empty();
         let busy = only_ranked && self.waiting() > self.intake.max_capacity() / 2;
+        let judged = is_judged(&candidate.trace, &candidate.reasons);
         if busy || self.intake.try_send(candidate).is_err() {
             self.counts.dropped_busy(size);
+            self.not_taken
+                .fetch_add(u64::from(judged), Ordering::Relaxed);
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct Settings {
     pub google: Option<GoogleSettings>,
     /// Where spans of router and controller are received.
     pub listen: Option<std::net::SocketAddr>,
+    /// Whether traces are judged: spans are then made even if they are sent nowhere.
+    pub judge: bool,
 }
 
 /// Everything that is to be known for sending.
@@ -87,7 +89,7 @@ pub struct Config {
     pub(super) environment: BTreeMap<String, String>,
 }
 
-/// Brings flags and variables together; `None` if nothing is to be sent or received.
+/// Brings flags and variables together; `None` if nothing is to be sent, received or judged.
 ///
 /// # Errors
 /// [`TelemetryError::Setting`]: a variable or an address is not understood.
@@ -107,7 +109,7 @@ pub fn resolve(
     }
     let traces = given.target(Signal::Traces)?;
     let metrics = given.target(Signal::Metrics)?;
-    if traces.is_none() && metrics.is_none() && settings.listen.is_none() {
+    if traces.is_none() && metrics.is_none() && settings.listen.is_none() && !settings.judge {
         return Ok(None);
     }
     let sampling = given.sampling()?;

@@ -26,6 +26,7 @@ pub(super) struct Counts {
     failed: AtomicU64,
     unsent: AtomicU64,
     received: AtomicU64,
+    lost_of_others: AtomicU64,
     points_made: AtomicU64,
     points_sent: AtomicU64,
     points_rejected: AtomicU64,
@@ -72,6 +73,8 @@ counters! {
     unsent;
     /// From others, to be passed on.
     received;
+    /// Of those from others, for which the collector had no time; counted as dropped too.
+    lost_of_others;
     /// Points that were made.
     points_made;
     /// Points that the receiver took.
@@ -130,6 +133,11 @@ impl Counts {
             });
         }
         all
+    }
+
+    /// Spans from others for which there was no time so far.
+    pub(super) fn others_lost(&self) -> u64 {
+        self.lost_of_others.load(Ordering::Relaxed)
     }
 
     pub(super) fn spans(&self) -> ExportedSpans {

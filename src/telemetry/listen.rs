@@ -74,6 +74,7 @@ impl Intake {
             self.counts.received(size);
             if self.forward.try_send(spans).is_err() {
                 self.counts.dropped_busy(size);
+                self.counts.lost_of_others(size);
                 dropped += size;
             }
         }

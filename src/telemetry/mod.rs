@@ -7,7 +7,7 @@
 //!  loopback's spans ──► Worker ──► Ranks (the slowest of each minute), rates ──► OTLP bytes ──► Outbox ──► receiver
 //!  received spans ────────┘                                                     (4 at a time, bounded, tried again)
 //!                          │
-//!                          └──► counts, links, hops ──► the report
+//!                          └──► counts, links, hops, what is expected of traces ──► the report
 //! ```
 //!
 //! A trace is one iteration. Whether it is sent is decided when it has ended, so that what failed and what was slow
@@ -24,6 +24,7 @@ mod error;
 mod exemplar;
 mod google;
 mod hops;
+mod judge;
 mod keep;
 mod listen;
 mod live;
@@ -77,7 +78,7 @@ const ORDERS: usize = 8;
 const STRAGGLERS: Duration = Duration::from_secs(6);
 
 /// What is said of the run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct About {
     /// The run's id: `service.instance.id`.
     pub run_id: String,
@@ -246,9 +247,12 @@ impl Telemetry {
         self.listener.as_ref().map(Listener::address)
     }
 
-    /// Whether spans go anywhere: to a receiver, or to the report.
+    /// Whether spans go anywhere: to a receiver, to the report, or to be judged.
     pub fn wants_spans(&self) -> bool {
-        self.config.traces.is_some() || self.listener.is_some()
+        let mut cells = self.cells.all().iter();
+        self.config.traces.is_some()
+            || self.listener.is_some()
+            || cells.any(|cell| !cell.expectations.is_empty())
     }
 
     /// Whether figures go anywhere.
@@ -266,7 +270,8 @@ impl Telemetry {
         &self.targets
     }
 
-    /// Sends what is left together with the figures of the summary, and tells in the summary what became of all.
+    /// Sends what is left together with the figures of the summary, and tells in the summary what became of all and
+    /// whether traces are as expected.
     /// Takes at most the time that the configuration gives for it, and, if spans of others are still under way, 6 s
     /// more.
     ///
@@ -287,6 +292,9 @@ impl Telemetry {
             told.links = settled.exemplars.links(summary);
             told.kept = settled.kept;
             told.hops = settled.hops;
+            summary.take_traces(settled.traces);
+        } else {
+            summary.take_traces(judge::unjudged(self.cells.all()));
         }
         told.flush_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         summary.telemetry = Some(told);

@@ -137,6 +137,7 @@ mod tests {
     fn ranks(most: usize) -> Ranks {
         let plan = CellPlan {
             name: "c".to_owned(),
+            expectations: Vec::new(),
             operations: vec![OperationPlan {
                 name: "exec",
                 limit: None,

@@ -17,12 +17,14 @@ use super::counts::Counts;
 use super::encode::{self, Clock};
 use super::exemplar::Exemplars;
 use super::hops::Hops;
+use super::judge::Judge;
 use super::keep::{Reason, Sampling};
 use super::outbox::{Batch, Outbox};
 use super::parts::{count, parts};
 use super::points::{self, BucketKind, CellSeries, Times};
 use super::rank::{Ranked, Ranks};
 use super::target::Signal;
+use crate::metrics::{Hop, TraceResult};
 use crate::trace::Finished;
 
 /// Spans per request at most. Google takes 8192 attributes per resource, which are about as many spans.
@@ -52,7 +54,8 @@ pub(super) enum Order {
 pub(super) struct Settled {
     pub(super) exemplars: Exemplars,
     pub(super) kept: BTreeMap<String, u64>,
-    pub(super) hops: Vec<crate::metrics::Hop>,
+    pub(super) hops: Vec<Hop>,
+    pub(super) traces: Vec<TraceResult>,
 }
 
 /// Where the worker's work comes from.
@@ -113,6 +116,7 @@ pub(super) struct Worker {
     kept_besides: Rate,
     exemplars: Exemplars,
     hops: Hops,
+    judge: Judge,
     kept: BTreeMap<String, u64>,
     /// Spans that wait for others, by service.
     pending: BTreeMap<Option<&'static str>, Vec<Span>>,
@@ -137,6 +141,7 @@ impl Worker {
             buckets,
             resource,
             ranks: Ranks::new(cells.clone(), sampling.keep.slow),
+            judge: Judge::new(cells.clone(), clock),
             cells,
             counts: Arc::clone(counts),
             sampled: Rate::new(sampling.max_rate.0),
@@ -208,10 +213,13 @@ impl Worker {
             exemplars: self.exemplars.clone(),
             kept: std::mem::take(&mut self.kept),
             hops: std::mem::take(&mut self.hops).summary(),
+            traces: self.judge.judge(self.counts.others_lost()),
         }
     }
 
     fn take(&mut self, candidate: Candidate) {
+        // Whatever becomes of it: to be sent is another matter.
+        self.judge.own(&candidate);
         let (ranked, pushed_out) = self.ranks.take(candidate);
         for candidate in pushed_out {
             self.counts.not_kept(candidate.size());
@@ -287,6 +295,7 @@ impl Worker {
     fn pass_on(&mut self, spans: ResourceSpans) {
         let size = encode::count(&spans);
         self.hops.received(&spans);
+        self.judge.received(&spans);
         if !self.out.takes(Signal::Traces) {
             self.counts.not_kept(size);
             return;

@@ -44,4 +44,5 @@ mod seed;
 mod snapshots;
 mod telemetry;
 mod timing;
+mod traces;
 mod transfer;

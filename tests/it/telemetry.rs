@@ -418,6 +418,7 @@ scenarios:
             attributes: Vec::new(),
             cells: vec![CellPlan {
                 name: "cell".to_owned(),
+                expectations: Vec::new(),
                 operations: vec![operation("iteration"), operation("exec")],
             }],
         }

@@ -1,9 +1,9 @@
-//! Tables: thresholds, cells side by side, every figure of every cell.
+//! Tables: thresholds, what was expected of traces, cells side by side, every figure of every cell.
 
 use std::fmt::Write as _;
 
 use super::super::rows::{before_claim, rows, shown, whole_cell};
-use super::super::{levels, words};
+use super::super::{levels, traces, words};
 use super::badge;
 use super::escape::e;
 use crate::metrics::{CellSummary, MetricSummary, Statistics, Summary, Unit, humanise_millis};
@@ -38,6 +38,39 @@ pub(super) fn thresholds(summary: &Summary) -> String {
         "Thresholds",
         &format!(
             "<table><thead><tr><th scope=\"col\"></th><th scope=\"col\">threshold</th><th scope=\"col\" class=\"n\">measured</th><th scope=\"col\">when</th><th scope=\"col\">cell</th></tr></thead><tbody>{rows}</tbody></table>"
+        ),
+    )
+}
+
+/// What was expected of traces, over how many it was judged, and a trace that shows a miss.
+pub(super) fn expected_traces(summary: &Summary) -> String {
+    if summary.traces.is_empty() {
+        return String::new();
+    }
+    let mut rows = String::new();
+    for result in &summary.traces {
+        let example = traces::example(summary, result).map_or_else(String::new, |trace| {
+            // What else a template may be is no place that a page should lead to.
+            if trace.starts_with("http://") || trace.starts_with("https://") {
+                format!("<a href=\"{0}\">{0}</a>", e(&trace))
+            } else {
+                format!("<code>{}</code>", e(&trace))
+            }
+        });
+        // Writing to a string cannot fail.
+        let _infallible = write!(
+            rows,
+            "<tr><td>{}</td><th scope=\"row\"><code>{}</code></th><td>{}</td><td>{example}</td><td>{}</td></tr>",
+            badge(traces::outcome(result)),
+            e(&result.expectation),
+            e(&traces::told(result)),
+            e(&result.cell),
+        );
+    }
+    scrolled(
+        "Expected of traces",
+        &format!(
+            "<table><thead><tr><th scope=\"col\"></th><th scope=\"col\">expected</th><th scope=\"col\">found</th><th scope=\"col\">trace</th><th scope=\"col\">cell</th></tr></thead><tbody>{rows}</tbody></table>"
         ),
     )
 }

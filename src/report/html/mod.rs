@@ -44,6 +44,7 @@ pub(super) fn render(summary: &Summary) -> String {
     let time = time::charts(summary);
     let sections = [
         ("thresholds", "Thresholds", cells::thresholds(summary)),
+        ("traces", "Traces", cells::expected_traces(summary)),
         ("comparison", "Comparison", comparison::section(summary)),
         ("failures", "Failures", failures(&summary.failures)),
         ("breakpoint", "Breakpoint", levels::section(summary)),
@@ -158,6 +159,12 @@ fn head(summary: &Summary) -> String {
     if !summary.thresholds.is_empty() {
         let all = summary.thresholds.len();
         figures.push(("thresholds missed", format!("{} of {all}", missed.count())));
+    }
+    if !summary.traces.is_empty() {
+        let all = summary.traces.len();
+        let missed = summary.traces.iter().filter(|found| found.is_failed());
+        let shown = format!("{} of {all}", missed.count());
+        figures.push(("not as expected of traces", shown));
     }
     figures.push(("took", humanise_millis(run.duration_ms)));
     let mut shown = String::new();

@@ -84,6 +84,11 @@ fn a_hostile_text_is_shown_and_does_nothing_wherever_it_comes_from() {
         }
         cell.not_applicable = cell.not_applicable.as_ref().map(|_| hostile.to_owned());
     }
+    for result in &mut summary.traces {
+        hostile.clone_into(&mut result.expectation);
+        hostile.clone_into(&mut result.cell);
+        result.example = Some(hostile.to_owned());
+    }
     for threshold in &mut summary.thresholds {
         hostile.clone_into(&mut threshold.threshold);
         hostile.clone_into(&mut threshold.cell);

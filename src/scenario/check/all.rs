@@ -1,7 +1,7 @@
 //! All checks of a file, one after the other; each is independent of what the others found.
 
 use super::tree::entries;
-use super::{compare, names, references, sandbox, target, thresholds};
+use super::{compare, names, references, sandbox, target, thresholds, traces};
 use crate::scenario::document::{Scenario, ScenarioFile};
 use crate::source::Problems;
 use crate::source::yaml::Node;
@@ -20,6 +20,7 @@ pub(in crate::scenario) fn check(root: &Node, file: &mut ScenarioFile, problems:
     }
     target::check(root, file, problems);
     thresholds::check(file, problems);
+    traces::check(file, problems);
     compare::check(file, problems);
     for (_, scenario) in entries(root.get("scenarios")) {
         sandbox::check(scenario, file, problems);

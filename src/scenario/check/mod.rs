@@ -12,6 +12,7 @@ mod references;
 mod sandbox;
 mod target;
 mod thresholds;
+mod traces;
 mod tree;
 mod unknown;
 mod used;
