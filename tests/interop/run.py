@@ -162,6 +162,14 @@ def install_python(version, work):
     return python
 
 
+def install_all(work):
+    """Everything of others that the rows need."""
+    for version in PYTHON_SDKS:
+        install_python(version, work)
+    for what in GO_PROGRAMS:
+        build_go(work, what)
+
+
 def python_row(python, version, mode, asynchronous, cluster):
     command = [python, HERE / "python" / "lifecycle.py", "--mode", mode]
     command += ["--api-url", cluster.router] if mode == "direct" else []
@@ -273,7 +281,7 @@ def our_sandboxd_rows(options, work):
             continue
         flags = []
         if name.startswith("upstream"):
-            program = build_go(work, "sandboxd", "sigs.k8s.io/agent-sandbox/packages/sandboxd/cmd/sandboxd")
+            program = build_go(work, "sandboxd")
             flags = ["--sandboxd-program", str(program)]
         with contextlib.closing(Ending(Cluster(options, work, "v1beta1", *flags))) as ending:
             ending.cluster.add_sandboxd()
@@ -291,7 +299,7 @@ def free_port():
 @contextlib.contextmanager
 def upstream_router(work, cluster):
     """Upstream's own router in front of the loopback cluster's pods."""
-    program = build_go(work, "router", "sigs.k8s.io/agent-sandbox/sandbox-router/cmd")
+    program = build_go(work, "router")
     serving, probing = free_port(), free_port()
     command = [program, "-http-bind-address", f"127.0.0.1:{serving}", "-metrics-bind-address", "127.0.0.1:0"]
     command += ["-health-probe-bind-address", f"127.0.0.1:{probing}", "-allow-loopback-pod-ip"]
@@ -327,10 +335,18 @@ def router_rows(options, work):
             yield our_row(options, ending.cluster, "upstream's router 0.5.6", "direct", url)
 
 
-def build_go(work, name, package, *flags):
+# What is built of upstream's Go sources.
+GO_PROGRAMS = {
+    "sandboxd": ["build", "sigs.k8s.io/agent-sandbox/packages/sandboxd/cmd/sandboxd"],
+    "router": ["build", "sigs.k8s.io/agent-sandbox/sandbox-router/cmd"],
+    "go-sdk.test": ["test", "-c", "-tags", "integration", "sigs.k8s.io/agent-sandbox/clients/go/sandbox"],
+}
+
+
+def build_go(work, name):
     target = work / name
-    command = ["go", "test", "-c"] if flags else ["go", "build"]
-    command = [*command, *flags, "-o", str(target), package]
+    *what, package = GO_PROGRAMS[name]
+    command = ["go", *what, "-o", str(target), package]
     # With the home of whoever runs this, so that the language's cache serves.
     install(f"upstream's {name}", command, cwd=HERE / "go", env={**os.environ, "GOFLAGS": "-mod=mod"})
     return target
@@ -339,8 +355,7 @@ def build_go(work, name, package, *flags):
 def go_rows(options, work):
     if not wanted(options, "Go SDK", "v1beta1"):
         return
-    package = "sigs.k8s.io/agent-sandbox/clients/go/sandbox"
-    program = build_go(work, "go-sdk.test", package, "-tags", "integration")
+    program = build_go(work, "go-sdk.test")
     with contextlib.closing(Ending(Cluster(options, work, "v1beta1"))) as ending:
         cluster = ending.cluster
         modes = {
@@ -390,12 +405,18 @@ def table(rows):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--sandbench", required=True, type=lambda text: str(pathlib.Path(text).resolve()))
+    parser.add_argument("--sandbench", type=lambda text: str(pathlib.Path(text).resolve()))
     parser.add_argument("--work", required=True, type=lambda text: pathlib.Path(text).resolve())
     parser.add_argument("--only", default="", help="clients with this in their name")
     parser.add_argument("--serving", default="", help="only on clusters that serve these API versions")
+    parser.add_argument("--install", action="store_true", help="install what the rows need, run none")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    if options.install:
+        install_all(options.work)
+        return 0
+    if not options.sandbench:
+        parser.error("--sandbench is needed")
     rows = []
     for suite in (our_rows, our_sandboxd_rows, python_rows, snapshot_rows, go_rows, kubernetes_rows, router_rows):
         for row in suite(options, options.work):
