@@ -2,52 +2,83 @@
 //!
 //! ```text
 //! client_loop run URL COUNT AT_ONCE        commands through URL, in one sandbox
+//! client_loop read URL COUNT AT_ONCE       a file read through URL, in one sandbox
+//! client_loop read-tunnel - COUNT AT_ONCE  a file read through a tunnel, in one sandbox
 //! client_loop claims - COUNT AT_ONCE       sandboxes: create, wait until Ready, delete
+//! client_loop ready - COUNT RATE           claims at a rate; when each was seen Ready; nothing is deleted
 //! ```
 //!
 //! Sandboxes come from the pool `python-sandbox-pool` of kubeconfig's current context. Prints how many
-//! operations took how long, as JSON.
+//! operations took how long, and of `read` and `ready` each one's figure, as JSON.
 
 #![expect(clippy::print_stdout, reason = "the figures are for the caller")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sandbench::client::connect::Direct;
+use sandbench::client::connect::{Direct, Tunnel};
 use sandbench::client::{BoxError, ClaimSource, Client, ConnectionMode, CreateRequest, Sandbox};
+use serde_json::{Map, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 const POOL: &str = "python-sandbox-pool";
+const FILE: &str = "read.bin";
+const CONTENT: [u8; 16 << 10] = [b'x'; 16 << 10];
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [what, url, count, at_once] = words.as_slice() else {
-        return Err("usage: client_loop run|claims URL COUNT AT_ONCE".into());
+        return Err("usage: client_loop run|read|read-tunnel|claims|ready URL COUNT AT_ONCE".into());
     };
     let (count, at_once): (u64, u64) = (count.parse()?, at_once.parse()?);
     let run_id = format!("peers-{}", std::process::id());
     let client = Client::builder().infer().run_id(run_id).build().await?;
-    let done = match what.as_str() {
-        "run" => run(&client, url, (count, at_once)).await,
-        "claims" => claims(&client, (count, at_once)).await,
-        _ => Err("the first word is `run` or `claims`".into()),
-    };
-    client.close().await;
-    let seconds = done?;
-    println!("{{\"operations\":{count},\"seconds\":{seconds}}}");
-    Ok(())
-}
-
-async fn run(client: &Client, url: &str, load: (u64, u64)) -> Result<f64, BoxError> {
-    let scope = client.scope();
-    let request = CreateRequest::new(ClaimSource::WarmPool(POOL.to_owned()));
-    let mode = ConnectionMode::Direct(Direct {
+    if what == "ready" {
+        // Whoever reads the claims afterwards deletes them.
+        println!("{}", ready(&client, (count, at_once)).await?);
+        return Ok(());
+    }
+    let direct = ConnectionMode::Direct(Direct {
         url: url.to_owned(),
         ..Direct::default()
     });
-    let sandbox: Sandbox = scope.open(request, &mode).await?;
+    let done = match what.as_str() {
+        "run" => run(&client, &direct, (count, at_once)).await,
+        "read" => read(&client, &direct, (count, at_once)).await,
+        "read-tunnel" => {
+            let tunnel = ConnectionMode::Tunnel(Tunnel::default());
+            read(&client, &tunnel, (count, at_once)).await
+        }
+        "claims" => claims(&client, (count, at_once)).await,
+        _ => Err("the first word is `run`, `read`, `read-tunnel`, `claims` or `ready`".into()),
+    };
+    client.close().await;
+    let Figures { seconds, latencies } = done?;
+    println!(
+        "{}",
+        json!({ "operations": count, "seconds": seconds, "latencies_ms": latencies })
+    );
+    Ok(())
+}
+
+/// What a loop came to.
+struct Figures {
+    seconds: f64,
+    /// Of each operation, in milliseconds; empty where they are not asked for.
+    latencies: Vec<f64>,
+}
+
+async fn run(
+    client: &Client,
+    mode: &ConnectionMode,
+    load: (u64, u64),
+) -> Result<Figures, BoxError> {
+    let scope = client.scope();
+    let request = CreateRequest::new(ClaimSource::WarmPool(POOL.to_owned()));
+    let sandbox: Sandbox = scope.open(request, mode).await?;
     let began = Instant::now();
     let next = Arc::new(AtomicU64::new(0));
     let mut running = JoinSet::new();
@@ -65,10 +96,74 @@ async fn run(client: &Client, url: &str, load: (u64, u64)) -> Result<f64, BoxErr
     }
     let seconds = began.elapsed().as_secs_f64();
     scope.close().await?;
-    Ok(seconds)
+    Ok(Figures {
+        seconds,
+        latencies: Vec::new(),
+    })
 }
 
-async fn claims(client: &Client, load: (u64, u64)) -> Result<f64, BoxError> {
+async fn read(
+    client: &Client,
+    mode: &ConnectionMode,
+    load: (u64, u64),
+) -> Result<Figures, BoxError> {
+    let scope = client.scope();
+    let request = CreateRequest::new(ClaimSource::WarmPool(POOL.to_owned()));
+    let sandbox: Sandbox = scope.open(request, mode).await?;
+    sandbox.files().write(FILE, CONTENT.as_slice()).await?;
+    let began = Instant::now();
+    let next = Arc::new(AtomicU64::new(0));
+    let mut running = JoinSet::new();
+    for _ in 0..load.1 {
+        let (sandbox, next) = (sandbox.clone(), Arc::clone(&next));
+        running.spawn(async move {
+            let mut latencies = Vec::new();
+            while next.fetch_add(1, Ordering::Relaxed) < load.0 {
+                let started = Instant::now();
+                let content = sandbox.files().read(FILE).await?;
+                if content.len() != CONTENT.len() {
+                    return Err("a part of the file".into());
+                }
+                latencies.push(started.elapsed().as_secs_f64() * 1000.0);
+            }
+            Ok::<_, BoxError>(latencies)
+        });
+    }
+    let mut latencies = Vec::new();
+    while let Some(ended) = running.join_next().await {
+        latencies.extend(ended??);
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    scope.close().await?;
+    Ok(Figures { seconds, latencies })
+}
+
+/// When each claim was seen Ready, by the clock of the machine in nanoseconds since 1970.
+async fn ready(client: &Client, (count, rate): (u64, u64)) -> Result<serde_json::Value, BoxError> {
+    let began = Instant::now();
+    let mut running = JoinSet::new();
+    for number in 0..count {
+        let planned = began + Duration::from_nanos(number * 1_000_000_000 / rate);
+        tokio::time::sleep_until(planned).await;
+        let client = client.clone();
+        running.spawn(async move {
+            let request = CreateRequest::new(ClaimSource::WarmPool(POOL.to_owned()));
+            let claim = client.create(request).await?;
+            claim.wait_ready(client.ready_timeout()).await?;
+            let seen = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+            Ok::<_, BoxError>((claim.name().to_owned(), u64::try_from(seen)?))
+        });
+    }
+    let mut seen = Map::new();
+    while let Some(ended) = running.join_next().await {
+        let (name, at) = ended??;
+        seen.insert(name, at.into());
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(json!({ "operations": count, "seconds": seconds, "seen_ns": seen }))
+}
+
+async fn claims(client: &Client, load: (u64, u64)) -> Result<Figures, BoxError> {
     let began = Instant::now();
     let next = Arc::new(AtomicU64::new(0));
     let mut running = JoinSet::new();
@@ -87,5 +182,8 @@ async fn claims(client: &Client, load: (u64, u64)) -> Result<f64, BoxError> {
     while let Some(ended) = running.join_next().await {
         ended??;
     }
-    Ok(began.elapsed().as_secs_f64())
+    Ok(Figures {
+        seconds: began.elapsed().as_secs_f64(),
+        latencies: Vec::new(),
+    })
 }

@@ -22,10 +22,10 @@ import datetime
 import json
 import os
 import pathlib
-import platform
 import re
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -33,54 +33,13 @@ import time
 import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-POOL = "python-sandbox-pool"
-GENERATOR, TARGET = "0", "1"
+sys.path.insert(0, str(HERE.parent / "common"))
+from bench import ROOT, machine, write_readme
+from generator import GENERATOR, POOL, Figures, cluster, measured, most_descriptors, pinned
+
 BODY = '{"command":"true"}'
 VUS = 50
-MARKS = ("<!-- peers: begin -->", "<!-- peers: end -->")
-
-
-@dataclasses.dataclass
-class Figures:
-    """What one run of one tool came to."""
-
-    operations: int
-    seconds: float
-    cpu: float  # seconds of processor time, user and system
-    memory: int  # bytes, the most at any time
-
-    @property
-    def cost(self):
-        """Microseconds of processor time per operation."""
-        return self.cpu / self.operations * 1e6
-
-    @property
-    def rate(self):
-        return self.operations / self.seconds
-
-
-def measured(command, work, env=None, limit=300):
-    """Runs a generator on its core; gives its output, its processor time and its peak memory."""
-    command = ["taskset", "-c", GENERATOR, *[str(word) for word in command]]
-    with open(work / "stdout", "w+") as stdout, open(work / "stderr", "w+") as stderr:
-        began = time.monotonic()
-        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=env, cwd=work)
-        while True:
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid:
-                break
-            if time.monotonic() - began > limit:
-                process.kill()
-            time.sleep(0.02)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.monotonic() - began
-        stdout.seek(0)
-        stderr.seek(0)
-        output, errors = stdout.read(), stderr.read()
-    if process.returncode != 0:
-        raise RuntimeError(f"{command[3]}: exit code {process.returncode}: {(errors or output)[-600:]}")
-    return output, Figures(0, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+CLAIMS_PER_SECOND, CLAIMS = 1_000, 3_000  # of the measure `ready`
 
 
 @dataclasses.dataclass
@@ -91,6 +50,7 @@ class Bench:
     programs: dict
     url: str = ""
     cluster_env: dict = None
+    first_port: int = 18_472  # where the first request of `start` goes
 
     def scenario(self, text, operations_metric):
         """One of our scenarios, whole: language, engine, histograms, result."""
@@ -109,6 +69,7 @@ class Bench:
         output, figures = measured(command, self.work, self.cluster_env)
         found = json.loads(output.strip().splitlines()[-1])
         figures.operations, figures.seconds = found["operations"], found["seconds"]
+        figures.latencies = found.get("latencies_ms", [])
         return figures
 
 
@@ -240,6 +201,105 @@ def url_for(bench, what):
     return bench.url if what == "run" else "-"
 
 
+def noticed(program):
+    """How long after the controller's write each claim was seen Ready, on a cluster of its own."""
+
+    def run(bench, count):
+        with cluster(bench.programs["sandbench"], bench.work, CLAIMS) as env:
+            output, figures = measured([bench.programs[program], "ready", "-", count, CLAIMS_PER_SECOND], bench.work, env)
+            found = json.loads(output.strip().splitlines()[-1])
+            listed = subprocess.run(["kubectl", "get", "sandboxclaims", "-o", "json"], env=env, check=True, capture_output=True, text=True)
+        figures.operations, figures.seconds = found["operations"], found["seconds"]
+        for claim in json.loads(listed.stdout)["items"]:
+            seen = found["seen_ns"][claim["metadata"]["name"]]
+            written = nanoseconds(claim["metadata"]["annotations"]["agents.x-k8s.io/claim-first-ready-at"])
+            # Who is told of the status may be quicker than the controller's next write.
+            figures.latencies.append(max(0, seen - written) / 1e6)
+        return figures
+
+    return run
+
+
+def nanoseconds(text):
+    """Since 1970, of a time as the controller writes it."""
+    seconds, _, rest = text.rstrip("Z").partition(".")
+    whole = datetime.datetime.fromisoformat(seconds).replace(tzinfo=datetime.UTC)
+    return int(whole.timestamp()) * 1_000_000_000 + int((rest or "0").ljust(9, "0")[:9])
+
+
+# Tunnels.
+
+
+def our_tunnel(bench, count):
+    return bench.loop([bench.programs["client_loop"], "read-tunnel", "-", count, VUS])
+
+
+def kubectl_tunnel(bench, count):
+    """The same client through `kubectl port-forward`; the processor time of both counts."""
+    forward = ["taskset", "-c", GENERATOR, "kubectl", "port-forward", "-n", "agent-sandbox-system", "svc/sandbox-router-svc", ":8080", "--address", "127.0.0.1"]
+    process = subprocess.Popen(forward, stdout=subprocess.PIPE, text=True, env=bench.cluster_env)
+    try:
+        port = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline()).group(1)
+        figures = bench.loop([bench.programs["client_loop"], "read", f"http://127.0.0.1:{port}", count, VUS])
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.stdout.close()
+        _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0
+    figures.cpu += usage.ru_utime + usage.ru_stime
+    figures.memory += usage.ru_maxrss * 1024
+    return figures
+
+
+# How soon the first request is there.
+
+
+def first_request(bench, command, count):
+    """From the start of the process to its first connection, so many times."""
+    latencies, total = [], Figures(0, 0, 0, 0)
+    for _ in range(count):
+        with socket.create_server(("127.0.0.1", bench.first_port)) as server:
+            began = time.monotonic()
+            process = subprocess.Popen([str(word) for word in command], cwd=bench.work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            server.settimeout(30)
+            connection, _ = server.accept()
+            latencies.append((time.monotonic() - began) * 1000)
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise RuntimeError(f"exit code {process.returncode}")
+        total.operations += 1
+        total.seconds += time.monotonic() - began
+        total.cpu += usage.ru_utime + usage.ru_stime
+        total.memory = max(total.memory, usage.ru_maxrss * 1024)
+    total.latencies = latencies
+    return total
+
+
+def our_start(bench, count):
+    (bench.work / "start.yaml").write_text(f"""
+version: 1
+name: start
+target: {{ warmPool: python, mode: in-cluster-pod-ip }}
+scenarios:
+  start:
+    steps:
+      - http: http://127.0.0.1:{bench.first_port}/
+""")
+    return first_request(bench, [bench.programs["sandbench"], "run", "start.yaml", "--progress", "none"], count)
+
+
+def k6_start(bench, count):
+    (bench.work / "start.js").write_text(f"""
+import http from 'k6/http';
+export default function () {{ http.get('http://127.0.0.1:{bench.first_port}/'); }}
+""")
+    return first_request(bench, [bench.programs["k6"], "run", "--quiet", "--no-usage-report", "start.js"], count)
+
+
 def our_claims(bench, count):
     text = f"""
 version: 1
@@ -302,6 +362,27 @@ MEASURES = {
             ("Python SDK, sync", "python-sdk", python_sdk("sync", "claims"), 200),
         ],
     ),
+    "ready": (
+        f"Ready noticed after the controller's write, {CLAIMS_PER_SECOND:,} claims/s asked for",
+        [
+            ("sandbench::client", "client_loop", noticed("client_loop"), CLAIMS),
+            ("Go SDK", "go-sdk", noticed("go-sdk"), CLAIMS),
+        ],
+    ),
+    "tunnel": (
+        f"a file of 16 KiB read through a port-forward to the router, {VUS} at once",
+        [
+            ("sandbench::client", "client_loop", our_tunnel, 5_000),
+            ("through `kubectl port-forward`", "client_loop", kubectl_tunnel, 2_000),
+        ],
+    ),
+    "start": (
+        "from the start of the process to the first request; ours with a loopback cluster in it",
+        [
+            ("sandbench", "sandbench", our_start, 10),
+            ("k6", "k6", k6_start, 10),
+        ],
+    ),
 }
 
 
@@ -343,7 +424,7 @@ def make_wrk(work):
 
 
 def make_oha(work):
-    subprocess.run(["cargo", "install", "--quiet", "--root", work, "oha"], check=True)
+    subprocess.run(["cargo", "install", "--quiet", "--locked", "--root", work, "oha"], check=True)
     return work / "bin" / "oha"
 
 
@@ -389,49 +470,6 @@ INSTALLERS = {
 }
 
 
-# The target and the cluster.
-
-
-@contextlib.contextmanager
-def started(command, last, env=None):
-    """A server on its core, up to the line of its greeting that begins with `last`."""
-    command = ["taskset", "-c", TARGET, *[str(word) for word in command]]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
-    try:
-        greeting = ""
-        for line in process.stdout:
-            greeting += line
-            if line.startswith(last):
-                break
-        else:
-            raise SystemExit(f"{command[3]} did not start: {greeting}")
-        yield greeting.strip()
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def cluster(bench, build):
-    """The loopback cluster, with a warm pool in it."""
-    home = bench.work / "home"
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir()
-    kubeconfig = home / "kubeconfig"
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
-    env = {**kept, "HOME": str(home), "KUBECONFIG": str(kubeconfig), "NO_PROXY": "127.0.0.0/8"}
-    with started([build / "sandbench", "cluster", "up", "--kubeconfig-out", kubeconfig], "Ctrl-C", env):
-        objects = (ROOT / "tests" / "interop" / "objects.yaml").read_text().replace("replicas: 3", "replicas: 100")
-        subprocess.run(["kubectl", "apply", "-f", "-"], input=objects, text=True, check=True, env=env, stdout=subprocess.DEVNULL)
-        filled = ["kubectl", "wait", "--for=jsonpath={.status.readyReplicas}=100", f"sandboxwarmpool/{POOL}", "--timeout=60s"]
-        subprocess.run(filled, check=True, env=env, stdout=subprocess.DEVNULL)
-        yield env
-
-
 # Measuring and telling.
 
 
@@ -458,37 +496,31 @@ def spread(values, shown):
     return f"{shown(statistics.median(values))} ({shown(min(values))}–{shown(max(values))})"
 
 
+def quantile(values, share):
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
 def table(title, found, failed):
-    lines = [f"**{title[0].upper()}{title[1:]}**" if not title.startswith("`") else f"**{title}**", ""]
-    lines += ["| tool | CPU per operation, µs | × ours | per second | peak memory |", "|---|---|---|---|---|"]
+    title = title if title.startswith("`") else title[0].upper() + title[1:]
+    with_latency = any(one.latencies for figures in found.values() for one in figures)
+    head = ["tool", "CPU per operation, µs", "× ours", "per second", "peak memory"]
+    head += ["p50, ms", "p99, ms"] if with_latency else []
+    lines = [f"**{title}**", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     ours_cost = None
     for name, figures in found.items():
-        if name in failed:
-            lines.append(f"| {name} | {failed[name].splitlines()[0][:80]} | | | |")
+        if name in failed or not figures:
+            lines.append(f"| {name} | {failed.get(name, 'not run').splitlines()[0][:80]} " + "| " * (len(head) - 2) + "|")
             continue
         cost = statistics.median(one.cost for one in figures)
         ours_cost = ours_cost or cost
         costs = spread([one.cost for one in figures], lambda value: f"{value:.1f}")
         rate = spread([one.rate for one in figures], lambda value: f"{value:,.0f}")
         memory = max(one.memory for one in figures) / (1 << 20)
-        lines.append(f"| {name} | {costs} | {cost / ours_cost:.2f} | {rate} | {memory:.0f} MiB |")
+        cells = [name, costs, f"{cost / ours_cost:.2f}", rate, f"{memory:.0f} MiB"]
+        if with_latency:
+            cells += [spread([quantile(one.latencies, share) for one in figures], lambda value: f"{value:.2f}") for share in (0.5, 0.99)]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def machine():
-    model = re.search(r"model name\s*:\s*(.+)", pathlib.Path("/proc/cpuinfo").read_text())
-    name = model.group(1) if model else platform.processor()
-    return f"{datetime.date.today()}, {name}, one core for the generator and one for the target, Linux {platform.release()}"
-
-
-def write_readme(text):
-    path = ROOT / "README.md"
-    readme = path.read_text()
-    before, _, rest = readme.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    if not after:
-        raise SystemExit(f"README.md has no place for the tables: {MARKS[0]} … {MARKS[1]}")
-    path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
 
 
 def main():
@@ -501,22 +533,36 @@ def main():
     parser.add_argument("--readme", action="store_true", help="write the tables into README.md")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
+    most_descriptors()
     chosen = {name: MEASURES[name] for name in arguments.only or MEASURES}
-    wanted = {program for _, tools in chosen.values() for _, program, *_ in tools}
+    wanted = {"sandbench"} | {program for _, tools in chosen.values() for _, program, *_ in tools}
     bench = Bench(arguments.work, install(arguments.work, wanted, arguments.build))
-    tables, failures = [f"{machine()}; median (min–max) of {arguments.rounds} rounds."], 0
-    with started([arguments.build / "examples" / "noop_runtime"], "") as address:
+    where = f"{machine()}, one core for the generator and one for the target"
+    results = known(arguments.work, where)
+    failures = 0
+    with pinned([arguments.build / "examples" / "noop_runtime"], "") as address:
         bench.url = f"http://{address}"
-        for title, tools in chosen.values():
+        for measure, (title, tools) in chosen.items():
             print(title, file=sys.stderr)
-            with cluster(bench, arguments.build) as bench.cluster_env:
+            alone = measure in ("ready", "start")  # has clusters of its own
+            with contextlib.nullcontext() if alone else cluster(bench.programs["sandbench"], bench.work) as bench.cluster_env:
                 found, failed = rounds_of(bench, tools, arguments.rounds)
             failures += len(failed)
-            tables.append(table(title, found, failed))
-            print(f"\n{tables[-1]}\n", flush=True)
+            text = table(title, found, failed) + f"\n\nMedian (min–max) of {arguments.rounds} rounds."
+            results["tables"][measure] = text
+            (arguments.work / "peers.json").write_text(json.dumps(results))
+            print(f"\n{text}\n", flush=True)
     if arguments.readme:
-        write_readme("\n\n".join(tables))
+        in_order = [results["tables"][measure] for measure in MEASURES if measure in results["tables"]]
+        write_readme("peers", "\n\n".join([f"Measured {where}.", *in_order]) + "\n")
     return int(failures > 0)
+
+
+def known(work, where):
+    """The tables of earlier calls of this day on this machine, so that the bench can be run in pieces."""
+    path = work / "peers.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    return results if results.get("where") == where else {"where": where, "tables": {}}
 
 
 if __name__ == "__main__":

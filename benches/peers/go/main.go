@@ -1,4 +1,5 @@
-// Upstream's Go SDK in a loop: `sdk-loop run URL COUNT AT_ONCE` and `sdk-loop claims - COUNT AT_ONCE`.
+// Upstream's Go SDK in a loop: `sdk-loop run URL COUNT AT_ONCE`, `sdk-loop claims - COUNT AT_ONCE`, and
+// `sdk-loop ready - COUNT RATE`, which tells when each claim was seen Ready and deletes nothing.
 package main
 
 import (
@@ -26,7 +27,7 @@ func main() {
 
 func measure(words []string) error {
 	if len(words) != 4 {
-		return fmt.Errorf("usage: sdk-loop run|claims URL COUNT AT_ONCE")
+		return fmt.Errorf("usage: sdk-loop run|claims|ready URL COUNT AT_ONCE")
 	}
 	count, err := strconv.ParseInt(words[2], 10, 64)
 	if err != nil {
@@ -51,6 +52,9 @@ func measure(words []string) error {
 	if err != nil {
 		return err
 	}
+	if words[0] == "ready" {
+		return ready(ctx, client, count, atOnce)
+	}
 	defer client.DeleteAll(ctx)
 
 	var operation func() error
@@ -73,7 +77,7 @@ func measure(words []string) error {
 			return client.DeleteSandbox(ctx, opened.ClaimName(), "default")
 		}
 	default:
-		return fmt.Errorf("the first word is `run` or `claims`")
+		return fmt.Errorf("the first word is `run`, `claims` or `ready`")
 	}
 
 	began := time.Now()
@@ -104,4 +108,37 @@ func repeat(operation func() error, count int64, atOnce int) error {
 	group.Wait()
 	close(failures)
 	return <-failures
+}
+
+// ready makes claims at a rate; prints when each was seen Ready, in nanoseconds since 1970.
+func ready(ctx context.Context, client *sandbox.Client, count int64, rate int) error {
+	began := time.Now()
+	var lock sync.Mutex
+	seen := map[string]int64{}
+	failures := make(chan error, count)
+	var group sync.WaitGroup
+	for number := range count {
+		time.Sleep(time.Until(began.Add(time.Duration(number) * time.Second / time.Duration(rate))))
+		group.Go(func() {
+			opened, err := client.CreateSandbox(ctx, pool, "default")
+			at := time.Now().UnixNano()
+			if err != nil {
+				failures <- err
+				return
+			}
+			lock.Lock()
+			defer lock.Unlock()
+			seen[opened.ClaimName()] = at
+		})
+	}
+	group.Wait()
+	close(failures)
+	if err := <-failures; err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(map[string]any{
+		"operations": count,
+		"seconds":    time.Since(began).Seconds(),
+		"seen_ns":    seen,
+	})
 }
