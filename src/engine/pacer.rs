@@ -1,15 +1,28 @@
 //! [`Pacer`]: tells when arrivals are due, more exactly than the runtime's timers.
 //!
-//! The runtime's timer wheel turns once per millisecond. A thread of its own sleeps in the kernel until
-//! the next arrival is due, never spins, and tells by a counter: arrivals that are due together are told
-//! at once, and nothing is queued. It looks for a stop a few times a second.
+//! The runtime's timer wheel turns once per millisecond. A timer of the kernel is exact, and as a file
+//! it is waited for together with the sockets: an arrival wakes the worker that will run it, no thread in
+//! between. Where there is no such file, a thread of its own sleeps in the kernel. Neither spins. Arrivals
+//! are told by a counter: those that are due together are told at once, and nothing is queued. A stop is
+//! looked for a few times a second.
 
+use std::io;
 use std::num::NonZeroU64;
+#[cfg(target_os = "linux")]
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::thread::Timespec;
+#[cfg(target_os = "linux")]
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
+#[cfg(target_os = "linux")]
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -22,14 +35,14 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 /// What tells when arrivals are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pacing {
-    /// A thread that sleeps in the kernel: late by some ten microseconds on an idle machine.
+    /// The kernel's timers: late by some ten microseconds on an idle machine.
     #[default]
-    Thread,
+    Kernel,
     /// The runtime's timers: late by about a millisecond, but they follow a clock that is paused.
     Timers,
 }
 
-/// What the pacing thread and its listener share. Cheap to clone.
+/// What paces and its listener share. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pacer(Arc<Shared>);
 
@@ -60,7 +73,7 @@ impl Pacer {
         self.0.wake.notified().await;
     }
 
-    /// Ends the thread soon.
+    /// Ends the pacing soon.
     pub(super) fn stop(&self) {
         self.0.stopped.store(true, Ordering::Release);
     }
@@ -75,13 +88,54 @@ impl Pacer {
     ) {
         let pacer = self.clone();
         match pacing {
-            Pacing::Thread => {
-                tasks.spawn_blocking(move || pacer.pace(begins, open.arrivals(seed)));
-            }
+            Pacing::Kernel => match Alarm::new() {
+                Ok(alarm) => {
+                    tasks.spawn(async move {
+                        pacer.pace_by(alarm, begins, open.arrivals(seed)).await;
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!("arrivals are paced by a thread: {error}");
+                    tasks.spawn_blocking(move || pacer.pace(begins, open.arrivals(seed)));
+                }
+            },
             Pacing::Timers => {
                 tasks.spawn(async move { pacer.pace_by_timers(begins, open.arrivals(seed)).await });
             }
         }
+    }
+
+    /// The same as [`Pacer::pace`] with a timer of the kernel that is waited for like a socket.
+    async fn pace_by(
+        &self,
+        alarm: Alarm,
+        started: Instant,
+        offsets: impl Iterator<Item = Duration>,
+    ) {
+        let mut due = 0;
+        for offset in offsets {
+            let planned = started + offset;
+            loop {
+                let left = planned.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                self.tell(due);
+                let left = left.min(LONGEST_SLEEP);
+                if alarm.ring_in(left).await.is_err() {
+                    tokio::time::sleep(left).await;
+                }
+                if self.0.stopped.load(Ordering::Acquire) {
+                    break;
+                }
+            }
+            if self.0.stopped.load(Ordering::Acquire) {
+                break;
+            }
+            due += 1;
+        }
+        self.0.over.store(true, Ordering::Release);
+        self.tell(due);
     }
 
     /// The same as [`Pacer::pace`] with the runtime's timers.
@@ -154,6 +208,55 @@ impl Pacer {
     }
 }
 
+/// A timer of the kernel that the runtime waits for together with its sockets.
+#[cfg(target_os = "linux")]
+struct Alarm(AsyncFd<OwnedFd>);
+
+#[cfg(target_os = "linux")]
+impl Alarm {
+    #[expect(
+        deprecated,
+        reason = "unsound only for what changes its descriptor, which an `OwnedFd` never does; its successor \
+                  is `unsafe`"
+    )]
+    fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        AsyncFd::with_interest(timer, Interest::READABLE).map(Self)
+    }
+
+    /// Waits for that time, which is more than none; now and then shorter.
+    async fn ring_in(&self, time: Duration) -> io::Result<()> {
+        let never = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let once = Itimerspec {
+            it_interval: never,
+            it_value: Timespec::try_from(time).map_err(io::Error::other)?,
+        };
+        // Setting it also forgets that it rang before.
+        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once)?;
+        self.0.readable().await?.clear_ready();
+        Ok(())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+struct Alarm;
+
+#[cfg(not(target_os = "linux"))]
+impl Alarm {
+    fn new() -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    async fn ring_in(&self, time: Duration) -> io::Result<()> {
+        tokio::time::sleep(time).await;
+        Ok(())
+    }
+}
+
 /// Asks the kernel not to round this thread's timers (it adds up to 50 µs); gives what was before.
 #[cfg(target_os = "linux")]
 fn fine_timers() -> Option<NonZeroU64> {
@@ -183,16 +286,10 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn no_arrival_is_told_before_it_is_due_and_none_is_lost() {
-        let pacer = Pacer::default();
-        let started = Instant::now();
-        let offsets = (0..200_u64).map(|index| Duration::from_micros(index * 300));
-        let mut threads = JoinSet::new();
-        let thread = pacer.clone();
-        threads.spawn_blocking(move || thread.pace(started, offsets));
+    /// Listens to what a pacer tells of arrivals 300 µs apart, until all are told.
+    async fn listen(pacer: &Pacer, started: Instant, number: u64) {
         let mut seen = 0;
-        while seen < 200 {
+        while seen < number {
             pacer.woken().await;
             let due = pacer.due();
             assert!(due >= seen);
@@ -201,8 +298,46 @@ mod tests {
             }
             seen = due;
         }
+    }
+
+    fn offsets(number: u64) -> impl Iterator<Item = Duration> + Send {
+        (0..number).map(|index| Duration::from_micros(index * 300))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_arrival_is_told_before_it_is_due_and_none_is_lost() {
+        let pacer = Pacer::default();
+        let started = Instant::now();
+        let mut threads = JoinSet::new();
+        let thread = pacer.clone();
+        threads.spawn_blocking(move || thread.pace(started, offsets(200)));
+        listen(&pacer, started, 200).await;
         threads.join_next().await.unwrap().unwrap();
         assert!(pacer.is_over());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn so_it_is_with_a_timer_that_is_waited_for_like_a_socket() {
+        let pacer = Pacer::default();
+        let started = Instant::now();
+        let mut tasks = JoinSet::new();
+        let (task, alarm) = (pacer.clone(), Alarm::new().unwrap());
+        tasks.spawn(async move { task.pace_by(alarm, started, offsets(200)).await });
+        listen(&pacer, started, 200).await;
+        tasks.join_next().await.unwrap().unwrap();
+        assert!(pacer.is_over());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stop_ends_it_too_when_it_has_nothing_to_do_for_long() {
+        let pacer = Pacer::default();
+        pacer.stop();
+        let far = std::iter::once(Duration::from_hours(1));
+        let alarm = Alarm::new().unwrap();
+        pacer.pace_by(alarm, Instant::now(), far).await;
+        assert!(pacer.is_over() && pacer.due() == 0);
     }
 
     #[tokio::test(flavor = "multi_thread")]
