@@ -46,6 +46,8 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+
 pub use about::About;
 pub use attempts::{AttemptLog, Attempted};
 pub use collect::{Collect, Collected};
@@ -257,6 +259,8 @@ impl Step {
         }
     }
 
+    /// What a load repeats most is polled in place; the rest, which is large, is boxed: a future is moved
+    /// as a whole through each layer around it, however little of it is used.
     async fn act(
         &self,
         context: &mut StepContext,
@@ -264,23 +268,23 @@ impl Step {
     ) -> Result<StepOutcome, StepError> {
         let id = self.id.as_ref().map(|id| &id.value);
         match &self.action {
-            Action::Create(create) => create.run(context, id, limit).await,
-            Action::Connect(connect) => connect.run(context, limit).await,
-            Action::Disconnect(disconnect) => disconnect.run(context).await,
+            Action::Create(create) => create.run(context, id, limit).boxed().await,
+            Action::Connect(connect) => connect.run(context, limit).boxed().await,
+            Action::Disconnect(disconnect) => disconnect.run(context).boxed().await,
             Action::Exec(exec) => exec.run(context, limit).await,
             Action::Write(write) => write.run(context, limit).await,
             Action::Read(read) => read.run(context, limit).await,
-            Action::List(list) => list.run(context, limit).await,
+            Action::List(list) => list.run(context, limit).boxed().await,
             Action::Exists(exists) => exists.run(context, limit).await,
-            Action::DeleteFile(delete) => delete.run(context, limit).await,
-            Action::Suspend(suspend) => suspend.run(context, limit).await,
-            Action::Resume(resume) => resume.run(context, limit).await,
-            Action::Delete(delete) => delete.run(context).await,
-            Action::Wait(wait) => wait.run(context, limit).await,
+            Action::DeleteFile(delete) => delete.run(context, limit).boxed().await,
+            Action::Suspend(suspend) => suspend.run(context, limit).boxed().await,
+            Action::Resume(resume) => resume.run(context, limit).boxed().await,
+            Action::Delete(delete) => delete.run(context).boxed().await,
+            Action::Wait(wait) => wait.run(context, limit).boxed().await,
             Action::Sleep(sleep) => sleep.run(context).await,
             Action::Http(http) => http.run(context, limit).await,
-            Action::Script(script) => script.run(context).await,
-            Action::Collect(collect) => collect.run(context).await,
+            Action::Script(script) => script.run(context).boxed().await,
+            Action::Collect(collect) => collect.run(context).boxed().await,
             Action::Group(_) | Action::Parallel(_) | Action::Use(_) => Ok(StepOutcome::default()),
         }
     }
