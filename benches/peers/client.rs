@@ -31,7 +31,9 @@ const CONTENT: [u8; 16 << 10] = [b'x'; 16 << 10];
 async fn main() -> Result<(), BoxError> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [what, url, count, at_once] = words.as_slice() else {
-        return Err("usage: client_loop run|read|read-tunnel|claims|ready URL COUNT AT_ONCE".into());
+        return Err(
+            "usage: client_loop run|read|read-tunnel|claims|ready URL COUNT AT_ONCE".into(),
+        );
     };
     let (count, at_once): (u64, u64) = (count.parse()?, at_once.parse()?);
     let run_id = format!("peers-{}", std::process::id());

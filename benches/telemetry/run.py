@@ -13,6 +13,7 @@ that of the generator's process alone, as its own result has it. Results are kep
 
 import argparse
 import contextlib
+import http.server
 import importlib.util
 import json
 import os
@@ -22,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
@@ -33,14 +35,42 @@ LOADS = {"1,000/s": "{ rate: 1000/s, duration: 8s, maxInFlight: 2000 }", "16 VUs
 ALL = ["--trace-sample", "100%", "--trace-max-rate", "none"]
 
 
-def ways(collector):
+def ways(collector, slow, rejecting):
     found = {"off": []}
     if collector:
         found["1 % and those kept (default)"] = ["--otlp-endpoint", collector]
         found["100 %"] = ["--otlp-endpoint", collector, *ALL]
     found["default, dead receiver"] = ["--otlp-endpoint", DEAD]
     found["100 %, dead receiver"] = ["--otlp-endpoint", DEAD, *ALL]
+    for name, address in (("200 ms away", slow), ("rejecting", rejecting)):
+        to = ["--otlp-protocol", "http/protobuf", "--otlp-endpoint", address]
+        found[f"default, receiver {name}"] = to
+        found[f"100 %, receiver {name}"] = [*to, *ALL]
     return found
+
+
+@contextlib.contextmanager
+def receiver(status, takes):
+    """The address of a receiver that says this to everything, after this many seconds."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            time.sleep(takes)
+            self.send_response(status)
+            self.send_header("content-type", "application/x-protobuf")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 @contextlib.contextmanager
@@ -112,10 +142,10 @@ scenarios:
 
 def run(arguments):
     results = {}
-    with started(arguments.server) as address, collector() as taker:
+    with started(arguments.server) as address, collector() as taker, receiver(200, 0.2) as slow, receiver(400, 0) as rejecting:
         for number in range(arguments.rounds):
             for load, text in LOADS.items():
-                for way, flags in ways(taker).items():
+                for way, flags in ways(taker, slow, rejecting).items():
                     found = measure(arguments.sandbench, address, text, flags)
                     results.setdefault(load, {}).setdefault(way, []).append(found)
                     print(f"round {number + 1}, {load}, {way}: {found}", flush=True)
