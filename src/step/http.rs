@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use tokio::time::Instant;
 
 use super::exchange::{Answer, exchange};
@@ -242,21 +242,42 @@ impl Http {
             server: format!("{}{}", host(&url), url.path()),
             source,
         })?;
-        let json = serde_json::from_slice::<serde_json::Value>(&body);
-        let size = whole(body.len());
-        let body = match std::str::from_utf8(&body) {
-            Ok(text) => Value::text(text),
-            Err(_) => Value::Bytes(body),
+        let answered = Answered {
+            status,
+            headers,
+            body,
+            took,
         };
-        Ok(StepOutcome::new(vec![
-            ("status", i64::from(status.as_u16()).into()),
-            ("body", body),
-            ("json", json.map_or(Value::Null, Value::from)),
-            ("headers", values(&headers)),
-            ("size", size),
-            ("duration", took.into()),
-        ])
-        .time(Measure::Http, took))
+        Ok(StepOutcome::of(answered).time(Measure::Http, took))
+    }
+}
+
+/// What a server answered.
+#[derive(Debug, Clone)]
+pub(super) struct Answered {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    took: Duration,
+}
+
+impl Answered {
+    pub(super) fn output(&self, name: &str) -> Value {
+        match name {
+            "status" => i64::from(self.status.as_u16()).into(),
+            "body" => match std::str::from_utf8(&self.body) {
+                Ok(text) => Value::text(text),
+                Err(_) => Value::Bytes(self.body.clone()),
+            },
+            "json" => {
+                let json = serde_json::from_slice::<serde_json::Value>(&self.body);
+                json.map_or(Value::Null, Value::from)
+            }
+            "headers" => values(&self.headers),
+            "size" => whole(self.body.len()),
+            "duration" => self.took.into(),
+            _ => Value::Null,
+        }
     }
 }
 

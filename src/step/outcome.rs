@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::collect::Collected;
 use super::content::Content;
 use super::exec::Executed;
+use super::http::Answered;
 use super::later::Later;
 use super::list::Listed;
 use crate::client::LaunchType;
@@ -111,6 +112,7 @@ pub(super) enum Outputs {
     /// Few and small: made at once.
     Values(Vec<(&'static str, Value)>),
     Exec(Executed),
+    Http(Answered),
     /// A file written or read.
     File(Content),
     List(Listed),
@@ -125,6 +127,12 @@ impl Default for Outputs {
 impl From<Executed> for Outputs {
     fn from(executed: Executed) -> Self {
         Self::Exec(executed)
+    }
+}
+
+impl From<Answered> for Outputs {
+    fn from(answered: Answered) -> Self {
+        Self::Http(answered)
     }
 }
 
@@ -198,6 +206,7 @@ impl StepOutcome {
                 .find(|(found, _)| *found == name)
                 .map_or(Value::Null, |(_, value)| value.clone()),
             Outputs::Exec(executed) => executed.output(name),
+            Outputs::Http(answered) => answered.output(name),
             Outputs::File(content) => content.output(name),
             Outputs::List(listed) => listed.output(name),
         }
