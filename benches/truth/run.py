@@ -4,6 +4,7 @@
     cargo build --release --bins --example truth_server
     python3 benches/truth/run.py                      # sandbench, and of the others those that are installed
     python3 benches/truth/run.py --only sandbench,wrk --law freezing
+    python3 benches/truth/run.py --times 10 --only sandbench   # the same laws at ten times the rate
     python3 benches/truth/run.py --readme       # runs nothing: writes what was measured into README.md
 
 For each law and tool it prints the percentiles that the tool reports beside those that the law gives
@@ -55,10 +56,11 @@ def freezing(share, rate, seconds):
 
 
 def saturating(share, rate, seconds):
-    # Request number i comes at i/rate and is done at (i+1)/100.
+    # Six come while five are done: number i comes at i/rate and is done after (i+1) times the work.
+    work = 1200.0 / rate
     count = math.ceil(rate * seconds)
     index = max(0, math.ceil(share * count) - 1)
-    return 10.0 + index * (10.0 - 1000.0 / rate) if rate > 100 else 10.0
+    return work + index * (work - 1000.0 / rate)
 
 
 LAWS = {  # law: (truth, rate per second, seconds)
@@ -67,6 +69,12 @@ LAWS = {  # law: (truth, rate per second, seconds)
     "freezing": (freezing, 200, 20),
     "saturating": (saturating, 120, 10),
 }
+
+
+def laws(times):
+    """The laws at so many times their rates, by the name that their results are kept under."""
+    mark = "" if times == 1 else f" ×{times}"
+    return {law + mark: (law, truth, rate * times, seconds) for law, (truth, rate, seconds) in LAWS.items()}
 
 
 # The tools: each returns its percentiles in ms. `work` is a directory for its files.
@@ -243,12 +251,14 @@ def table(results):
     """The table of the README."""
     names = [f"p{p}" for p in PERCENTILES]
     lines = ["| law | | " + " | ".join(names) + " |", "|---|---|" + "---:|" * len(names)]
-    for law, (truth, rate, seconds) in LAWS.items():
+    times = [int(key.partition(" ×")[2] or 1) for key in results if key != "machine"]
+    every = {key: found for number in sorted(set(times)) for key, found in laws(number).items()}
+    for key, (law, truth, rate, seconds) in every.items():
         true = [truth(p / 100, rate, seconds) for p in PERCENTILES]
         lines.append(f"| **{law}**, {rate}/s | *the truth, in ms* | " + " | ".join(f"*{shown(value)}*" for value in true) + " |")
         for name in TOOLS:
-            if name in results.get(law, {}):
-                cells = [marked(measured, value) for measured, value in zip(results[law][name], true)]
+            if name in results.get(key, {}):
+                cells = [marked(measured, value) for measured, value in zip(results[key][name], true)]
                 name = "**sandbench**" if name == "sandbench" else name
                 lines.append(f"| | {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + f"\n\nMeasured {results['machine']}. ✗: more than 5 % and more than 0.5 ms from the truth; -: not reported.\n"
@@ -261,6 +271,7 @@ def main():
     parser.add_argument("--server", default=build / "examples" / "truth_server")
     parser.add_argument("--only", help="names of tools, with commas between")
     parser.add_argument("--law", choices=LAWS)
+    parser.add_argument("--times", type=int, default=1, help="how many times the usual rate")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md, run nothing")
     arguments = parser.parse_args()
     if arguments.readme:
@@ -270,20 +281,20 @@ def main():
         return 0
     only = arguments.only.split(",") if arguments.only else list(TOOLS)
     wrong = []
-    for law, (truth, rate, seconds) in LAWS.items():
+    for key, (law, truth, rate, seconds) in laws(arguments.times).items():
         if arguments.law not in (None, law):
             continue
         true = {p: truth(p / 100, rate, seconds) for p in PERCENTILES}
         print(f"\n{law}, {rate}/s for {seconds} s: ms" + "".join(f"{f'p{p}':>10}" for p in PERCENTILES))
         print(f"{'the truth':<34}" + "".join(f"{shown(true[p]):>10}" for p in PERCENTILES))
         for name in only:
-            measured = measure(arguments, law, name)
+            measured = measure(arguments, (law, rate, seconds), name)
             if measured is None:
                 wrong.append((law, name))
                 continue
             marks = "".join(f"{shown(measured[p]) + ('  ' if right(measured[p], true[p]) else ' ✗'):>10}" for p in PERCENTILES)
             print(f"{name:<34}{marks}", flush=True)
-            keep(law, name, measured)
+            keep(key, name, measured)
             if name == "sandbench" and not all(right(measured[p], true[p]) for p in PERCENTILES):
                 wrong.append((law, name))
     if wrong:
@@ -292,15 +303,15 @@ def main():
     return 1 if ours else 0
 
 
-def measure(arguments, law, name):
+def measure(arguments, load, name):
     """The percentiles of a tool; None if it is not there or fails."""
-    _, rate, seconds = LAWS[law]
+    law, rate, seconds = load
     program, how = TOOLS[name]
     found = find(program, arguments.sandbench)
     if not found:
         print(f"{name:<34}  not installed")
         return None
-    with tempfile.TemporaryDirectory() as work, started(arguments.server, law) as address:
+    with tempfile.TemporaryDirectory() as work, started(arguments.server, law, str(arguments.times)) as address:
         try:
             return how(found, f"http://{address}/", rate, seconds, pathlib.Path(work))
         except (RuntimeError, OSError, KeyError, ValueError, StopIteration, subprocess.TimeoutExpired) as error:

@@ -1,13 +1,13 @@
 //! A server that answers by a law, so that the truth about its latency can be computed: every figure
 //! of a load generator that differs from it is the generator's.
 //!
-//! `truth_server LAW` prints its address and serves until it is killed. Every request of HTTP/1.1 on
+//! `truth_server LAW [TIMES]` prints its address and serves until it is killed. Every request of HTTP/1.1 on
 //! any path is answered with an empty 200 at the time that the law says, counted from its arrival:
 //!
 //! - `constant`: after 5 ms;
 //! - `bimodal`: every eighth after 50 ms, the others after 5 ms;
 //! - `freezing`: at once, but nothing is answered in the first of every five seconds;
-//! - `saturating`: one after the other, 10 ms each.
+//! - `saturating`: one after the other, 10 ms each, or that divided by TIMES.
 //!
 //! Whoever waits looks at the clock for the last two milliseconds, since the timers of an asynchronous
 //! runtime are late by one: about a third of a core at 200 requests per second.
@@ -38,8 +38,8 @@ enum Law {
     Constant,
     Bimodal(AtomicU64),
     Freezing(Instant),
-    /// Since when the only worker is free.
-    Saturating(Mutex<Instant>),
+    /// Since when the only worker is free, and how long it works at each.
+    Saturating(Mutex<Instant>, Duration),
 }
 
 const SHORT: Duration = Duration::from_millis(5);
@@ -49,12 +49,12 @@ const PERIOD: Duration = Duration::from_secs(5);
 const FROZEN: Duration = Duration::from_secs(1);
 
 impl Law {
-    fn named(name: &str) -> Option<Self> {
+    fn named(name: &str, times: u32) -> Option<Self> {
         match name {
             "constant" => Some(Self::Constant),
             "bimodal" => Some(Self::Bimodal(AtomicU64::new(0))),
             "freezing" => Some(Self::Freezing(Instant::now())),
-            "saturating" => Some(Self::Saturating(Mutex::new(Instant::now()))),
+            "saturating" => Some(Self::Saturating(Mutex::new(Instant::now()), WORK / times)),
             _ => None,
         }
     }
@@ -72,9 +72,9 @@ impl Law {
                 let frozen = FROZEN.as_nanos().saturating_sub(since);
                 arrival + Duration::from_nanos(u64::try_from(frozen).unwrap_or(0))
             }
-            Self::Saturating(free) => {
+            Self::Saturating(free, work) => {
                 let mut free = free.lock().unwrap_or_else(PoisonError::into_inner);
-                *free = arrival.max(*free) + WORK;
+                *free = arrival.max(*free) + *work;
                 *free
             }
         }
@@ -112,7 +112,8 @@ async fn serve(law: Arc<Law>, stream: tokio::net::TcpStream) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let name = std::env::args().nth(1).unwrap_or_default();
-    let law = Law::named(&name).ok_or("one of: constant, bimodal, freezing, saturating")?;
+    let times = std::env::args().nth(2).map_or(Ok(1), |text| text.parse())?;
+    let law = Law::named(&name, times).ok_or("one of: constant, bimodal, freezing, saturating")?;
     let law = Arc::new(law);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);

@@ -82,7 +82,13 @@ impl Sleep {
                 what: "time as long as `min`",
             });
         }
-        tokio::time::sleep(draw(shortest, longest, &mut context.rng)).await;
+        let time = draw(shortest, longest, &mut context.rng);
+        if time.is_zero() {
+            // The runtime's timers would make a millisecond of it.
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(time).await;
+        }
         Ok(StepOutcome::default())
     }
 }
