@@ -83,7 +83,12 @@ impl Store {
                 return Err(StoreError::NoNamespace(namespace.to_owned()));
             }
         }
-        object::prepare(kind, namespace, &mut value)?;
+        let is_taken = |name: &str| {
+            let place = (namespace.to_owned(), name.to_owned());
+            let all = inner.objects.get(kind.kind);
+            all.is_some_and(|all| all.contains_key(&place))
+        };
+        object::prepare((kind, namespace), &mut value, is_taken)?;
         let name = value["metadata"]["name"]
             .as_str()
             .unwrap_or_default()

@@ -113,11 +113,14 @@ pub(crate) fn now_rfc3339() -> String {
 /// The alphabet of generated name suffixes (upstream's, without vowels and look-alikes).
 const SUFFIX_ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
+/// How often a name is generated until one is free. Source: the API server's `RetryGenerateName`.
+const NAME_ATTEMPTS: usize = 8;
+
 /// Gives a new object what the server adds, and refuses what it cannot have.
 pub(super) fn prepare(
-    kind: &'static Kind,
-    namespace: &str,
+    (kind, namespace): (&'static Kind, &str),
     value: &mut Value,
+    is_taken: impl Fn(&str) -> bool,
 ) -> Result<(), StoreError> {
     let Some(object) = value.as_object_mut() else {
         return Err(StoreError::BadRequest(
@@ -151,12 +154,8 @@ pub(super) fn prepare(
                 message: "Required value: name or generateName is required".to_owned(),
             });
         }
-        let mut rng = rand::rng();
-        let suffix: String = (0..5)
-            .map(|_| char::from(SUFFIX_ALPHABET[rng.random_range(0..SUFFIX_ALPHABET.len())]))
-            .collect();
-        let base: String = base.chars().take(58).collect();
-        metadata.insert("name".to_owned(), json!(format!("{base}{suffix}")));
+        let name = free_name(base, is_taken).ok_or(StoreError::AlreadyExists)?;
+        metadata.insert("name".to_owned(), json!(name));
     }
     check_name(metadata)?;
     if kind.scope == Scope::Namespaced {
@@ -176,6 +175,20 @@ pub(super) fn prepare(
         metadata.remove(dropped);
     }
     Ok(())
+}
+
+/// A name with this base that nobody has; `None` if none was found in as many attempts as an API server makes.
+pub(super) fn free_name(base: &str, is_taken: impl Fn(&str) -> bool) -> Option<String> {
+    let base: String = base.chars().take(58).collect();
+    let mut rng = rand::rng();
+    let mut generate = || -> String {
+        let suffix =
+            (0..5).map(|_| char::from(SUFFIX_ALPHABET[rng.random_range(0..SUFFIX_ALPHABET.len())]));
+        base.chars().chain(suffix).collect()
+    };
+    (0..NAME_ATTEMPTS)
+        .map(|_| generate())
+        .find(|name| !is_taken(name))
 }
 
 fn check_name(metadata: &Map<String, Value>) -> Result<(), StoreError> {

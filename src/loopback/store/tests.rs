@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use super::inner::HISTORY;
 use super::*;
 
@@ -57,6 +59,22 @@ fn a_generated_name_keeps_its_base() {
     let object = store().create(kind("Sandbox"), NAMESPACE, value).unwrap();
     assert!(object.name().starts_with("pool-"));
     assert_eq!(object.name().len(), "pool-".len() + 5);
+}
+
+#[test]
+fn a_generated_name_that_is_taken_is_replaced_by_another_up_to_eight_times() {
+    let asked = Cell::new(0);
+    let taken_until = |last: u32| {
+        asked.set(0);
+        object::free_name("claim-", |_| {
+            asked.set(asked.get() + 1);
+            asked.get() < last
+        })
+    };
+    assert!(taken_until(8).unwrap().starts_with("claim-"));
+    assert_eq!(asked.get(), 8);
+    assert_eq!(taken_until(9), None);
+    assert_eq!(asked.get(), 8);
 }
 
 #[test]
