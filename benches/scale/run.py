@@ -51,9 +51,11 @@ scenarios:
     load: {{ rate: 250/s, iterations: {count}, maxInFlight: {count}, gracefulStop: 20m }}
     timeout: 20m
     steps:
-      - create: {{ timeout: 10m }}
+      - create: {{}}
+        timeout: 10m
       - sleep: {max(0, count // 250 - 1)}s
-      - group:
+      - group: command
+        steps:
           - exec: "true"
           - sleep: {EVERY}s
         repeat: {COMMANDS}
@@ -66,8 +68,8 @@ scenarios:
         "count": count,
         "cpu_per": figures.cpu / count * 1e6,
         "memory": figures.memory,
-        "ready_p99": statistics(cell, "sandbox_ready_duration")["p99"] / 1e6,
-        "exec_p99": statistics(cell, "exec_duration")["p99"] / 1e6,
+        "ready_p99": statistics(cell, "sandbox_ready_duration")["p99_ns"] / 1e6,
+        "exec_p99": statistics(cell, "exec_duration")["p99_ns"] / 1e6,
         "failed": cell["iterations_failed"] + cell["iterations_dropped"],
         "verdict": result["doubt"]["verdict"] if isinstance(result["doubt"], dict) else str(result["doubt"]),
     }
@@ -84,9 +86,8 @@ scenarios:
   cells:
     matrix: {{ n: [{numbers}] }}
     load: {{ vus: 10, iterations: {REQUESTS // count} }}
-    tags: {{ n: "${{{{ matrix.n }}}}" }}
     steps:
-      - http: {{ method: POST, url: "{url}/execute", body: '{{"command":"true"}}' }}
+      - http: {{ method: POST, url: "{url}/execute", body: '{{"command":"true"}}', headers: {{ x-cell: "${{{{ matrix.n }}}}" }} }}
 """
     with cluster(program, work, replicas=1) as env:
         result, figures, _ = scenario(text, program, work, env)
