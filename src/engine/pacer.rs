@@ -87,25 +87,24 @@ impl Pacer {
         begins: Instant,
     ) {
         let pacer = self.clone();
-        match pacing {
-            Pacing::Kernel => match Alarm::new() {
-                Ok(alarm) => {
-                    tasks.spawn(async move {
-                        pacer.pace_by(alarm, begins, open.arrivals(seed)).await;
-                    });
-                }
-                Err(error) => {
-                    tracing::debug!("arrivals are paced by a thread: {error}");
-                    tasks.spawn_blocking(move || pacer.pace(begins, open.arrivals(seed)));
-                }
-            },
-            Pacing::Timers => {
-                tasks.spawn(async move { pacer.pace_by_timers(begins, open.arrivals(seed)).await });
+        let alarm = match pacing {
+            Pacing::Kernel => Alarm::of_kernel(),
+            Pacing::Timers => Ok(Alarm::Runtime),
+        };
+        match alarm {
+            Ok(alarm) => {
+                tasks.spawn(async move {
+                    pacer.pace_by(alarm, begins, open.arrivals(seed)).await;
+                });
+            }
+            Err(error) => {
+                tracing::debug!("arrivals are paced by a thread: {error}");
+                tasks.spawn_blocking(move || pacer.pace(begins, open.arrivals(seed)));
             }
         }
     }
 
-    /// The same as [`Pacer::pace`] with a timer of the kernel that is waited for like a socket.
+    /// The same as [`Pacer::pace`] without a thread.
     async fn pace_by(
         &self,
         alarm: Alarm,
@@ -115,42 +114,15 @@ impl Pacer {
         let mut due = 0;
         for offset in offsets {
             let planned = started + offset;
-            loop {
+            while !self.is_stopped() {
                 let left = planned.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     break;
                 }
                 self.tell(due);
-                let left = left.min(LONGEST_SLEEP);
-                if alarm.ring_in(left).await.is_err() {
-                    tokio::time::sleep(left).await;
-                }
-                if self.0.stopped.load(Ordering::Acquire) {
-                    break;
-                }
+                alarm.ring_in(left.min(LONGEST_SLEEP)).await;
             }
-            if self.0.stopped.load(Ordering::Acquire) {
-                break;
-            }
-            due += 1;
-        }
-        self.0.over.store(true, Ordering::Release);
-        self.tell(due);
-    }
-
-    /// The same as [`Pacer::pace`] with the runtime's timers.
-    async fn pace_by_timers(&self, started: Instant, offsets: impl Iterator<Item = Duration>) {
-        let mut due = 0;
-        for offset in offsets {
-            let planned = started + offset;
-            while Instant::now() < planned {
-                self.tell(due);
-                tokio::time::sleep_until(planned.min(Instant::now() + LONGEST_SLEEP)).await;
-                if self.0.stopped.load(Ordering::Acquire) {
-                    break;
-                }
-            }
-            if self.0.stopped.load(Ordering::Acquire) {
+            if self.is_stopped() {
                 break;
             }
             due += 1;
@@ -178,6 +150,10 @@ impl Pacer {
         restore_timers(slack);
     }
 
+    fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::Acquire)
+    }
+
     fn tell(&self, due: u64) {
         let before = self.0.due.swap(due, Ordering::AcqRel);
         if before != due || self.is_over() {
@@ -188,7 +164,7 @@ impl Pacer {
     /// Whether it was not stopped in between.
     fn sleep_until(&self, planned: Instant) -> bool {
         loop {
-            if self.0.stopped.load(Ordering::Acquire) {
+            if self.is_stopped() {
                 return false;
             }
             let left = planned.saturating_duration_since(Instant::now());
@@ -208,53 +184,59 @@ impl Pacer {
     }
 }
 
-/// A timer of the kernel that the runtime waits for together with its sockets.
-#[cfg(target_os = "linux")]
-struct Alarm(AsyncFd<OwnedFd>);
+/// What an arrival is waited for with.
+enum Alarm {
+    /// A timer of the kernel that the runtime waits for together with its sockets.
+    #[cfg(target_os = "linux")]
+    Kernel(AsyncFd<OwnedFd>),
+    /// The runtime's timers.
+    Runtime,
+}
 
-#[cfg(target_os = "linux")]
 impl Alarm {
+    #[cfg(target_os = "linux")]
     #[expect(
         deprecated,
         reason = "unsound only for what changes its descriptor, which an `OwnedFd` never does; its successor \
                   is `unsafe`"
     )]
-    fn new() -> io::Result<Self> {
+    fn of_kernel() -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        AsyncFd::with_interest(timer, Interest::READABLE).map(Self)
+        AsyncFd::with_interest(timer, Interest::READABLE).map(Self::Kernel)
     }
 
-    /// Waits for that time, which is more than none; now and then shorter.
-    async fn ring_in(&self, time: Duration) -> io::Result<()> {
-        let never = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let once = Itimerspec {
-            it_interval: never,
-            it_value: Timespec::try_from(time).map_err(io::Error::other)?,
-        };
-        // Setting it also forgets that it rang before.
-        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once)?;
-        self.0.readable().await?.clear_ready();
-        Ok(())
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-struct Alarm;
-
-#[cfg(not(target_os = "linux"))]
-impl Alarm {
-    fn new() -> io::Result<Self> {
+    #[cfg(not(target_os = "linux"))]
+    fn of_kernel() -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    async fn ring_in(&self, time: Duration) -> io::Result<()> {
+    /// Waits for that time, which is more than none; now and then shorter.
+    async fn ring_in(&self, time: Duration) {
+        #[cfg(target_os = "linux")]
+        if let Self::Kernel(timer) = self
+            && ring(timer, time).await.is_ok()
+        {
+            return;
+        }
         tokio::time::sleep(time).await;
-        Ok(())
     }
+}
+
+#[cfg(target_os = "linux")]
+async fn ring(timer: &AsyncFd<OwnedFd>, time: Duration) -> io::Result<()> {
+    let never = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let once = Itimerspec {
+        it_interval: never,
+        it_value: Timespec::try_from(time).map_err(io::Error::other)?,
+    };
+    // Setting it also forgets that it rang before.
+    timerfd_settime(timer, TimerfdTimerFlags::empty(), &once)?;
+    timer.readable().await?.clear_ready();
+    Ok(())
 }
 
 /// Asks the kernel not to round this thread's timers (it adds up to 50 µs); gives what was before.
@@ -322,7 +304,7 @@ mod tests {
         let pacer = Pacer::default();
         let started = Instant::now();
         let mut tasks = JoinSet::new();
-        let (task, alarm) = (pacer.clone(), Alarm::new().unwrap());
+        let (task, alarm) = (pacer.clone(), Alarm::of_kernel().unwrap());
         tasks.spawn(async move { task.pace_by(alarm, started, offsets(200)).await });
         listen(&pacer, started, 200).await;
         tasks.join_next().await.unwrap().unwrap();
@@ -335,7 +317,7 @@ mod tests {
         let pacer = Pacer::default();
         pacer.stop();
         let far = std::iter::once(Duration::from_hours(1));
-        let alarm = Alarm::new().unwrap();
+        let alarm = Alarm::of_kernel().unwrap();
         pacer.pace_by(alarm, Instant::now(), far).await;
         assert!(pacer.is_over() && pacer.due() == 0);
     }
