@@ -5,6 +5,7 @@
 //! one was needed.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -246,6 +247,7 @@ impl Http {
             status,
             headers,
             body,
+            json: OnceLock::new(),
             took,
         };
         Ok(StepOutcome::of(answered).time(Measure::Http, took))
@@ -258,6 +260,8 @@ pub(super) struct Answered {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
+    /// The body as JSON, read when first asked for.
+    json: OnceLock<Value>,
     took: Duration,
 }
 
@@ -270,8 +274,11 @@ impl Answered {
                 Err(_) => Value::Bytes(self.body.clone()),
             },
             "json" => {
-                let json = serde_json::from_slice::<serde_json::Value>(&self.body);
-                json.map_or(Value::Null, Value::from)
+                let read = || {
+                    let json = serde_json::from_slice::<serde_json::Value>(&self.body);
+                    json.map_or(Value::Null, Value::from)
+                };
+                self.json.get_or_init(read).clone()
             }
             "headers" => values(&self.headers),
             "size" => whole(self.body.len()),
