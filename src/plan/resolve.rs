@@ -273,7 +273,7 @@ fn thresholds(
 fn traces(document: &ScenarioFile, scenario: &Scenario) -> Vec<(TraceExpectation, Span)> {
     let all = document.traces.iter().chain(&scenario.traces);
     let about = all.filter_map(|declared| {
-        let steps = scenario.steps.iter().chain(&scenario.finally);
+        let steps = scenario.steps_of_iteration();
         Some((declared.about(steps)?, declared.span))
     });
     about.collect()
@@ -303,7 +303,7 @@ fn about<'t>(
     let is_tagged = |tag: &str, value: &str| is_tagged(scenario, matrix, tag, value);
     thresholds
         .filter_map(|threshold| {
-            let steps = scenario.steps.iter().chain(&scenario.finally);
+            let steps = scenario.steps_of_iteration();
             let series = series(&threshold.selector, is_tagged, steps)?;
             Some((threshold.clone(), series))
         })

@@ -37,7 +37,7 @@ pub(super) fn rounds(
         .or(compare.map(|compare| compare.rounds.value))?;
     let metrics = compare.map(|compare| compare.metrics.as_slice());
     let asked = metrics.unwrap_or_default().iter().map(|metric| {
-        let steps = scenario.steps.iter().chain(&scenario.finally);
+        let steps = scenario.steps_of_iteration();
         let is_tagged = |tag: &str, value: &str| is_tagged(scenario, matrix, tag, value);
         let series = series(&metric.value.selector, is_tagged, steps);
         // A selector that means nothing was refused when the file was checked.

@@ -91,4 +91,9 @@ impl Scenario {
     pub fn has_load(&self) -> bool {
         self.load.is_some() || self.load_template.is_some()
     }
+
+    /// The steps of an iteration, `finally` included; those of `setup` and `teardown` run once.
+    pub(crate) fn steps_of_iteration(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().chain(&self.finally)
+    }
 }

@@ -69,7 +69,7 @@ fn one(scenario: &Scenario, compare: &Compare, problems: &mut Problems) {
     }
     for metric in &compare.metrics {
         let is_tagged = |tag: &str, value: &str| is_tagged(scenario, tag, value);
-        let steps = scenario.steps.iter().chain(&scenario.finally);
+        let steps = scenario.steps_of_iteration();
         let selector = &metric.value.selector;
         let problem = match series(selector, is_tagged, steps) {
             None => Some(
@@ -204,7 +204,7 @@ fn not_given(
 ) -> Option<Diagnostic> {
     let (_, kinds) = GIVEN_BY.iter().find(|(known, _)| *known == metric)?;
     let mut given = false;
-    for step in scenario.steps.iter().chain(&scenario.finally) {
+    for step in scenario.steps_of_iteration() {
         step.walk(&mut |step: &Step| {
             let of_series = match series {
                 Series::All => true,

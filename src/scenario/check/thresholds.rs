@@ -67,12 +67,7 @@ fn selects(selector: &Selector, scenario: &Scenario) -> bool {
                 values.any(|found| found.value.to_text().is_some_and(|text| &*text == value))
             })
     };
-    series(
-        selector,
-        is_tagged,
-        scenario.steps.iter().chain(&scenario.finally),
-    )
-    .is_some()
+    series(selector, is_tagged, scenario.steps_of_iteration()).is_some()
 }
 
 fn no_breakpoint(declared: &DeclaredThreshold) -> Diagnostic {

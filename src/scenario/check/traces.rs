@@ -23,12 +23,7 @@ pub(super) fn check(file: &ScenarioFile, problems: &mut Problems) {
 }
 
 fn has(scenario: &Scenario, expected: &DeclaredExpectation) -> bool {
-    expected.about(traced(scenario)).is_some()
-}
-
-/// The steps of an iteration: those before and after all of them are in no trace.
-fn traced(scenario: &Scenario) -> impl Iterator<Item = &Step> {
-    scenario.steps.iter().chain(&scenario.finally)
+    expected.about(scenario.steps_of_iteration()).is_some()
 }
 
 fn unknown(under: &Spanned<String>, scenarios: &[&Scenario]) -> Diagnostic {
@@ -45,7 +40,11 @@ fn unknown(under: &Spanned<String>, scenarios: &[&Scenario]) -> Diagnostic {
         .label("not traced")
         .help("a trace is an iteration: `setup` and `teardown`, which run once, are in none");
     }
-    let known = names(scenarios.iter().flat_map(|scenario| traced(scenario)));
+    let known = names(
+        scenarios
+            .iter()
+            .flat_map(|scenario| scenario.steps_of_iteration()),
+    );
     Diagnostic::error(
         Code::UnknownReference,
         under.span,
