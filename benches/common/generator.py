@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import resource
 import shutil
@@ -41,9 +42,9 @@ class Figures:
         return self.operations / self.seconds
 
 
-def measured(command, work, env=None, limit=300, core=GENERATOR):
+def measured(command, work, env=None, limit=300):
     """Runs a generator on its core; gives its output, its processor time and its peak memory."""
-    command = ["taskset", "-c", core, *[str(word) for word in command]]
+    command = ["taskset", "-c", GENERATOR, *[str(word) for word in command]]
     with open(work / "stdout", "w+") as stdout, open(work / "stderr", "w+") as stderr:
         began = time.monotonic()
         process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=env, cwd=work)
@@ -62,6 +63,20 @@ def measured(command, work, env=None, limit=300, core=GENERATOR):
     if process.returncode != 0:
         raise RuntimeError(f"{command[3]}: exit code {process.returncode}: {(errors or output)[-600:]}")
     return output, Figures(0, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def scenario(program, text, work, env, limit=300):
+    """One of our scenarios, whole: language, engine, histograms; gives its result and what it cost."""
+    (work / "scenario.yaml").write_text(text)
+    out = work / "result.json"
+    command = [program, "run", "scenario.yaml", "--cluster", "current", "--progress", "none", "--out", f"json={out}"]
+    _, figures = measured(command, work, env, limit)
+    return json.loads(out.read_text()), figures
+
+
+def statistics_of(cell, metric):
+    """The figures of a metric over all steps of a cell."""
+    return next(row["statistics"] for row in cell["metrics"] if row["metric"] == metric and "step" not in row)
 
 
 @contextlib.contextmanager

@@ -77,30 +77,50 @@ struct Figures {
     latencies: Vec<f64>,
 }
 
+/// Carries out an operation so often, so many at a time; how many seconds that took, and what each gave.
+async fn repeat<T, F>(
+    (count, at_once): (u64, u64),
+    operation: impl Fn() -> F + Clone + Send + 'static,
+) -> Result<(f64, Vec<T>), BoxError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, BoxError>> + Send,
+{
+    let began = Instant::now();
+    let next = Arc::new(AtomicU64::new(0));
+    let mut running = JoinSet::new();
+    for _ in 0..at_once {
+        let (operation, next) = (operation.clone(), Arc::clone(&next));
+        running.spawn(async move {
+            let mut given = Vec::new();
+            while next.fetch_add(1, Ordering::Relaxed) < count {
+                given.push(operation().await?);
+            }
+            Ok::<_, BoxError>(given)
+        });
+    }
+    let mut given = Vec::new();
+    while let Some(ended) = running.join_next().await {
+        given.extend(ended??);
+    }
+    Ok((began.elapsed().as_secs_f64(), given))
+}
+
 async fn run(
     client: &Client,
     mode: &ConnectionMode,
     load: (u64, u64),
 ) -> Result<Figures, BoxError> {
     let scope = client.scope();
-    let request = CreateRequest::new(ClaimSource::WarmPool(POOL.to_owned()));
-    let sandbox: Sandbox = scope.open(request, mode).await?;
-    let began = Instant::now();
-    let next = Arc::new(AtomicU64::new(0));
-    let mut running = JoinSet::new();
-    for _ in 0..load.1 {
-        let (sandbox, next) = (sandbox.clone(), Arc::clone(&next));
-        running.spawn(async move {
-            while next.fetch_add(1, Ordering::Relaxed) < load.0 {
-                sandbox.commands().run("true").await?;
-            }
-            Ok::<_, BoxError>(())
-        });
-    }
-    while let Some(ended) = running.join_next().await {
-        ended??;
-    }
-    let seconds = began.elapsed().as_secs_f64();
+    let sandbox: Sandbox = scope.open(from_pool(), mode).await?;
+    let operation = move || {
+        let sandbox = sandbox.clone();
+        async move {
+            sandbox.commands().run("true").await?;
+            Ok(())
+        }
+    };
+    let (seconds, _) = repeat(load, operation).await?;
     scope.close().await?;
     Ok(Figures {
         seconds,
@@ -114,34 +134,26 @@ async fn read(
     load: (u64, u64),
 ) -> Result<Figures, BoxError> {
     let scope = client.scope();
-    let request = CreateRequest::new(ClaimSource::WarmPool(POOL.to_owned()));
-    let sandbox: Sandbox = scope.open(request, mode).await?;
+    let sandbox: Sandbox = scope.open(from_pool(), mode).await?;
     sandbox.files().write(FILE, CONTENT.as_slice()).await?;
-    let began = Instant::now();
-    let next = Arc::new(AtomicU64::new(0));
-    let mut running = JoinSet::new();
-    for _ in 0..load.1 {
-        let (sandbox, next) = (sandbox.clone(), Arc::clone(&next));
-        running.spawn(async move {
-            let mut latencies = Vec::new();
-            while next.fetch_add(1, Ordering::Relaxed) < load.0 {
-                let started = Instant::now();
-                let content = sandbox.files().read(FILE).await?;
-                if content.len() != CONTENT.len() {
-                    return Err("a part of the file".into());
-                }
-                latencies.push(started.elapsed().as_secs_f64() * 1000.0);
+    let operation = move || {
+        let sandbox = sandbox.clone();
+        async move {
+            let started = Instant::now();
+            let content = sandbox.files().read(FILE).await?;
+            if content.len() != CONTENT.len() {
+                return Err("a part of the file".into());
             }
-            Ok::<_, BoxError>(latencies)
-        });
-    }
-    let mut latencies = Vec::new();
-    while let Some(ended) = running.join_next().await {
-        latencies.extend(ended??);
-    }
-    let seconds = began.elapsed().as_secs_f64();
+            Ok(started.elapsed().as_secs_f64() * 1000.0)
+        }
+    };
+    let (seconds, latencies) = repeat(load, operation).await?;
     scope.close().await?;
     Ok(Figures { seconds, latencies })
+}
+
+fn from_pool() -> CreateRequest {
+    CreateRequest::new(ClaimSource::WarmPool(POOL.to_owned()))
 }
 
 /// When each claim was seen Ready, by the clock of the machine in nanoseconds since 1970.
@@ -153,8 +165,7 @@ async fn ready(client: &Client, (count, rate): (u64, u64)) -> Result<serde_json:
         tokio::time::sleep_until(planned).await;
         let client = client.clone();
         running.spawn(async move {
-            let request = CreateRequest::new(ClaimSource::WarmPool(POOL.to_owned()));
-            let claim = client.create(request).await?;
+            let claim = client.create(from_pool()).await?;
             claim.wait_ready(client.ready_timeout()).await?;
             let seen = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
             Ok::<_, BoxError>((claim.name().to_owned(), u64::try_from(seen)?))
@@ -170,26 +181,19 @@ async fn ready(client: &Client, (count, rate): (u64, u64)) -> Result<serde_json:
 }
 
 async fn claims(client: &Client, load: (u64, u64)) -> Result<Figures, BoxError> {
-    let began = Instant::now();
-    let next = Arc::new(AtomicU64::new(0));
-    let mut running = JoinSet::new();
-    for _ in 0..load.1 {
-        let (client, next) = (client.clone(), Arc::clone(&next));
-        running.spawn(async move {
-            while next.fetch_add(1, Ordering::Relaxed) < load.0 {
-                let request = CreateRequest::new(ClaimSource::WarmPool(POOL.to_owned()));
-                let claim = client.create(request).await?;
-                claim.wait_ready(client.ready_timeout()).await?;
-                client.delete(claim.name(), Some(claim.uid())).await?;
-            }
-            Ok::<_, BoxError>(())
-        });
-    }
-    while let Some(ended) = running.join_next().await {
-        ended??;
-    }
+    let client = client.clone();
+    let operation = move || {
+        let client = client.clone();
+        async move {
+            let claim = client.create(from_pool()).await?;
+            claim.wait_ready(client.ready_timeout()).await?;
+            client.delete(claim.name(), Some(claim.uid())).await?;
+            Ok(())
+        }
+    };
+    let (seconds, _) = repeat(load, operation).await?;
     Ok(Figures {
-        seconds: began.elapsed().as_secs_f64(),
+        seconds,
         latencies: Vec::new(),
     })
 }

@@ -35,7 +35,7 @@ import venv
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "common"))
 from bench import ROOT, machine, write_readme
-from generator import GENERATOR, POOL, Figures, cluster, measured, most_descriptors, pinned
+from generator import GENERATOR, POOL, Figures, cluster, measured, most_descriptors, pinned, scenario, statistics_of
 
 BODY = '{"command":"true"}'
 VUS = 50
@@ -53,14 +53,10 @@ class Bench:
     first_port: int = 18_472  # where the first request of `start` goes
 
     def scenario(self, text, operations_metric):
-        """One of our scenarios, whole: language, engine, histograms, result."""
-        (self.work / "scenario.yaml").write_text(text)
-        out = self.work / "result.json"
-        command = [self.programs["sandbench"], "run", "scenario.yaml", "--cluster", "current", "--progress", "none"]
-        _, figures = measured([*command, "--out", f"json={out}"], self.work, self.cluster_env)
-        cell = json.loads(out.read_text())["cells"][0]
-        series = next(row for row in cell["metrics"] if row["metric"] == operations_metric and "step" not in row)
-        figures.operations = series["statistics"]["n"]
+        """One of our scenarios, with one cell."""
+        result, figures = scenario(self.programs["sandbench"], text, self.work, self.cluster_env)
+        cell = result["cells"][0]
+        figures.operations = statistics_of(cell, operations_metric)["n"]
         figures.seconds = cell["duration_ms"] / 1000
         return figures
 
@@ -115,7 +111,6 @@ def wrk_exec(bench, count):
 
 
 def goose_exec(bench, count):
-    command = [bench.programs["goose"], "--host", bench.url, "-u", VUS, "-r", VUS, "-t", 5, "--no-print-metrics"]
     report = bench.work / "goose.json"
     command = [bench.programs["goose"], "--host", bench.url, "-u", VUS, "-r", VUS, "-t", "5", "--report-file", report]
     _, figures = measured(command, bench.work)

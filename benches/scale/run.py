@@ -13,31 +13,17 @@ The plot is drawn with Matplotlib if that is there.
 """
 
 import argparse
-import json
 import os
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
 from bench import ROOT, machine, write_readme
-from generator import POOL, cluster, measured, most_descriptors, pinned
+from generator import POOL, cluster, most_descriptors, pinned, scenario, statistics_of
 
 COMMANDS, EVERY = 3, 10  # of each sandbox, seconds between
 REQUESTS = 10_000
-
-
-def scenario(text, program, work, env):
-    """One run; its only result and what it cost."""
-    (work / "scenario.yaml").write_text(text)
-    out = work / "result.json"
-    command = [program, "run", "scenario.yaml", "--cluster", "current", "--progress", "none", "--out", f"json={out}"]
-    output, figures = measured(command, work, env, limit=1200)
-    return json.loads(out.read_text()), figures, output
-
-
-def statistics(cell, metric):
-    found = (row["statistics"] for row in cell["metrics"] if row["metric"] == metric and "step" not in row)
-    return next(found)
+LIMIT = 1_200  # seconds that a run may take
 
 
 def sandboxes(count, program, work):
@@ -62,16 +48,16 @@ scenarios:
       - delete: {{}}
 """
     with cluster(program, work, replicas=0) as env:
-        result, figures, _ = scenario(text, program, work, env)
+        result, figures = scenario(program, text, work, env, LIMIT)
     cell = result["cells"][0]
     return {
         "count": count,
         "cpu_per": figures.cpu / count * 1e6,
         "memory": figures.memory,
-        "ready_p99": statistics(cell, "sandbox_ready_duration")["p99_ns"] / 1e6,
-        "exec_p99": statistics(cell, "exec_duration")["p99_ns"] / 1e6,
+        "ready_p99": statistics_of(cell, "sandbox_ready_duration")["p99_ns"] / 1e6,
+        "exec_p99": statistics_of(cell, "exec_duration")["p99_ns"] / 1e6,
         "failed": cell["iterations_failed"] + cell["iterations_dropped"],
-        "verdict": result["doubt"]["verdict"] if isinstance(result["doubt"], dict) else str(result["doubt"]),
+        "doubt": result["doubt"]["verdict"],
     }
 
 
@@ -90,7 +76,7 @@ scenarios:
       - http: {{ method: POST, url: "{url}/execute", body: '{{"command":"true"}}', headers: {{ x-cell: "${{{{ matrix.n }}}}" }} }}
 """
     with cluster(program, work, replicas=1) as env:
-        result, figures, _ = scenario(text, program, work, env)
+        result, figures = scenario(program, text, work, env, LIMIT)
     assert len(result["cells"]) == count
     return {"count": count, "cpu_per": figures.cpu / REQUESTS * 1e6, "memory": figures.memory}
 
