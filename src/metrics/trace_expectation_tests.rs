@@ -1,3 +1,5 @@
+//! Expectations on traces: how they are read, told, judged and added up.
+
 use super::*;
 
 fn expectation(presence: Presence, took: &str) -> TraceExpectation {

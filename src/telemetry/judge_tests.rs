@@ -1,3 +1,5 @@
+//! The judge of traces: whose spans count, under which step, and what becomes of those without room.
+
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
