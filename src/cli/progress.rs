@@ -12,7 +12,7 @@ use super::Look;
 use super::board::{Board, CellView, State};
 use super::console::{Console, Keys, size};
 use crate::engine::RunEvent;
-use crate::metrics::{LevelVerdict, humanise, humanise_millis};
+use crate::metrics::{LevelVerdict, humanise, humanise_millis, nanos};
 use crate::units::HumanDuration;
 
 /// The least time between two counting lines.
@@ -293,7 +293,7 @@ fn bar(share: f64) -> String {
 }
 
 fn time(time: Duration) -> String {
-    humanise(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    humanise(nanos(time))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::board::{Board, CellView, State};
-use crate::metrics::{Outcome, humanise};
+use crate::metrics::{Outcome, humanise, nanos};
 
 const PAGE: &str = include_str!("web.html");
 const STYLE: &str = include_str!("web.css");
@@ -193,7 +193,6 @@ fn state_of(state: &State) -> Value {
 }
 
 fn cell_of(cell: &CellView) -> Value {
-    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let thresholds: Vec<Value> = cell
         .thresholds
         .iter()

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::{self, Ticks};
-use crate::metrics::{Generator, Histogram, Machine};
+use crate::metrics::{Generator, Histogram, Machine, nanos};
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -90,7 +90,7 @@ async fn watch(over: CancellationToken) -> Generator {
     seen.cpu_cores_headroom = headroom.unwrap_or_else(|| left(&seen, seen.cpu_cores_mean, machine));
     // A tick is ten milliseconds: in less than some of them nothing can be told.
     seen.machine = machine.filter(|_| took >= PERIOD * SECOND);
-    seen.poll_delay_p99_ns = u64::try_from(late.quantile(0.99).as_nanos()).unwrap_or(u64::MAX);
+    seen.poll_delay_p99_ns = nanos(late.quantile(0.99));
     seen
 }
 

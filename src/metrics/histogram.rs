@@ -38,7 +38,8 @@ impl Default for Histogram {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// Whole nanoseconds, as results and OTLP have them; 584 years at most.
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -51,6 +51,7 @@ pub use comparison::{
 };
 pub use cut_off::CellFigures;
 pub use doubt::{Doubt, Generator, Machine, Reliability};
+pub(crate) use histogram::nanos;
 pub use histogram::{EncodedHistogram, Histogram, HistogramError};
 pub use hop::{Hop, HopKind};
 pub use label::{Cause, Label, LaunchType};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::aggregate::{Aggregate, CellCounts};
 use super::comparison::{Better, ValueUnit};
-use super::histogram::Histogram;
+use super::histogram::{Histogram, nanos};
 use super::metric::{Kind, Metric};
 use super::recorder::StepIndex;
 use super::threshold::{Selector, Statistic, ThresholdError, error};
@@ -134,18 +134,17 @@ impl RoundSummary {
 impl RoundTrend {
     /// Nothing without samples.
     fn of(metric: Metric, histogram: &Histogram) -> Option<Self> {
-        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let quantile = |share: f64| ns(histogram.quantile(share));
+        let quantile = |share: f64| nanos(histogram.quantile(share));
         (histogram.count() > 0).then(|| Self {
             metric: metric.name().to_owned(),
             n: histogram.count(),
-            min_ns: ns(histogram.min()),
-            mean_ns: ns(histogram.mean()),
+            min_ns: nanos(histogram.min()),
+            mean_ns: nanos(histogram.mean()),
             p50_ns: quantile(0.5),
             p90_ns: quantile(0.9),
             p95_ns: quantile(0.95),
             p99_ns: quantile(0.99),
-            max_ns: ns(histogram.max()),
+            max_ns: nanos(histogram.max()),
         })
     }
 

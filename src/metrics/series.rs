@@ -1,11 +1,10 @@
 //! [`MetricSummary`]: one series as it is kept and written, and the figures of a distribution.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::histogram::{EncodedHistogram, Histogram};
+use super::histogram::{EncodedHistogram, Histogram, nanos};
 use super::label::Label;
 use super::metric::{Kind, Metric, ServerClock, Unit};
 use super::recorder::StepIndex;
@@ -145,17 +144,16 @@ pub struct Statistics {
 impl Statistics {
     /// The figures of a histogram.
     pub fn of(histogram: &Histogram) -> Self {
-        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let quantile = |share: f64| ns(histogram.quantile(share));
+        let quantile = |share: f64| nanos(histogram.quantile(share));
         Self {
             n: histogram.count(),
-            min_ns: ns(histogram.min()),
-            mean_ns: ns(histogram.mean()),
+            min_ns: nanos(histogram.min()),
+            mean_ns: nanos(histogram.mean()),
             p50_ns: quantile(0.5),
             p90_ns: quantile(0.9),
             p95_ns: quantile(0.95),
             p99_ns: quantile(0.99),
-            max_ns: ns(histogram.max()),
+            max_ns: nanos(histogram.max()),
             clamped: histogram.clamped(),
             histogram: histogram.encode(),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::histogram::Histogram;
+use super::histogram::{Histogram, nanos};
 use super::hop::HopKind;
 use super::metric::Metric;
 use super::summary::{Summary, Verdict};
@@ -157,7 +157,6 @@ impl TraceExpectation {
             &found.longest
         };
         let missing = found.missing.clone().filter(|_| is_missing);
-        let nanos = |time: &Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         TraceResult {
             cell: cell.to_owned(),
             expectation: self.to_string(),
@@ -169,7 +168,7 @@ impl TraceExpectation {
             without: found.without,
             n: found.times.count(),
             beyond: found.beyond,
-            longest_ns: found.longest.as_ref().map(|(time, _)| nanos(time)),
+            longest_ns: found.longest.as_ref().map(|(time, _)| nanos(*time)),
             measured,
             example: missing.or_else(|| ends.as_ref().map(|(_, trace)| trace.clone())),
         }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::counts::Counts;
 use super::judge::is_judged;
 use super::keep::{Reason, Sampling};
-use crate::metrics::TraceExpectation;
+use crate::metrics::{TraceExpectation, nanos};
 use crate::trace::{CellTracer, Finished, Role, Span, Trace, Tracer};
 
 /// What every iteration's root is called.
@@ -152,10 +152,6 @@ impl Floor {
     pub(super) fn raise(&self, slowest: u64) {
         self.slow.store(slowest, Ordering::Relaxed);
     }
-}
-
-pub(super) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whether a span is what slow ones are kept of.

@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use prost::Message;
 use tokio::time::Instant;
 
-use super::cell::nanos;
+use crate::metrics::nanos;
 use crate::trace::{self, Attribute, Finished, Kind, Sampled};
 
 /// The name of the instrumentation: this program's.

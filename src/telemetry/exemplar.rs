@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::cell::{CellKeeper, ITERATION, nanos};
-use crate::metrics::{MetricSummary, Summary, TraceLink};
+use super::cell::{CellKeeper, ITERATION};
+use crate::metrics::{MetricSummary, Summary, TraceLink, nanos};
 use crate::trace::{Attribute, Finished, Role, Span, SpanId, TraceId};
 
 /// Parts of each doubling of a duration.

@@ -9,9 +9,8 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{self as otlp, ResourceSpans};
 
-use super::cell::nanos;
 use super::encode::Clock;
-use crate::metrics::{Histogram, Hop, HopKind};
+use crate::metrics::{Histogram, Hop, HopKind, nanos};
 use crate::trace::{Finished, Role, Sampled, Span, SpanId, TraceId};
 
 /// The most spans that are remembered of each side; the first of a run stand for it.

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use super::cell::{Candidate, CellKeeper, is_ranked, nanos};
+use super::cell::{Candidate, CellKeeper, is_ranked};
 use super::keep::Reason;
+use crate::metrics::nanos;
 use crate::trace::TraceId;
 
 /// Durations in nanoseconds with their traces, the least slow on top.

@@ -8,7 +8,7 @@ use super::super::words;
 use super::cells::scrolled;
 use super::chart::{Chart, Line, Quantity};
 use super::escape::e;
-use crate::metrics::{CellSummary, Histogram, Summary, humanise};
+use crate::metrics::{CellSummary, Histogram, Summary, humanise, nanos};
 
 /// Points per decade of one minus a share.
 const POINTS: u32 = 20;
@@ -142,7 +142,7 @@ fn figures(rows: &mut String, histogram: &Histogram) {
     for (share, _) in SHARES {
         // A share that the samples cannot tell from the longest is not shown as if they could.
         let told = share >= 1.0 || (1.0 - share) * count as f64 >= 1.0;
-        let nanos = u64::try_from(histogram.quantile(share).as_nanos()).unwrap_or(u64::MAX);
+        let nanos = nanos(histogram.quantile(share));
         let shown = if told {
             humanise(nanos)
         } else {
