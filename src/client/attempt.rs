@@ -35,7 +35,7 @@ pub(super) struct Plan<'a> {
 }
 
 /// What can be sent, perhaps more than once.
-pub(super) trait Request: Clone + Send {
+pub(super) trait Request: Send + Sync {
     /// What a success gives.
     type Answer: Send;
 
@@ -44,7 +44,7 @@ pub(super) trait Request: Clone + Send {
 
     /// One attempt: in this time, under this id.
     fn send(
-        self,
+        &self,
         sandbox: &Sandbox,
         limit: Duration,
         id: &HeaderValue,
@@ -59,17 +59,16 @@ impl Request for Call<'_> {
     }
 
     async fn send(
-        mut self,
+        &self,
         sandbox: &Sandbox,
         limit: Duration,
         id: &HeaderValue,
     ) -> Result<Answer, CallError> {
-        self.timeout = limit;
         let attachments = Attachments {
             headers: &sandbox.options().headers,
             id,
         };
-        perform(&sandbox.endpoint(), self, attachments).await
+        perform(&sandbox.endpoint(), self, limit, attachments).await
     }
 }
 
@@ -89,14 +88,14 @@ impl Sandbox {
                 _ => Effect::Some,
             },
         };
-        self.attempt(plan, call).await
+        self.attempt(plan, &call).await
     }
 
     /// Makes attempts.
     pub(super) async fn attempt<R: Request>(
         &self,
         plan: Plan<'_>,
-        request: R,
+        request: &R,
     ) -> Result<R::Answer, CallError> {
         let Plan {
             operation,
@@ -110,11 +109,9 @@ impl Sandbox {
         let id = request_id();
         let whole = trace::operation(operation.verb);
         self.describe(&whole, operation);
-        let mut next = Some(request);
         let mut number = 0;
-        while let Some(request) = next.take() {
+        loop {
             number += 1;
-            let spare = (number < policy.max_attempts).then(|| request.clone());
             let started = Instant::now();
             let place = Place {
                 number,
@@ -125,8 +122,8 @@ impl Sandbox {
             if let Err(error) = &done {
                 self.suspect(error);
             }
-            let pause = match (&done, &spare) {
-                (Err(error), Some(_)) if may_repeat(error, effect) => {
+            let pause = match &done {
+                Err(error) if number < policy.max_attempts && may_repeat(error, effect) => {
                     let asked = error.retry_after();
                     self.retrier().pause(policy, number, asked, deadline)
                 }
@@ -165,9 +162,7 @@ impl Sandbox {
                     });
                 }
             }
-            next = spare;
         }
-        Err(closed(operation))
     }
 
     /// One attempt, to where the sandbox is now.
@@ -175,7 +170,7 @@ impl Sandbox {
         &self,
         plan: Plan<'_>,
         policy: RetryPolicy,
-        request: R,
+        request: &R,
         place: Place<'_>,
     ) -> Result<R::Answer, CallError> {
         let Place {

@@ -320,7 +320,7 @@ impl Commands<'_> {
             answer: PhantomData::<fn() -> sandboxd::ExecuteResponse>,
         };
         let answer = match (
-            self.sandbox.attempt(call.plan(), call).await,
+            self.sandbox.attempt(call.plan(), &call).await,
             command.time_limit,
         ) {
             (Ok(answer), _) => answer,

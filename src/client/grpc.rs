@@ -51,7 +51,7 @@ where
     }
 
     async fn send(
-        self,
+        &self,
         sandbox: &Sandbox,
         limit: Duration,
         id: &HeaderValue,
@@ -77,12 +77,6 @@ where
 #[derive(Debug)]
 pub(super) struct GrpcStream<'a, Q, A>(pub(super) GrpcCall<'a, Q, A>);
 
-impl<Q, A> Clone for GrpcStream<'_, Q, A> {
-    fn clone(&self) -> Self {
-        Self(self.0)
-    }
-}
-
 impl<Q, A> Request for GrpcStream<'_, Q, A>
 where
     Q: Message + Clone + 'static,
@@ -95,7 +89,7 @@ where
     }
 
     async fn send(
-        self,
+        &self,
         sandbox: &Sandbox,
         limit: Duration,
         id: &HeaderValue,

@@ -149,7 +149,7 @@ impl ProcessControl {
             server_time: None,
             answer: PhantomData::<fn() -> Done>,
         };
-        self.sandbox.attempt(call.plan(), call).await
+        self.sandbox.attempt(call.plan(), &call).await
     }
 
     pub(super) fn operation(&self, verb: &'static str) -> Operation<'_> {

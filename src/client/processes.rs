@@ -174,7 +174,7 @@ impl Processes<'_> {
             answer: PhantomData::<fn() -> StartResponse>,
         };
         let stream = GrpcStream(call);
-        let mut events = self.sandbox.attempt(call.plan(), stream).await?;
+        let mut events = self.sandbox.attempt(call.plan(), &stream).await?;
         let first = timeout_at(deadline, events.message()).await;
         let first = first.map_err(|_| CallError::Timeout {
             operation: operation.to_string(),

@@ -82,7 +82,7 @@ impl Sandbox {
         left: Duration,
     ) -> Result<Looked, CallError> {
         if let Some(moves) = self.moved() {
-            let found = timeout(left, self.refresh()).await;
+            let found = timeout(left, Box::pin(self.refresh())).await;
             let found = found.unwrap_or_else(|_| {
                 Err(ConnectError::Timeout {
                     target: format!("sandbox `{}`", self.name()),
@@ -99,7 +99,7 @@ impl Sandbox {
         if !self.take_stale() {
             return Ok(Looked::Nowhere);
         }
-        match timeout(LOOK.min(left), self.refresh()).await {
+        match timeout(LOOK.min(left), Box::pin(self.refresh())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::debug!(%error, sandbox = self.name(), "the pod is not looked up again");

@@ -73,7 +73,7 @@ impl Limit {
 }
 
 /// A call whose answer is not read yet.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Opening<'a>(Call<'a>);
 
 impl Request for Opening<'_> {
@@ -84,18 +84,16 @@ impl Request for Opening<'_> {
     }
 
     async fn send(
-        self,
+        &self,
         sandbox: &Sandbox,
         limit: Duration,
         id: &HeaderValue,
     ) -> Result<Arrival, CallError> {
-        let Self(mut call) = self;
-        call.timeout = limit;
         let attachments = Attachments {
             headers: &sandbox.options().headers,
             id,
         };
-        open(&sandbox.endpoint(), call, attachments).await
+        open(&sandbox.endpoint(), &self.0, limit, attachments).await
     }
 }
 
@@ -134,7 +132,7 @@ impl Files<'_> {
             timeout: call.timeout,
             effect: Effect::None,
         };
-        let arrival = self.sandbox.attempt(plan, Opening(call)).await?;
+        let arrival = self.sandbox.attempt(plan, &Opening(call)).await?;
         let is_sandboxd = matches!(self.sandbox.runtime(), Runtime::Sandboxd(_));
         if is_sandboxd && kind_of(arrival.content_type()) == FileType::Directory {
             return Err(operation.not_a(FileType::File));

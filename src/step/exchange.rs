@@ -187,7 +187,8 @@ pub(super) async fn exchange(
         let mut open = if let Some(open) = idle {
             open
         } else {
-            let dialled = connections.dial(&place).await;
+            // Large and seldom: not a part of every request's future.
+            let dialled = connections.dial(&place).boxed().await;
             dialled.map_err(|error| (HttpStage::Connect, error))?
         };
         match talk(&mut open, request).await {

@@ -39,7 +39,7 @@ pub(in crate::client) enum Repeat {
 }
 
 /// One call on a sandbox.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(in crate::client) struct Call<'a> {
     pub(in crate::client) operation: Operation<'a>,
     pub(in crate::client) method: Method,
@@ -49,6 +49,7 @@ pub(in crate::client) struct Call<'a> {
     pub(in crate::client) body: RequestBody,
     /// Largest answer.
     pub(in crate::client) limit: ByteSize,
+    /// For all attempts together.
     pub(in crate::client) timeout: Duration,
     pub(in crate::client) repeat: Repeat,
 }
@@ -80,15 +81,15 @@ pub(in crate::client) struct Answer {
 }
 
 /// Carries out a call up to the head of a successful answer; its body is read by the caller, within
-/// the call's time.
+/// this time.
 pub(in crate::client) async fn open(
     endpoint: &Endpoint,
-    call: Call<'_>,
+    call: &Call<'_>,
+    timeout: Duration,
     attachments: Attachments<'_>,
 ) -> Result<Arrival, CallError> {
-    let operation = call.operation;
-    let (limit, timeout) = (call.limit, call.timeout);
-    let (flight, sender, response) = depart(endpoint, call, attachments).await?;
+    let limit = call.limit;
+    let (flight, sender, response) = depart(endpoint, call, timeout, attachments).await?;
     if !response.status().is_success() {
         // Always an error.
         let refused = flight.receive(sender, response, limit).await;
@@ -99,41 +100,32 @@ pub(in crate::client) async fn open(
     let pool = Arc::clone(endpoint.shared_pool());
     let limits = (timeout, flight.deadline);
     Ok(Arrival::new(
-        operation.to_string(),
+        call.operation.to_string(),
         response,
         (pool, sender),
         limits,
     ))
 }
 
-/// Carries out a call; gives a successful answer.
+/// Carries out a call in this time; gives a successful answer.
 pub(in crate::client) async fn perform(
     endpoint: &Endpoint,
-    call: Call<'_>,
+    call: &Call<'_>,
+    timeout: Duration,
     attachments: Attachments<'_>,
 ) -> Result<Answer, CallError> {
-    let limit = call.limit;
-    let (flight, sender, response) = depart(endpoint, call, attachments).await?;
-    flight.receive(sender, response, limit).await
+    let (flight, sender, response) = depart(endpoint, call, timeout, attachments).await?;
+    flight.receive(sender, response, call.limit).await
 }
 
 /// Sends a call's request; gives the head of the answer.
 async fn depart<'a>(
     endpoint: &'a Endpoint,
-    call: Call<'a>,
+    call: &Call<'a>,
+    timeout: Duration,
     attachments: Attachments<'a>,
 ) -> Result<(Flight<'a>, Sender, Response<Incoming>), CallError> {
-    let Call {
-        operation,
-        method,
-        path,
-        content_type,
-        body,
-        limit: _,
-        timeout,
-        repeat,
-    } = call;
-    trace::set("http.request.method", || method.as_str().to_owned());
+    trace::set("http.request.method", || call.method.as_str().to_owned());
     trace::set("server.address", || {
         let host = endpoint.host().to_str().unwrap_or_default();
         host.to_owned()
@@ -141,12 +133,12 @@ async fn depart<'a>(
     let flight = Flight {
         endpoint,
         attachments,
-        operation,
+        operation: call.operation,
         timeout,
         deadline: Instant::now() + timeout,
     };
-    let request = flight.request(method, &path, content_type, body)?;
-    let age = match repeat {
+    let request = flight.request(call)?;
+    let age = match call.repeat {
         Repeat::Harmless => Age::Any,
         Repeat::Harmful => Age::Young,
     };
@@ -156,21 +148,16 @@ async fn depart<'a>(
 }
 
 impl Flight<'_> {
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        content_type: Option<HeaderValue>,
-        body: RequestBody,
-    ) -> Result<Request<RequestBody>, CallError> {
+    fn request(&self, call: &Call<'_>) -> Result<Request<RequestBody>, CallError> {
+        let path = call.path.as_str();
         let target = [self.endpoint.prefix(), path].concat();
         let target = PathAndQuery::try_from(target).map_err(|_| CallError::Invalid {
             operation: self.operation.to_string(),
             value: path.to_owned(),
             problem: "it cannot be part of a request",
         })?;
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
+        let mut request = Request::new(call.body.clone());
+        *request.method_mut() = call.method.clone();
         *request.uri_mut() = Uri::from(target);
         let headers = request.headers_mut();
         headers.reserve(12);
@@ -189,8 +176,8 @@ impl Flight<'_> {
         {
             headers.insert(name.clone(), value.clone());
         }
-        if let Some(content_type) = content_type {
-            headers.insert(header::CONTENT_TYPE, content_type);
+        if let Some(content_type) = &call.content_type {
+            headers.insert(header::CONTENT_TYPE, content_type.clone());
         }
         if let Some(context) = traceparent() {
             headers.insert(HeaderName::from_static(TRACEPARENT), context);

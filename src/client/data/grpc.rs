@@ -210,7 +210,8 @@ impl Channel {
                 target: self.route.describe(),
             });
         }
-        let sender = self.network.dial_grpc(&self.route, &self.tasks).await?;
+        // Large and seldom: not a part of every call's future.
+        let sender = Box::pin(self.network.dial_grpc(&self.route, &self.tasks)).await?;
         let mut current = self.current();
         current.number += 1;
         current.sender = Some(sender.clone());

@@ -94,7 +94,8 @@ impl Pool {
                 return Ok((sender, Origin::Reused));
             }
         }
-        let sender = self.network.dial(&self.route, &self.tasks).await?;
+        // Large and seldom: not a part of every call's future.
+        let sender = Box::pin(self.network.dial(&self.route, &self.tasks)).await?;
         Ok((sender, Origin::Dialled))
     }
 
