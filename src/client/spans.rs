@@ -14,7 +14,7 @@ use crate::trace::{self, Kind, Open, Role};
 /// The value of the header `traceparent` of a request that is sent now, if it belongs to a trace.
 pub(crate) fn traceparent() -> Option<HeaderValue> {
     let context = trace::carried()?;
-    HeaderValue::from_str(&context.to_string()).ok()
+    HeaderValue::from_bytes(&context.header()).ok()
 }
 
 /// Adds the context of the current span to a claim's annotations, unless the caller has set one.
@@ -52,7 +52,7 @@ pub(super) fn kube_attempt(method: &Method, operation: &Operation, number: u32) 
     }
     let plural = operation.resource.split('.').next().unwrap_or_default();
     let span = trace::start(format!("{method} {plural}"), Role::Attempt, Kind::Client);
-    span.set("http.request.method", method.as_str().to_owned());
+    span.set("http.request.method", method_name(method));
     span.set("k8s.resource", operation.resource.clone());
     if !operation.namespace.is_empty() {
         span.set("k8s.namespace.name", operation.namespace.clone());
@@ -61,6 +61,19 @@ pub(super) fn kube_attempt(method: &Method, operation: &Operation, number: u32) 
         span.set("http.request.resend_count", i64::from(number) - 1);
     }
     span
+}
+
+/// The method as an attribute; those of the standard cost nothing.
+pub(super) fn method_name(method: &Method) -> Cow<'static, str> {
+    match *method {
+        Method::GET => "GET".into(),
+        Method::POST => "POST".into(),
+        Method::PUT => "PUT".into(),
+        Method::PATCH => "PATCH".into(),
+        Method::DELETE => "DELETE".into(),
+        Method::HEAD => "HEAD".into(),
+        _ => method.as_str().to_owned().into(),
+    }
 }
 
 /// `POST /execute`, `GET /download/{path}`: the target without what differs from call to call.

@@ -56,11 +56,13 @@ async fn once(
     let (number, _, _) = attempt;
     let trace = traced.by.begin(number.iteration);
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    trace.set("sandbench.scenario", Arc::clone(&traced.scenario));
-    trace.set("sandbench.cell", Arc::clone(&traced.cell));
-    trace.set("sandbench.iteration", whole(number.iteration + 1));
-    trace.set("sandbench.vu", whole(u64::from(number.vu) + 1));
-    trace.set("sandbench.start_delay", number.planned.elapsed());
+    trace.set_all([
+        ("sandbench.scenario", Arc::clone(&traced.scenario).into()),
+        ("sandbench.cell", Arc::clone(&traced.cell).into()),
+        ("sandbench.iteration", whole(number.iteration + 1).into()),
+        ("sandbench.vu", whole(u64::from(number.vu) + 1).into()),
+        ("sandbench.start_delay", number.planned.elapsed().into()),
+    ]);
     let end = trace.scope(attempted(cell, attempt, recorder, abort)).await;
     match end {
         IterationEnd::Passed => {}
@@ -127,16 +129,23 @@ async fn attempted(
     }
     steps.recorder.at(None);
     let cleaning = Instant::now();
-    let span = trace::start("clean-up", Role::Other, Kind::Internal);
+    let made_any = steps.context.sandboxes() > 0 || !registrar.is_empty();
+    let span = made_any.then(|| trace::start("clean-up", Role::Other, Kind::Internal));
     let place = (&cell.client, &*registrar);
     let cleanups = &cell.cleanups;
     let cleaned = cleanups.clean_up(place, steps.context, abort.cancelled());
-    if span.scope(cleaned).await == CleanUp::Ended {
+    let cleaned = match &span {
+        Some(span) => span.scope(cleaned).await,
+        None => cleaned.await,
+    };
+    if cleaned == CleanUp::Ended {
         steps
             .recorder
             .time(Metric::CleanupDuration, None, cleaning.elapsed());
     }
-    span.end(None);
+    if let Some(span) = span {
+        span.end(None);
+    }
     end
 }
 

@@ -51,6 +51,11 @@ impl Registrar {
         }
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// The names of all of them.
     pub fn names(&self) -> Vec<String> {
         self.lock().iter().map(|claim| claim.name.clone()).collect()

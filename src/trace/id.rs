@@ -98,10 +98,10 @@ impl SpanId {
 
 impl Sampled {
     /// As it stands on the wire.
-    fn flags(self) -> &'static str {
+    fn flags(self) -> &'static [u8; 2] {
         match self {
-            Self::Yes => "01",
-            Self::No | Self::Untold => "00",
+            Self::Yes => b"01",
+            Self::No | Self::Untold => b"00",
         }
     }
 }
@@ -112,18 +112,33 @@ impl SpanContext {
     pub fn annotation(&self) -> String {
         format!("{{\"traceparent\":\"{self}\"}}")
     }
+
+    /// The value of the header `traceparent`: `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`. Every request
+    /// carries one, so it is written without a look at a format.
+    pub fn header(&self) -> [u8; 55] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_digits(&mut text[3..35], self.trace.as_bytes());
+        write_digits(&mut text[36..52], self.span.as_bytes());
+        text[53..].copy_from_slice(self.sampled.flags());
+        text
+    }
+}
+
+/// Two lower-case hexadecimal digits a byte.
+fn write_digits(text: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
 }
 
 /// As the header `traceparent`.
 impl fmt::Display for SpanContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{}-{}-{}",
-            self.trace,
-            self.span,
-            self.sampled.flags()
-        )
+        self.header()
+            .iter()
+            .try_for_each(|byte| f.write_char(char::from(*byte)))
     }
 }
 
@@ -182,11 +197,9 @@ macro_rules! hexadecimal {
     ($($name:ident: $length:literal),*) => {$(
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                const DIGITS: &[u8; 16] = b"0123456789abcdef";
-                self.0.iter().try_for_each(|byte| {
-                    f.write_char(char::from(DIGITS[usize::from(byte >> 4)]))?;
-                    f.write_char(char::from(DIGITS[usize::from(byte & 15)]))
-                })
+                let mut digits = [0; 2 * size_of::<Self>()];
+                write_digits(&mut digits, &self.0);
+                digits.iter().try_for_each(|digit| f.write_char(char::from(*digit)))
             }
         }
 

@@ -35,6 +35,8 @@ mod span;
 mod tracer;
 
 pub use id::{ContextError, Sampled, SpanContext, SpanId, TraceId};
-pub use scope::{Open, Scope, Trace, carried, context, current, mark, operation, set, start};
+pub use scope::{
+    Open, Scope, Trace, carried, context, current, mark, operation, set, set_all, start,
+};
 pub use span::{Attribute, Finished, Kind, Role, Span};
 pub use tracer::{CellTracer, ServiceTracer, Tracer};

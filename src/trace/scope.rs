@@ -10,6 +10,8 @@ use super::span::{Attribute, Finished, Kind, Role, Span};
 
 /// The most spans of one trace; further ones are counted. Viewers give up long before.
 const SPANS: usize = 2_000;
+/// Room for so many is made at first: enough for a command, and little enough for the allocator's quick lists.
+const FIRST_SPANS: usize = 6;
 /// Why a span failed that was dropped before its end.
 const CANCELLED: &str = "cancelled";
 
@@ -91,7 +93,7 @@ impl Trace {
         parent: Option<SpanId>,
     ) -> Self {
         let root = SpanId::random();
-        let mut spans = Vec::with_capacity(16);
+        let mut spans = Vec::with_capacity(FIRST_SPANS);
         spans.push(span(name, Role::Root, kind, (root, parent)));
         Self(Arc::new(Inner {
             id,
@@ -123,12 +125,21 @@ impl Trace {
 
     /// Sets an attribute of the root.
     pub fn set(&self, key: &'static str, value: impl Into<Attribute>) {
-        self.root().set(key, value.into());
+        self.set_all([(key, value.into())]);
+    }
+
+    /// Sets attributes of the root.
+    pub fn set_all<const N: usize>(&self, attributes: [(&'static str, Attribute); N]) {
+        if let Some(root) = self.buffer().spans.first_mut() {
+            root.attributes.extend(attributes);
+        }
     }
 
     /// Says how the whole failed.
     pub fn fail(&self, error: impl Into<Cow<'static, str>>) {
-        self.root().change(|span| span.error = Some(error.into()));
+        if let Some(root) = self.buffer().spans.first_mut() {
+            root.error = Some(error.into());
+        }
     }
 
     /// Ends the root and gives all spans. What is still under way in another handle is left out.
@@ -242,6 +253,16 @@ pub fn set<V: Into<Attribute>>(key: &'static str, value: impl FnOnce() -> V) {
     let _outside = SCOPE.try_with(|scope| {
         if let Some(scope) = scope {
             scope.set(key, value().into());
+        }
+    });
+}
+
+/// Sets attributes of the current span, which are made only if there is one.
+pub fn set_all<const N: usize>(attributes: impl FnOnce() -> [(&'static str, Attribute); N]) {
+    // No scope, no span.
+    let _outside = SCOPE.try_with(|scope| {
+        if let Some(scope) = scope {
+            scope.change(|span| span.attributes.extend(attributes()));
         }
     });
 }

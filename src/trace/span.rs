@@ -55,6 +55,12 @@ impl From<&'static str> for Attribute {
     }
 }
 
+impl From<Cow<'static, str>> for Attribute {
+    fn from(text: Cow<'static, str>) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl From<String> for Attribute {
     fn from(text: String) -> Self {
         Self::Text(Cow::Owned(text))

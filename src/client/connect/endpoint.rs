@@ -24,6 +24,8 @@ pub(in crate::client) struct Endpoint {
     pool: Arc<Pool>,
     sharing: Sharing,
     host: HeaderValue,
+    /// The same as a text that spans share.
+    address: Arc<str>,
     prefix: String,
     routing: Routing,
     headers: ExtraHeaders,
@@ -41,6 +43,7 @@ impl Endpoint {
         prefix: String,
         routing: Routing,
     ) -> Result<Self, ConnectError> {
+        let address = Arc::from(host);
         let host = HeaderValue::from_str(host).map_err(|_| ConnectError::Setting {
             setting: "host",
             value: host.to_owned(),
@@ -50,6 +53,7 @@ impl Endpoint {
             pool,
             sharing,
             host,
+            address,
             prefix,
             routing,
             headers: ExtraHeaders::default(),
@@ -102,6 +106,11 @@ impl Endpoint {
     /// Value of the header `Host`.
     pub(in crate::client) fn host(&self) -> &HeaderValue {
         &self.host
+    }
+
+    /// What spans say of where requests go.
+    pub(in crate::client) fn address(&self) -> Arc<str> {
+        Arc::clone(&self.address)
     }
 
     /// What stands before every path.

@@ -22,7 +22,7 @@ use crate::client::USER_AGENT;
 use crate::client::connect::{Endpoint, ExtraHeaders, Routing};
 use crate::client::error::{CallError, ConnectError, Delivered};
 use crate::client::retry::retry_after;
-use crate::client::spans::traceparent;
+use crate::client::spans::{method_name, traceparent};
 use crate::trace;
 use crate::units::ByteSize;
 
@@ -125,10 +125,11 @@ async fn depart<'a>(
     timeout: Duration,
     attachments: Attachments<'a>,
 ) -> Result<(Flight<'a>, Sender, Response<Incoming>), CallError> {
-    trace::set("http.request.method", || call.method.as_str().to_owned());
-    trace::set("server.address", || {
-        let host = endpoint.host().to_str().unwrap_or_default();
-        host.to_owned()
+    trace::set_all(|| {
+        [
+            ("http.request.method", method_name(&call.method).into()),
+            ("server.address", endpoint.address().into()),
+        ]
     });
     let flight = Flight {
         endpoint,
