@@ -215,10 +215,7 @@ impl Sandbox {
             if let Some(path) = operation.file() {
                 span.set("sandbox.file.path", path.to_owned());
             }
-            span.set("sandbox.id", self.name().to_owned());
-            span.set("sandbox.namespace", self.namespace().to_owned());
-            span.set("sandbox.claim.name", self.claim_name().to_owned());
-            span.set("sandbox.connection.mode", self.mode().word());
+            span.set_all(self.attributes().clone());
         }
     }
 }

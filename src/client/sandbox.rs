@@ -1,7 +1,7 @@
 //! [`Sandbox`]: the handle to one sandbox over one connection mode.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
@@ -16,6 +16,7 @@ use super::options::CallOptions;
 use super::processes::Processes;
 use super::retry::Retrier;
 use super::runtime::Runtime;
+use crate::trace::Attribute;
 
 /// How the calls ended that were under way when a handle was drained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +58,8 @@ struct Inner {
     calls: TaskTracker,
     timeout: Duration,
     retrier: Arc<Retrier>,
+    /// What spans say of it.
+    attributes: OnceLock<[(&'static str, Attribute); 4]>,
     /// The handle does not keep the client open.
     client: WeakClient,
 }
@@ -81,6 +84,7 @@ impl Sandbox {
             calls: TaskTracker::new(),
             timeout: client.request_timeout(),
             retrier: Arc::clone(client.retrier()),
+            attributes: OnceLock::new(),
             client: client.downgrade(),
         });
         Self(inner, Arc::default())
@@ -116,6 +120,19 @@ impl Sandbox {
     /// ```
     pub fn claim(&self) -> &ReadyClaim {
         &self.0.claim
+    }
+
+    /// What spans say of it: made for the first of them.
+    pub(super) fn attributes(&self) -> &[(&'static str, Attribute); 4] {
+        let shared = |text: &str| Attribute::Shared(Arc::from(text));
+        self.0.attributes.get_or_init(|| {
+            [
+                ("sandbox.id", shared(self.name())),
+                ("sandbox.namespace", shared(self.namespace())),
+                ("sandbox.claim.name", shared(self.claim_name())),
+                ("sandbox.connection.mode", self.mode().word().into()),
+            ]
+        })
     }
 
     /// The way it is reached.

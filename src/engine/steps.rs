@@ -81,9 +81,10 @@ impl Steps<'_> {
         self.recorder.at(Some(index));
         let started = Instant::now();
         let result = span.scope(step.run(self.context)).await;
-        span.stop();
+        let ended = Instant::now();
+        span.stop(ended);
         self.recorder
-            .time(Metric::StepDuration, Some(index), started.elapsed());
+            .time(Metric::StepDuration, Some(index), ended - started);
         self.recorder.count(Metric::Attempts, Some(index), 1);
         self.attempts(step, index);
         let mut outcome = match result {

@@ -275,7 +275,7 @@ impl Step {
             Action::Write(write) => write.run(context, limit).await,
             Action::Read(read) => read.run(context, limit).await,
             Action::List(list) => list.run(context, limit).boxed().await,
-            Action::Exists(exists) => exists.run(context, limit).await,
+            Action::Exists(exists) => exists.run(context, limit).boxed().await,
             Action::DeleteFile(delete) => delete.run(context, limit).boxed().await,
             Action::Suspend(suspend) => suspend.run(context, limit).boxed().await,
             Action::Resume(resume) => resume.run(context, limit).boxed().await,

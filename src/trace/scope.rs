@@ -332,11 +332,10 @@ impl Open {
         SCOPE.scope(self.scope.clone(), future)
     }
 
-    /// What it stands for is over; how it ended is told by [`end`](Self::end).
-    pub fn stop(&mut self) {
+    /// What it stands for was over at this time; how it ended is told by [`end`](Self::end).
+    pub fn stop(&mut self, at: Instant) {
         if let (Some(scope), Ending::Cancelled) = (&self.scope, self.ending) {
-            let now = Instant::now();
-            scope.change(|span| span.ended = now);
+            scope.change(|span| span.ended = at);
             self.ending = Ending::Recorded;
         }
     }
@@ -348,18 +347,23 @@ impl Open {
         }
     }
 
+    /// Sets attributes.
+    pub fn set_all<const N: usize>(&self, attributes: [(&'static str, Attribute); N]) {
+        if let Some(scope) = &self.scope {
+            scope.change(|span| span.attributes.extend(attributes));
+        }
+    }
+
     /// Ends it: well, or with a short name of how it failed.
     pub fn end(mut self, error: Option<Cow<'static, str>>) {
         if let Some(scope) = self.scope.take() {
-            let owned = self.ending == Ending::Cancelled;
-            let now = Instant::now();
+            let ended = (self.ending == Ending::Cancelled).then(Instant::now);
+            if ended.is_none() && error.is_none() {
+                return;
+            }
             scope.change(|span| {
-                if owned {
-                    span.ended = now;
-                }
-                if error.is_some() {
-                    span.error = error;
-                }
+                span.ended = ended.unwrap_or(span.ended);
+                span.error = error.or(span.error.take());
             });
         }
     }
