@@ -10,9 +10,10 @@ use super::cell::CellRun;
 use super::cleanup::CleanUp;
 use super::event::IterationEnd;
 use super::steps::{Steps, Tries};
+use super::traced::Traced;
 use crate::metrics::{Metric, Recorder};
 use crate::step::{Registrar, StepContext};
-use crate::trace::{self, Kind, Role};
+use crate::trace::{self, Kind, Role, Span};
 
 /// Which iteration this is.
 #[derive(Debug, Clone, Copy)]
@@ -55,14 +56,6 @@ async fn once(
     };
     let (number, _, _) = attempt;
     let trace = traced.by.begin(number.iteration);
-    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    trace.set_all([
-        ("sandbench.scenario", Arc::clone(&traced.scenario).into()),
-        ("sandbench.cell", Arc::clone(&traced.cell).into()),
-        ("sandbench.iteration", whole(number.iteration + 1).into()),
-        ("sandbench.vu", whole(u64::from(number.vu) + 1).into()),
-        ("sandbench.start_delay", number.planned.elapsed().into()),
-    ]);
     let end = trace.scope(attempted(cell, attempt, recorder, abort)).await;
     match end {
         IterationEnd::Passed => {}
@@ -70,8 +63,23 @@ async fn once(
         IterationEnd::Interrupted => trace.fail("interrupted"),
         IterationEnd::NotApplicable => trace.fail("not_applicable"),
     }
-    traced.by.finish(number.iteration, trace.finish());
+    let describe = |root: &mut Span| describe(root, traced, number);
+    let finished = trace.finish();
+    traced.by.finish(number.iteration, finished, &describe);
     end
+}
+
+/// Says in a root which iteration it was.
+fn describe(root: &mut Span, traced: &Traced, number: Number) {
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let delay = root.started.saturating_duration_since(number.planned);
+    root.attributes.extend([
+        ("sandbench.scenario", Arc::clone(&traced.scenario).into()),
+        ("sandbench.cell", Arc::clone(&traced.cell).into()),
+        ("sandbench.iteration", whole(number.iteration + 1).into()),
+        ("sandbench.vu", whole(u64::from(number.vu) + 1).into()),
+        ("sandbench.start_delay", delay.into()),
+    ]);
 }
 
 /// Runs one try to its end, whatever happens, and cleans up after it.

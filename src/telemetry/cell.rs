@@ -11,7 +11,7 @@ use super::counts::Counts;
 use super::judge::is_judged;
 use super::keep::{Reason, Sampling};
 use crate::metrics::{TraceExpectation, nanos};
-use crate::trace::{CellTracer, Finished, Role, Span, Trace, Tracer};
+use crate::trace::{CellTracer, Describe, Finished, Role, Span, Trace, Tracer};
 
 /// What every iteration's root is called.
 pub(super) const ITERATION: &str = "iteration";
@@ -111,7 +111,7 @@ impl CellTracer for Nobody {
         Trace::begin(ITERATION, crate::trace::Sampled::No)
     }
 
-    fn finish(&self, _iteration: u64, trace: Finished) {
+    fn finish(&self, _iteration: u64, trace: Finished, _describe: Describe<'_>) {
         drop(trace);
     }
 }
@@ -199,14 +199,18 @@ impl CellTracer for CellKeeper {
         Trace::with_id(ITERATION, id, self.sampling.told(iteration, id))
     }
 
-    fn finish(&self, iteration: u64, trace: Finished) {
+    fn finish(&self, iteration: u64, mut trace: Finished, describe: Describe<'_>) {
         let size = size(&trace);
-        self.counts.made(size + u64::from(trace.left_out));
         self.counts.left_out(u64::from(trace.left_out));
         let Some(reasons) = self.reasons(iteration, &trace) else {
-            self.counts.not_kept(size);
+            self.counts.made(u64::from(trace.left_out));
+            self.counts.passed_over(size);
             return;
         };
+        self.counts.made(size + u64::from(trace.left_out));
+        if let Some(root) = trace.spans.first_mut() {
+            describe(root);
+        }
         let candidate = Candidate {
             cell: self.place,
             trace,

@@ -16,6 +16,8 @@ type ErrorKey = (&'static str, String, String);
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     made: AtomicU64,
+    /// Made and not kept: one count for both, as it is what becomes of nearly all.
+    passed_over: AtomicU64,
     not_kept: AtomicU64,
     left_out: AtomicU64,
     dropped_busy: AtomicU64,
@@ -51,8 +53,10 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Spans that were recorded.
+    /// Spans that were recorded, but for those that are passed over.
     made;
+    /// Recorded, of traces that are seen at once not to be wanted.
+    passed_over;
     /// Of traces that nobody wants.
     not_kept;
     /// Beyond the most that one trace holds.
@@ -142,11 +146,12 @@ impl Counts {
 
     pub(super) fn spans(&self) -> ExportedSpans {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let passed_over = read(&self.passed_over);
         ExportedSpans {
-            made: read(&self.made),
+            made: read(&self.made) + passed_over,
             received: read(&self.received),
             sent: read(&self.sent),
-            not_kept: read(&self.not_kept),
+            not_kept: read(&self.not_kept) + passed_over,
             left_out: read(&self.left_out),
             dropped_busy: read(&self.dropped_busy),
             dropped_rate: read(&self.dropped_rate),

@@ -39,4 +39,4 @@ pub use scope::{
     Open, Scope, Trace, carried, context, current, mark, operation, set, set_all, start,
 };
 pub use span::{Attribute, Finished, Kind, Role, Span};
-pub use tracer::{CellTracer, ServiceTracer, Tracer};
+pub use tracer::{CellTracer, Describe, ServiceTracer, Tracer};

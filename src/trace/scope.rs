@@ -125,13 +125,8 @@ impl Trace {
 
     /// Sets an attribute of the root.
     pub fn set(&self, key: &'static str, value: impl Into<Attribute>) {
-        self.set_all([(key, value.into())]);
-    }
-
-    /// Sets attributes of the root.
-    pub fn set_all<const N: usize>(&self, attributes: [(&'static str, Attribute); N]) {
         if let Some(root) = self.buffer().spans.first_mut() {
-            root.attributes.extend(attributes);
+            root.attributes.push((key, value.into()));
         }
     }
 

@@ -463,7 +463,7 @@ scenarios:
             if is_slow {
                 slow.insert(trace.id);
             }
-            cell.finish(number, trace);
+            cell.finish(number, trace, &|_| {});
             // No machine makes operations faster than it chooses among their traces; this loop could.
             while telemetry.waiting() > 1_000 {
                 tokio::task::yield_now().await;
@@ -495,7 +495,7 @@ scenarios:
         let begun = Instant::now();
         for number in 0..30_000 {
             let trace = iteration(&*cell, number, Duration::from_millis(1), None);
-            cell.finish(number, trace);
+            cell.finish(number, trace, &|_| {});
         }
         let told = telemetry.close().await;
         assert!(told.spans.is_complete(), "{:?}", told.spans);
@@ -516,7 +516,7 @@ scenarios:
         let cell = telemetry.tracer().cell("cell");
         for number in 0..4_000 {
             let trace = iteration(&*cell, number, Duration::from_millis(1), None);
-            cell.finish(number, trace);
+            cell.finish(number, trace, &|_| {});
             if number % 64 == 0 {
                 tokio::task::yield_now().await;
             }
@@ -542,7 +542,7 @@ scenarios:
         let tracer: Arc<dyn Tracer> = telemetry.tracer();
         let cell = tracer.cell("cell");
         let trace = iteration(&*cell, 0, Duration::from_millis(1), None);
-        cell.finish(0, trace);
+        cell.finish(0, trace, &|_| {});
         let begun = Instant::now();
         let told = telemetry.close().await;
         assert!(begun.elapsed() < Duration::from_secs(30));

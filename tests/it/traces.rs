@@ -261,7 +261,7 @@ async fn judged(late: Duration) -> (Summary, Duration) {
     let cell = telemetry.tracer().cell(CELL);
     let trace = cell.begin(0);
     let parent = trace.context();
-    cell.finish(0, trace.finish());
+    cell.finish(0, trace.finish(), &|_| {});
     let address = telemetry.listens_on().unwrap();
     let sending = async {
         tokio::time::sleep(late).await;
