@@ -140,7 +140,9 @@ impl Pacer {
                 return true;
             }
             let early = alarm.early(time);
-            alarm.ring_in((time - early).min(LONGEST_SLEEP)).await;
+            alarm
+                .ring_in(time.saturating_sub(early).min(LONGEST_SLEEP))
+                .await;
             // The runtime's other work goes on meanwhile.
             while (Duration::from_nanos(1)..=early).contains(&left()) {
                 tokio::task::yield_now().await;
