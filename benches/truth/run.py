@@ -9,9 +9,10 @@
 
 For each law and tool it prints the percentiles that the tool reports beside those that the law gives
 for users who come at a constant rate and do not wait for each other. Nothing is hidden: the command
-of each tool is the one that its manual shows first for such a load. Results are kept in
-target/truth.json, so that the bench can be run in pieces. It ends with 1 if a percentile of sandbench
-is more than 5 % (and more than 0.5 ms) from the truth.
+of each tool is the one that its manual shows first for such a load. Server and tool have a core each:
+a server that is kept from its core follows no law. Results are kept in target/truth.json, so that the
+bench can be run in pieces. It ends with 1 if a percentile of sandbench is more than 5 % (and more than
+0.5 ms) from the truth.
 """
 
 import argparse
@@ -31,6 +32,7 @@ import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
 from bench import ROOT, machine, started, write_readme
+from generator import GENERATOR, TARGET
 
 PERCENTILES = (50, 90, 95, 99, 99.9)
 RESULTS = ROOT / "target" / "truth.json"
@@ -81,7 +83,8 @@ def laws(times):
 
 
 def run(command, **more):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, **more)
+    """Runs a tool on the generator's core; gives what it prints, and its exit code."""
+    done = subprocess.run(["taskset", "-c", GENERATOR, *command], capture_output=True, text=True, timeout=180, check=False, **more)
     return done.stdout, done.stderr, done.returncode
 
 
@@ -311,7 +314,8 @@ def measure(arguments, load, name):
     if not found:
         print(f"{name:<34}  not installed")
         return None
-    with tempfile.TemporaryDirectory() as work, started(arguments.server, law, str(arguments.times)) as address:
+    server = ["taskset", "-c", TARGET, arguments.server, law, str(arguments.times)]
+    with tempfile.TemporaryDirectory() as work, started(*server) as address:
         try:
             return how(found, f"http://{address}/", rate, seconds, pathlib.Path(work))
         except (RuntimeError, OSError, KeyError, ValueError, StopIteration, subprocess.TimeoutExpired) as error:
