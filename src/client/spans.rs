@@ -33,7 +33,7 @@ pub(super) fn call_attempt(
     request_id: &HeaderValue,
 ) -> Open {
     if trace::context().is_none() {
-        return trace::start("", Role::Attempt, Kind::Client);
+        return Open::nothing();
     }
     let span = trace::start(name(), Role::Attempt, Kind::Client);
     if number > 1 {
@@ -48,7 +48,7 @@ pub(super) fn call_attempt(
 /// One attempt of a request to the API server.
 pub(super) fn kube_attempt(method: &Method, operation: &Operation, number: u32) -> Open {
     if trace::context().is_none() {
-        return trace::start("", Role::Attempt, Kind::Client);
+        return Open::nothing();
     }
     let plural = operation.resource.split('.').next().unwrap_or_default();
     let span = trace::start(format!("{method} {plural}"), Role::Attempt, Kind::Client);

@@ -13,7 +13,7 @@ use super::steps::{Steps, Tries};
 use super::traced::Traced;
 use crate::metrics::{Metric, Recorder};
 use crate::step::{Registrar, StepContext};
-use crate::trace::{self, Kind, Role, Span};
+use crate::trace::{self, Kind, Open, Role, Span};
 
 /// Which iteration this is.
 #[derive(Debug, Clone, Copy)]
@@ -138,22 +138,20 @@ async fn attempted(
     steps.recorder.at(None);
     let cleaning = Instant::now();
     let made_any = steps.context.sandboxes() > 0 || !registrar.is_empty();
-    let span = made_any.then(|| trace::start("clean-up", Role::Other, Kind::Internal));
+    let span = if made_any {
+        trace::start("clean-up", Role::Other, Kind::Internal)
+    } else {
+        Open::nothing()
+    };
     let place = (&cell.client, &*registrar);
     let cleanups = &cell.cleanups;
     let cleaned = cleanups.clean_up(place, steps.context, abort.cancelled());
-    let cleaned = match &span {
-        Some(span) => span.scope(cleaned).await,
-        None => cleaned.await,
-    };
-    if cleaned == CleanUp::Ended {
+    if span.scope(cleaned).await == CleanUp::Ended {
         steps
             .recorder
             .time(Metric::CleanupDuration, None, cleaning.elapsed());
     }
-    if let Some(span) = span {
-        span.end(None);
-    }
+    span.end(None);
     end
 }
 

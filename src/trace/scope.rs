@@ -125,15 +125,17 @@ impl Trace {
 
     /// Sets an attribute of the root.
     pub fn set(&self, key: &'static str, value: impl Into<Attribute>) {
-        if let Some(root) = self.buffer().spans.first_mut() {
-            root.attributes.push((key, value.into()));
-        }
+        self.change_root(|root| root.attributes.push((key, value.into())));
     }
 
     /// Says how the whole failed.
     pub fn fail(&self, error: impl Into<Cow<'static, str>>) {
+        self.change_root(|root| root.error = Some(error.into()));
+    }
+
+    fn change_root(&self, change: impl FnOnce(&mut Span)) {
         if let Some(root) = self.buffer().spans.first_mut() {
-            root.error = Some(error.into());
+            change(root);
         }
     }
 
@@ -210,8 +212,8 @@ impl Scope {
         }
     }
 
-    fn set(&self, key: &'static str, value: Attribute) {
-        self.change(|span| span.attributes.push((key, value)));
+    fn set_all<const N: usize>(&self, attributes: [(&'static str, Attribute); N]) {
+        self.change(|span| span.attributes.extend(attributes));
     }
 
     fn change(&self, change: impl FnOnce(&mut Span)) {
@@ -244,12 +246,7 @@ pub fn carried() -> Option<SpanContext> {
 
 /// Sets an attribute of the current span. The value is made only if there is one.
 pub fn set<V: Into<Attribute>>(key: &'static str, value: impl FnOnce() -> V) {
-    // No scope, no span.
-    let _outside = SCOPE.try_with(|scope| {
-        if let Some(scope) = scope {
-            scope.set(key, value().into());
-        }
-    });
+    set_all(|| [(key, value().into())]);
 }
 
 /// Sets attributes of the current span, which are made only if there is one.
@@ -257,7 +254,7 @@ pub fn set_all<const N: usize>(attributes: impl FnOnce() -> [(&'static str, Attr
     // No scope, no span.
     let _outside = SCOPE.try_with(|scope| {
         if let Some(scope) = scope {
-            scope.change(|span| span.attributes.extend(attributes()));
+            scope.set_all(attributes());
         }
     });
 }
@@ -265,10 +262,7 @@ pub fn set_all<const N: usize>(attributes: impl FnOnce() -> [(&'static str, Attr
 /// Begins a span as a part of the current one.
 pub fn start(name: impl Into<Cow<'static, str>>, role: Role, kind: Kind) -> Open {
     let Some(scope) = current() else {
-        return Open {
-            scope: None,
-            ending: Ending::Recorded,
-        };
+        return Open::nothing();
     };
     let id = SpanId::random();
     let place = scope
@@ -312,6 +306,14 @@ pub fn mark(name: &'static str, role: Role, times: std::ops::Range<Instant>) {
 }
 
 impl Open {
+    /// No span.
+    pub fn nothing() -> Self {
+        Self {
+            scope: None,
+            ending: Ending::Recorded,
+        }
+    }
+
     /// Whether there is a trace: nothing need be made for it otherwise.
     pub fn is_recording(&self) -> bool {
         self.scope.is_some()
@@ -338,14 +340,14 @@ impl Open {
     /// Sets an attribute.
     pub fn set(&self, key: &'static str, value: impl Into<Attribute>) {
         if let Some(scope) = &self.scope {
-            scope.set(key, value.into());
+            scope.set_all([(key, value.into())]);
         }
     }
 
     /// Sets attributes.
     pub fn set_all<const N: usize>(&self, attributes: [(&'static str, Attribute); N]) {
         if let Some(scope) = &self.scope {
-            scope.change(|span| span.attributes.extend(attributes));
+            scope.set_all(attributes);
         }
     }
 
