@@ -1,12 +1,10 @@
 """What the benches that are scripts share."""
 
-import contextlib
 import datetime
 import os
 import pathlib
 import platform
 import re
-import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -16,17 +14,6 @@ def machine():
     cpu = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
     today = datetime.date.today().isoformat()
     return f"{today}, {os.cpu_count()} × {cpu[1].strip() if cpu else platform.processor()}"
-
-
-@contextlib.contextmanager
-def started(*command):
-    """The address that a server prints when it is ready; the server is killed in the end."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.wait()
 
 
 def write_readme(name, text):

@@ -3,7 +3,7 @@
 
     cargo build --release --bins --example noop_runtime
     pip install rotel                                  # the collector; without it only a dead receiver is tried
-    python3 benches/telemetry/run.py            # seven minutes
+    python3 benches/telemetry/run.py                   # seven minutes
     python3 benches/telemetry/run.py --readme          # runs nothing: writes what was measured into README.md
 
 Each way sends the same HTTP request to the same server that does nothing, at 1,000 iterations a second and as fast
@@ -28,8 +28,8 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
-from bench import ROOT, machine, started, write_readme
-from generator import GENERATOR, TARGET
+from bench import ROOT, machine, write_readme
+from generator import GENERATOR, TARGET, pinned
 
 RESULTS = ROOT / "target" / "telemetry.json"
 DEAD = "http://127.0.0.1:9"  # the discard port: nobody listens
@@ -143,10 +143,10 @@ scenarios:
 
 
 def run(arguments):
-    # Of the receivers in this process, and of all that is started and not told otherwise.
+    # Of the receivers: some are in this process.
     os.sched_setaffinity(0, {int(TARGET)})
     results = {}
-    with started(arguments.server) as address, collector() as taker, receiver(200, 0.2) as slow, receiver(400, 0) as rejecting:
+    with pinned([arguments.server], "") as address, collector() as taker, receiver(200, 0.2) as slow, receiver(400, 0) as rejecting:
         for number in range(arguments.rounds):
             for load, text in LOADS.items():
                 for way, flags in ways(taker, slow, rejecting).items():

@@ -31,8 +31,8 @@ import tempfile
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
-from bench import ROOT, machine, started, write_readme
-from generator import GENERATOR, TARGET
+from bench import ROOT, machine, write_readme
+from generator import GENERATOR, pinned
 
 PERCENTILES = (50, 90, 95, 99, 99.9)
 RESULTS = ROOT / "target" / "truth.json"
@@ -314,8 +314,8 @@ def measure(arguments, load, name):
     if not found:
         print(f"{name:<34}  not installed")
         return None
-    server = ["taskset", "-c", TARGET, arguments.server, law, str(arguments.times)]
-    with tempfile.TemporaryDirectory() as work, started(*server) as address:
+    server = [arguments.server, law, str(arguments.times)]
+    with tempfile.TemporaryDirectory() as work, pinned(server, "") as address:
         try:
             return how(found, f"http://{address}/", rate, seconds, pathlib.Path(work))
         except (RuntimeError, OSError, KeyError, ValueError, StopIteration, subprocess.TimeoutExpired) as error:
