@@ -62,11 +62,19 @@ async fn run(place: &Place, running: &Running, arguments: &[&str]) -> Ended {
 
 /// Waits until the cluster is as wanted; how long that takes is up to the machine.
 async fn until(what: &str, limit: Duration, is_so: impl Fn() -> bool) {
+    let became = comes_about(limit, is_so).await;
+    assert!(became, "not so after {limit:?}: {what}");
+}
+
+async fn comes_about(limit: Duration, is_so: impl Fn() -> bool) -> bool {
     let started = Instant::now();
     while !is_so() {
-        assert!(started.elapsed() < limit, "not so after {limit:?}: {what}");
+        if started.elapsed() >= limit {
+            return false;
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    true
 }
 
 /// How many iterations of [`held`] have their sandbox and hold it.
@@ -88,14 +96,10 @@ async fn killed(place: &Place, running: &Running, count: usize, more: &[&str]) -
     let mut arguments = vec!["run", file.to_str().unwrap(), "--cluster", "current"];
     arguments.extend(more);
     let mut child = start(place, running, &arguments);
-    let started = Instant::now();
-    while in_use(place) < count {
-        if started.elapsed() > LONG {
-            child.kill().unwrap();
-            let said = Ended::of(&child.wait_with_output().unwrap());
-            panic!("{} of {count} are in use: {said:?}", in_use(place));
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    if !comes_about(LONG, || in_use(place) == count).await {
+        child.kill().unwrap();
+        let said = Ended::of(&child.wait_with_output().unwrap());
+        panic!("{} of {count} are in use: {said:?}", in_use(place));
     }
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
