@@ -1,41 +1,21 @@
 //! [`Histogram`]: an HDR histogram of durations.
 //!
 //! Whole nanoseconds, three significant digits, from 1 ns to 1 h; a longer duration is counted as
-//! 1 h and the counting of that is kept. Serialized as HdrHistogram V2, deflate, base64, which the
-//! HdrHistogram libraries of other languages read.
+//! 1 h and the counting of that is kept.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::display::Base64Display;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::Histogram as Hdr;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
-use serde::{Deserialize, Serialize};
+use super::counts::{Bucket, Counts};
+use super::encoded_histogram::{EncodedHistogram, HistogramError};
 
 /// The longest duration that is told apart.
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// A distribution of durations.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Histogram {
-    hdr: Hdr<u64>,
+    counts: Counts,
     clamped: u64,
-}
-
-/// Bytes that are not a histogram.
-#[derive(Debug, thiserror::Error)]
-#[error("read a histogram: {0}")]
-pub struct HistogramError(String);
-
-impl Default for Histogram {
-    fn default() -> Self {
-        let mut hdr = Hdr::new(3).expect("3 significant digits are valid");
-        hdr.auto(true);
-        Self { hdr, clamped: 0 }
-    }
 }
 
 /// Whole nanoseconds, as results and OTLP have them; 584 years at most.
@@ -45,51 +25,32 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 
 impl Histogram {
     /// Counts a duration.
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "the histogram grows up to its longest value"
-    )]
     pub fn record(&mut self, duration: Duration) {
         if duration > LONGEST {
             self.clamped += 1;
         }
         let value = nanos(duration.min(LONGEST)).max(1);
-        self.hdr
-            .record(value)
-            .expect("the histogram grows up to its longest value");
+        self.counts.add(Bucket::index_of(value), 1);
     }
 
     /// Adds all values of another one.
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "the histogram grows up to its longest value"
-    )]
     pub fn merge(&mut self, other: &Self) {
-        self.hdr
-            .add(&other.hdr)
-            .expect("the histogram grows up to its longest value");
+        self.counts.merge(&other.counts);
         self.clamped += other.clamped;
     }
 
     /// Forgets all values and keeps the memory for the next ones.
     pub fn clear(&mut self) {
-        self.hdr.reset();
+        self.counts.clear();
         self.clamped = 0;
     }
 
     /// What was counted since an earlier copy was taken.
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "a copy has nothing that the original has not"
-    )]
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut later = self.clone();
-        later
-            .hdr
-            .subtract(&earlier.hdr)
-            .expect("a copy has nothing that the original has not");
-        later.clamped -= earlier.clamped;
+        later.counts.subtract(&earlier.counts);
+        later.clamped = later.clamped.saturating_sub(earlier.clamped);
         later
     }
 
@@ -103,15 +64,13 @@ impl Histogram {
     /// Every value that occurs, shortest first, and how often: values that are not told apart are
     /// one, the longest of them.
     pub fn values(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
-        self.hdr.iter_recorded().map(|found| {
-            let value = found.value_iterated_to();
-            (Duration::from_nanos(value), found.count_at_value())
-        })
+        let all = self.buckets();
+        all.map(|(value, count)| (Duration::from_nanos(value), count))
     }
 
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
-        self.hdr.len()
+        self.counts.total()
     }
 
     /// How many were longer than 1 h.
@@ -121,7 +80,28 @@ impl Histogram {
 
     /// The duration at a quantile from 0.0 to 1.0; zero when empty.
     pub fn quantile(&self, quantile: f64) -> Duration {
-        Duration::from_nanos(self.hdr.value_at_quantile(quantile).min(self.hdr.max()))
+        if quantile <= 0.0 {
+            return self.min();
+        }
+        Duration::from_nanos(self.longest_at(quantile))
+    }
+
+    /// The longest value of the bucket at a quantile; 0 when empty.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a number of samples"
+    )]
+    fn longest_at(&self, quantile: f64) -> u64 {
+        let wanted = (quantile.min(1.0) * self.count() as f64).ceil() as u64;
+        let mut left = wanted.max(1);
+        let found = self.buckets().find(|(_, count)| {
+            let here = left <= *count;
+            left = left.saturating_sub(*count);
+            here
+        });
+        // Rounding may ask for one more than there are.
+        found.map_or(nanos(self.max()), |(value, _)| value)
     }
 
     /// About how many more values there would be if, instead of each that is longer than twice the
@@ -133,87 +113,61 @@ impl Histogram {
         reason = "a sum of positive terms; beyond `u64` it saturates"
     )]
     pub fn hidden(&self) -> u64 {
-        let median = self.hdr.value_at_quantile(0.5).max(1);
-        let longer = self.hdr.iter_recorded();
-        let longer = longer.filter(|value| value.value_iterated_to() > 2 * median);
-        let hidden = longer.map(|value| {
-            let places = value.value_iterated_to() as f64 / median as f64;
-            (places - 1.0) * value.count_at_value() as f64
+        let median = self.longest_at(0.5).max(1);
+        let longer = self.buckets().filter(|(value, _)| *value > 2 * median);
+        let hidden = longer.map(|(value, count)| {
+            let places = value as f64 / median as f64;
+            (places - 1.0) * count as f64
         });
         hidden.sum::<f64>() as u64
     }
 
     /// Every value that was counted, in nanoseconds and as far as values are told apart, with its count; ascending.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
-        let recorded = self.hdr.iter_recorded();
-        recorded.map(|value| (value.value_iterated_to(), value.count_at_value()))
+        let all = self.counts.iter();
+        all.map(|(index, count)| (Bucket::at(index).highest, count))
     }
 
     /// The shortest; zero when empty.
     pub fn min(&self) -> Duration {
-        if self.hdr.is_empty() {
-            Duration::ZERO
-        } else {
-            Duration::from_nanos(self.hdr.min())
-        }
+        let first = self.counts.iter().next();
+        first.map_or(Duration::ZERO, |(index, _)| {
+            Duration::from_nanos(Bucket::at(index).lowest)
+        })
     }
 
     /// The longest; zero when empty.
     pub fn max(&self) -> Duration {
-        Duration::from_nanos(self.hdr.max())
+        let last = self.counts.iter().next_back();
+        last.map_or(Duration::ZERO, |(index, _)| {
+            Duration::from_nanos(Bucket::at(index).highest)
+        })
     }
 
     /// The mean; zero when empty.
     pub fn mean(&self) -> Duration {
-        Duration::try_from_secs_f64(self.hdr.mean() / 1e9).unwrap_or_default()
+        let total = self.count() as f64;
+        let shares = self
+            .counts
+            .iter()
+            .map(|(index, count)| Bucket::at(index).middle() as f64 * count as f64 / total);
+        // From 0, since the sum of nothing is -0.
+        let mean = shares.fold(0.0, |sum, share| sum + share);
+        Duration::try_from_secs_f64(mean / 1e9).unwrap_or_default()
     }
 
     /// HdrHistogram V2, deflate.
-    #[expect(clippy::missing_panics_doc, reason = "writing to memory cannot fail")]
     pub fn encode(&self) -> EncodedHistogram {
-        let mut bytes = Vec::new();
-        V2DeflateSerializer::new()
-            .serialize(&self.hdr, &mut bytes)
-            .expect("writing to memory cannot fail");
-        EncodedHistogram(bytes.into())
+        EncodedHistogram::of(&self.counts)
     }
 
     /// Reads what [`Histogram::encode`] wrote.
     ///
     /// # Errors
-    /// When the bytes are not an HdrHistogram V2.
+    /// When the bytes are not an HdrHistogram V2 of nanoseconds with three digits.
     pub fn decode(encoded: &EncodedHistogram) -> Result<Self, HistogramError> {
-        let mut hdr: Hdr<u64> = Deserializer::new()
-            .deserialize(&mut &*encoded.0)
-            .map_err(|error| HistogramError(error.to_string()))?;
-        hdr.auto(true);
-        Ok(Self { hdr, clamped: 0 })
-    }
-}
-
-/// A histogram as it is kept in bulk: HdrHistogram V2, deflate. Written as base64 of that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncodedHistogram(Box<[u8]>);
-
-impl fmt::Display for EncodedHistogram {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Base64Display::new(&self.0, &STANDARD).fmt(f)
-    }
-}
-
-impl Serialize for EncodedHistogram {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for EncodedHistogram {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        let bytes = STANDARD
-            .decode(&*text)
-            .map_err(|error| serde::de::Error::custom(format_args!("read a histogram: {error}")))?;
-        Ok(Self(bytes.into()))
+        let counts = encoded.counts()?;
+        Ok(Self { counts, clamped: 0 })
     }
 }
 
@@ -283,6 +237,40 @@ mod tests {
             let histogram = of(&values);
             let read = Histogram::decode(&histogram.encode()).unwrap();
             prop_assert_eq!(shape(&read), shape(&histogram));
+        }
+    }
+    /// The reference: what others read and write.
+    fn reference(micros: &[u64]) -> hdrhistogram::Histogram<u64> {
+        let mut histogram = hdrhistogram::Histogram::new(3).unwrap();
+        for value in micros {
+            histogram.record((value * 1_000).max(1)).unwrap();
+        }
+        histogram
+    }
+
+    proptest! {
+        #[test]
+        fn every_figure_is_that_of_the_reference(
+            values in proptest::collection::vec(0_u64..3_600_000_000, 0..80),
+            shift in 0_u32..24,
+            quantile in 0.0..=1.0,
+        ) {
+            let values: Vec<u64> = values.iter().map(|value| value >> shift).collect();
+            let (ours, theirs) = (of(&values), reference(&values));
+            for quantile in [0.0, 0.5, 0.99, 1.0, quantile] {
+                let wanted = theirs.value_at_quantile(quantile).min(theirs.max());
+                prop_assert_eq!(nanos(ours.quantile(quantile)), wanted, "{}", quantile);
+            }
+            let wanted = Duration::try_from_secs_f64(theirs.mean() / 1e9).unwrap();
+            prop_assert_eq!(ours.mean(), wanted);
+            prop_assert_eq!(nanos(ours.max()), theirs.max());
+            let wanted = if theirs.is_empty() { 0 } else { theirs.min() };
+            prop_assert_eq!(nanos(ours.min()), wanted);
+            let wanted: Vec<(u64, u64)> = theirs
+                .iter_recorded()
+                .map(|found| (found.value_iterated_to(), found.count_at_value()))
+                .collect();
+            prop_assert_eq!(ours.buckets().collect::<Vec<_>>(), wanted);
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::histogram::{EncodedHistogram, Histogram, nanos};
+use super::encoded_histogram::EncodedHistogram;
+use super::histogram::{Histogram, nanos};
 use super::label::Label;
 use super::metric::{Kind, Metric, ServerClock, Unit};
 use super::recorder::StepIndex;
