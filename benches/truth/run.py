@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The truth bench: load generators against servers whose latency follows a known law.
 
-    cargo build --release --bins --example truth_server
+    cargo build --release --bins --example truth_server --example truth_probe
     python3 benches/truth/run.py                      # sandbench, and of the others those that are installed
     python3 benches/truth/run.py --only sandbench,wrk --law freezing
     python3 benches/truth/run.py --times 10 --only sandbench   # the same laws at ten times the rate
@@ -10,7 +10,8 @@
 For each law and tool it prints the percentiles that the tool reports beside those that the law gives
 for users who come at a constant rate and do not wait for each other. Nothing is hidden: the command
 of each tool is the one that its manual shows first for such a load. Server and tool have a core each:
-a server that is kept from its core follows no law. Results are kept in target/truth.json, so that the
+a server that is kept from its core follows no law. What no generator can help is told by a probe that does
+next to nothing (probe.rs), for laws that keep few requests waiting. Results are kept in target/truth.json, so that the
 bench can be run in pieces. It ends with 1 if a percentile of sandbench is more than 5 % (and more than
 0.5 ms) from the truth.
 """
@@ -206,8 +207,19 @@ def locust(program, url, rate, seconds, work):
     return {p: float(row[f"{p}%"]) for p in PERCENTILES}
 
 
+def probe(program, url, rate, seconds, work):
+    stdout, stderr, code = run([program, url.removeprefix("http://").rstrip("/"), str(rate), str(seconds)])
+    if code:
+        raise RuntimeError(stderr)
+    latencies = sorted(int(line) / 1e6 for line in stdout.split())
+    return {p: latencies[math.ceil(p / 100 * len(latencies)) - 1] for p in PERCENTILES}
+
+
+PROBE, PROBED = "*a blocking probe*", ("constant", "bimodal")
+
 TOOLS = {  # name in the table: (program, how)
     "sandbench": ("sandbench", sandbench),
+    PROBE: ("probe", probe),
     "wrk": ("wrk", wrk),
     "oha": ("oha", oha),
     "oha --latency-correction": ("oha", oha_corrected),
@@ -217,8 +229,9 @@ TOOLS = {  # name in the table: (program, how)
 }
 
 
-def find(name, sandbench_program):
-    return str(sandbench_program) if name == "sandbench" else shutil.which(name)
+def find(name, arguments):
+    own = {"sandbench": arguments.sandbench, "probe": arguments.probe}
+    return str(own[name]) if name in own else shutil.which(name)
 
 
 def right(measured, truth):
@@ -272,6 +285,7 @@ def main():
     build = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
     parser.add_argument("--sandbench", default=build / "sandbench")
     parser.add_argument("--server", default=build / "examples" / "truth_server")
+    parser.add_argument("--probe", default=build / "examples" / "truth_probe")
     parser.add_argument("--only", help="names of tools, with commas between")
     parser.add_argument("--law", choices=LAWS)
     parser.add_argument("--times", type=int, default=1, help="how many times the usual rate")
@@ -291,6 +305,8 @@ def main():
         print(f"\n{law}, {rate}/s for {seconds} s: ms" + "".join(f"{f'p{p}':>10}" for p in PERCENTILES))
         print(f"{'the truth':<34}" + "".join(f"{shown(true[p]):>10}" for p in PERCENTILES))
         for name in only:
+            if name == PROBE and law not in PROBED:
+                continue
             measured = measure(arguments, (law, rate, seconds), name)
             if measured is None:
                 wrong.append((law, name))
@@ -310,7 +326,7 @@ def measure(arguments, load, name):
     """The percentiles of a tool; None if it is not there or fails."""
     law, rate, seconds = load
     program, how = TOOLS[name]
-    found = find(program, arguments.sandbench)
+    found = find(program, arguments)
     if not found:
         print(f"{name:<34}  not installed")
         return None
