@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -21,8 +22,14 @@ use crate::client::tasks::Tasks;
 /// Connections that were idle for longer are closed.
 const IDLE: Duration = Duration::from_mins(1);
 /// Requests that must not be sent twice avoid connections that were idle for longer: some
-/// runtimes close theirs after 5 s, and the request could meet the closing half-way.
+/// runtimes close theirs after 5 s, and the request could meet the closing half-way. Connections to a
+/// pod are closed after that, as the asynchronous Python SDK does (after 5 s): thousands of sandboxes may
+/// live at a time, and each connection takes some 30 KiB.
 const YOUNG: Duration = Duration::from_secs(4);
+/// Between two searches for connections that were idle for long.
+const SWEEP: Duration = Duration::from_secs(2);
+/// How many targets are searched before others may run.
+const SWEPT_AT_ONCE: usize = 256;
 
 /// Which connections may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +57,8 @@ pub(in crate::client) struct Pool {
     route: Route,
     network: Arc<Network>,
     tasks: Tasks,
+    /// How long a connection may be idle.
+    limit: Duration,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -60,11 +69,18 @@ struct Idle {
 }
 
 impl Pool {
-    fn new(route: Route, network: Arc<Network>, tasks: Tasks) -> Self {
+    fn new(route: Route, sharing: Sharing, network: Arc<Network>, tasks: Tasks) -> Self {
+        let of_pod = matches!(route, Route::Tcp { .. } | Route::Tls { .. });
+        let limit = if of_pod && sharing == Sharing::Private {
+            YOUNG
+        } else {
+            IDLE
+        };
         Self {
             route,
             network,
             tasks,
+            limit,
             idle: Mutex::new(Vec::new()),
         }
     }
@@ -106,12 +122,17 @@ impl Pool {
         }
         let since = Instant::now();
         let mut idle = self.idle();
-        let old = idle
-            .iter()
-            .take_while(|idle| since.duration_since(idle.since) > IDLE)
-            .count();
-        idle.drain(..old);
+        drop_old(&mut idle, since, self.limit);
         idle.push(Idle { sender, since });
+    }
+
+    /// Closes the connections that were idle for long.
+    fn sweep(&self, now: Instant) {
+        let mut idle = self.idle();
+        drop_old(&mut idle, now, self.limit);
+        if idle.is_empty() {
+            idle.shrink_to_fit();
+        }
     }
 
     /// Closes all connections and waits for their end.
@@ -123,7 +144,7 @@ impl Pool {
 
     fn pop(&self, age: Age) -> Option<Sender> {
         let limit = match age {
-            Age::Any => IDLE,
+            Age::Any => self.limit,
             Age::Young => YOUNG,
             Age::New => return None,
         };
@@ -131,7 +152,8 @@ impl Pool {
         let mut idle = self.idle();
         while let Some(last) = idle.last() {
             if now.duration_since(last.since) > limit {
-                // All others have been idle for longer still.
+                // All others have been idle for longer still. A new one takes its place.
+                idle.pop();
                 return None;
             }
             let sender = idle.pop()?.sender;
@@ -145,6 +167,15 @@ impl Pool {
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// They stand in the order in which they became idle.
+fn drop_old(idle: &mut Vec<Idle>, now: Instant, limit: Duration) {
+    let old = idle
+        .iter()
+        .take_while(|idle| now.duration_since(idle.since) > limit)
+        .count();
+    idle.drain(..old);
 }
 
 impl Drop for Pool {
@@ -190,7 +221,9 @@ impl Kept {
 pub(in crate::client) struct Pools {
     network: Arc<Network>,
     tasks: Tasks,
-    by_target: Mutex<HashMap<Key, Kept>>,
+    by_target: Arc<Mutex<HashMap<Key, Kept>>>,
+    /// Whether somebody closes what was idle for long.
+    swept: AtomicBool,
 }
 
 impl Pools {
@@ -198,7 +231,8 @@ impl Pools {
         Self {
             network,
             tasks,
-            by_target: Mutex::new(HashMap::new()),
+            by_target: Arc::default(),
+            swept: AtomicBool::new(false),
         }
     }
 
@@ -227,11 +261,11 @@ impl Pools {
             // About to grow: first drop what has ended.
             pools.retain(|_, kept| kept.get().is_some());
         }
-        let pool = Arc::new(Pool::new(
-            route,
-            Arc::clone(&self.network),
-            self.tasks.child(),
-        ));
+        let network = Arc::clone(&self.network);
+        let pool = Arc::new(Pool::new(route, sharing, network, self.tasks.child()));
+        if !self.swept.swap(true, Ordering::Relaxed) {
+            self.tasks.spawn(sweep(Arc::clone(&self.by_target)));
+        }
         let kept = match sharing {
             Sharing::Shared => Kept::Shared(Arc::clone(&pool)),
             Sharing::Private => Kept::Private(Arc::downgrade(&pool)),
@@ -252,5 +286,23 @@ impl Pools {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+    }
+}
+
+/// Closes what was idle for long, for ever.
+async fn sweep(pools: Arc<Mutex<HashMap<Key, Kept>>>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let open: Vec<Arc<Pool>> = {
+            let pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
+            pools.values().filter_map(Kept::get).collect()
+        };
+        let now = Instant::now();
+        for some in open.chunks(SWEPT_AT_ONCE) {
+            for pool in some {
+                pool.sweep(now);
+            }
+            tokio::task::yield_now().await;
+        }
     }
 }

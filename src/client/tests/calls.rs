@@ -219,6 +219,51 @@ async fn a_connection_that_the_peer_closed_is_not_used_again() {
     }
 }
 
+/// Lets time pass without waiting for it.
+async fn later(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+async fn until_open(client: &Client, connections: usize) {
+    while client.open_connections() != connections {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_too_old_for_a_command_gives_way_to_the_new_one() {
+    let fake = Fake::start(|_| executed()).await;
+    let target = direct(&fake, "").await;
+    for connection in 0..4 {
+        target.sandbox.commands().run("true").await.expect("ran");
+        assert_eq!(fake.requests().pop().expect("sent").connection, connection);
+        until_open(&target.client, 2).await;
+        later(Duration::from_secs(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_to_a_pod_is_closed_when_nobody_uses_it() {
+    let fake = Fake::start(|_| executed()).await;
+    let api = api_server().await;
+    let client = client(api.address).await;
+    let mode = ConnectionMode::InClusterPodIp(InClusterPodIp {
+        server_port: fake.address.port(),
+        ..InClusterPodIp::default()
+    });
+    let claim = ready_claim();
+    let sandbox = client.connect(&claim, &mode).await.expect("connected");
+    for connection in 0..3 {
+        assert!(!sandbox.files().exists("a").await.expect("answered"));
+        assert_eq!(fake.requests().pop().expect("sent").connection, connection);
+        until_open(&client, 2).await;
+        later(Duration::from_secs(7)).await;
+        until_open(&client, 1).await;
+    }
+}
+
 #[tokio::test]
 async fn a_command_is_not_sent_again_after_a_reset() {
     for end in [Act::Reset, Act::Close] {
