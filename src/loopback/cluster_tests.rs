@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use serde_json::json;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
 use super::super::controller::condition;
+use super::super::json::{Value, json};
 use super::super::services;
 use super::super::store::Object;
 use super::super::testing::{World, call, execute, get};
@@ -23,7 +23,7 @@ fn routed(mut request: Request<Full<Bytes>>, sandbox: &str) -> Request<Full<Byte
     request
 }
 
-async fn ready_claim(world: &World, name: &str, fields: &serde_json::Value) -> Arc<Object> {
+async fn ready_claim(world: &World, name: &str, fields: &Value) -> Arc<Object> {
     world.template("with-service", &json!({}), fields);
     world.pool("pool", "with-service", 0);
     world.claim(name, "pool", &json!({}));
@@ -67,7 +67,7 @@ async fn a_command_reaches_its_pod_through_every_door() {
         "Gateway",
         json!({ "metadata": { "name": "gw" }, "spec": spec }),
     );
-    let programmed = |v: Option<&serde_json::Value>| {
+    let programmed = |v: Option<&Value>| {
         v.is_some_and(|v| {
             controller::is_true(v, "Programmed") && controller::is_true(v, "Accepted")
         })
@@ -115,8 +115,7 @@ async fn a_gateway_whose_port_is_taken_says_so() {
             "Gateway",
             json!({ "metadata": { "name": name }, "spec": spec }),
         );
-        let told =
-            |v: Option<&serde_json::Value>| v.is_some_and(|v| condition(v, "Programmed").is_some());
+        let told = |v: Option<&Value>| v.is_some_and(|v| condition(v, "Programmed").is_some());
         let gateway = world.until("Gateway", name, told).await.unwrap();
         let programmed = condition(&gateway.value, "Programmed").unwrap();
         assert_eq!(programmed["status"], "False");
@@ -237,11 +236,10 @@ async fn a_pod_in_the_middle_of_its_start_is_ended_too() {
     let world = World::start_with(config).await;
     world.pool("pool", "python", 3);
     world.claim("c1", "pool", &json!({}));
-    let pending = |v: Option<&serde_json::Value>| v.is_some_and(|v| v["status"]["replicas"] == 3);
+    let pending = |v: Option<&Value>| v.is_some_and(|v| v["status"]["replicas"] == 3);
     world.until("SandboxWarmPool", "pool", pending).await;
     let pod = world.names("Sandbox").remove(0);
-    let bound =
-        |v: Option<&serde_json::Value>| v.is_some_and(|v| v["status"]["phase"] == "Pending");
+    let bound = |v: Option<&Value>| v.is_some_and(|v| v["status"]["phase"] == "Pending");
     world.until("Pod", &pod, bound).await;
     world.delete("Sandbox", &pod);
     world.until_gone("Pod", &pod).await;

@@ -4,8 +4,7 @@
 //! a `v1alpha1` reader gets back what was written. Source: kubernetes-sigs/agent-sandbox, conversion
 //! of 0.5.
 
-use serde_json::{Map, Value, json};
-
+use super::json::{Map, Value, json};
 use super::store::Kind;
 use crate::api::ApiVersion;
 
@@ -42,13 +41,13 @@ pub(super) fn up(kind: &Kind, value: &mut Value) {
             "Sandbox" => {
                 let suspended = spec.remove("replicas").is_some_and(|count| count == 0);
                 let mode = if suspended { "Suspended" } else { "Running" };
-                spec.insert("operatingMode".to_owned(), json!(mode));
+                spec.insert("operatingMode", json!(mode));
             }
             "SandboxClaim" => {
                 spec.remove("sandboxTemplateRef");
                 spec.remove("warmpool");
                 let pool = json!({ "name": claims_pool.unwrap_or_default() });
-                spec.insert("warmPoolRef".to_owned(), pool);
+                spec.insert("warmPoolRef", pool);
             }
             _ => {}
         }
@@ -77,11 +76,11 @@ pub(super) fn down(kind: &Kind, value: &mut Value) {
             let replicas = json!(u8::from(!suspended));
             if let Some(spec) = value["spec"].as_object_mut() {
                 spec.remove("operatingMode");
-                spec.insert("replicas".to_owned(), replicas.clone());
+                spec.insert("replicas", replicas.clone());
             }
             if let Some(status) = value["status"].as_object_mut() {
                 status.remove("nodeName");
-                status.insert("replicas".to_owned(), replicas);
+                status.insert("replicas", replicas);
             }
         }
         "SandboxClaim" => claim_down(value, written.as_ref()),
@@ -90,7 +89,7 @@ pub(super) fn down(kind: &Kind, value: &mut Value) {
                 .as_object_mut()
                 .and_then(|spec| spec.remove("volumeClaimTemplatesPolicy"));
             if let Some(policy) = policy.filter(|policy| policy != "Disallowed") {
-                annotations(value).insert(VOLUMES_POLICY.to_owned(), policy);
+                annotations(value).insert(VOLUMES_POLICY, policy);
             }
         }
         _ => {}
@@ -120,8 +119,8 @@ fn claim_down(value: &mut Value, written: Option<&Value>) {
     if let Some(spec) = value["spec"].as_object_mut() {
         spec.remove("warmPoolRef");
         spec.remove("volumeClaimTemplates");
-        spec.insert("sandboxTemplateRef".to_owned(), template);
-        spec.insert("warmpool".to_owned(), policy);
+        spec.insert("sandboxTemplateRef", template);
+        spec.insert("warmpool", policy);
     }
 }
 
@@ -146,7 +145,7 @@ fn pool_of(claim: &Value) -> String {
     }
 }
 
-fn annotations(value: &mut Value) -> &mut Map<String, Value> {
+fn annotations(value: &mut Value) -> &mut Map {
     let all = &mut value["metadata"]["annotations"];
     if !all.is_object() {
         *all = json!({});

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use http::header::HOST;
 use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::address::AddressPlan;
 use super::http::{Body, Lifetime, serve, with_type};
+use super::json::json;
 use super::store::{Event, EventKind, Object, Part, Store, kind, now_seconds};
 use super::upstream::{Dial, Upstream};
 

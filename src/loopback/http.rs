@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use serde_json::Value;
+use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -83,8 +83,9 @@ pub(super) fn full(bytes: impl Into<Bytes>) -> Body {
 }
 
 /// A JSON answer.
-pub(super) fn json(status: StatusCode, value: &Value) -> Response<Body> {
-    with_type(status, "application/json", value.to_string())
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    with_type(status, "application/json", text)
 }
 
 /// An answer of some content type.

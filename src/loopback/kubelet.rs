@@ -16,6 +16,7 @@ use super::config::DelaySource;
 use super::controller::STATIC;
 use super::fault::Faults;
 use super::http::Lifetime;
+use super::json::Value;
 use super::pod_runtime::{PodRuntime, PodSettings, Ports};
 use super::pod_status::{self, Phase};
 use super::snapshots::{self, Archive};
@@ -310,7 +311,7 @@ fn place(pod: &Object) -> (&str, &str) {
     (pod.namespace(), pod.name())
 }
 
-fn same(value: &serde_json::Value, pod: &Object) -> Result<(), StoreError> {
+fn same(value: &Value, pod: &Object) -> Result<(), StoreError> {
     if value["metadata"]["uid"] == pod.uid() {
         Ok(())
     } else {

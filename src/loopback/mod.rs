@@ -23,6 +23,7 @@ mod error;
 mod fault;
 mod gateway;
 mod http;
+mod json;
 mod kubelet;
 mod leftovers;
 mod pod_runtime;

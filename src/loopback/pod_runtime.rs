@@ -11,10 +11,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::config::ClusterConfig;
 use super::fault::Faults;
+use super::json::Value;
 use super::runtime::{LegacyRuntime, LegacySettings};
 use super::sandboxd::{Sandboxd, SandboxdProgram, SandboxdSettings};
 use super::store::Object;
@@ -213,7 +212,7 @@ fn environment(container: &Value) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use super::super::json::json;
 
     use super::*;
 

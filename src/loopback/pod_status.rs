@@ -2,9 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use serde_json::{Map, Value, json};
-
 use super::controller::NODE;
+use super::json::{Map, Value, json};
 use super::store::now_seconds;
 
 /// Where a pod is in its life.
@@ -76,18 +75,18 @@ pub(super) fn set(pod: &mut Value, phase: Phase<'_>) {
             .find(|known| known["type"] == kind && known["status"] == status)
             .map_or_else(|| json!(now), |known| known["lastTransitionTime"].clone());
         let mut condition = Map::new();
-        condition.insert("type".into(), json!(kind));
-        condition.insert("status".into(), json!(status));
-        condition.insert("lastProbeTime".into(), Value::Null);
-        condition.insert("lastTransitionTime".into(), since);
+        condition.insert("type", json!(kind));
+        condition.insert("status", json!(status));
+        condition.insert("lastProbeTime", Value::Null);
+        condition.insert("lastTransitionTime", since);
         if !holds {
             let reason = match phase {
                 Phase::Succeeded => "PodCompleted",
                 _ => "ContainersNotReady",
             };
-            condition.insert("reason".into(), json!(reason));
+            condition.insert("reason", json!(reason));
         }
-        Value::Object(condition)
+        Value::from(condition)
     };
     let mut conditions = vec![
         condition("PodScheduled", true),

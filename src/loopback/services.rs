@@ -5,10 +5,9 @@
 
 use std::net::IpAddr;
 
-use serde_json::Value;
-
 use super::controller::is_true;
 use super::dns::split_service_name;
+use super::json::Value;
 use super::store::{LabelSelector, Object, Selector, Store, kind};
 use crate::api::label;
 

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::controller::{condition, is_true};
+use super::json::{Value, json};
 use super::store::{DeleteOptions, Object, Part, Selector, Store, kind};
 use super::{Cluster, ClusterConfig, Leftovers};
 

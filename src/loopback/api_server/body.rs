@@ -2,9 +2,9 @@
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
 
 use super::super::http::{Body, BodyError, json as answer, read_body};
+use super::super::json::{Value, json};
 use super::super::store::{DeleteOptions, Propagation};
 use super::request::Query;
 use super::status::Refusal;

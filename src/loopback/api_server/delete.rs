@@ -1,9 +1,9 @@
 //! Deletions, of one object or of all that match.
 
 use http::{Response, StatusCode};
-use serde_json::json;
 
 use super::super::http::{Body, json as answer, with_type};
+use super::super::json::json;
 use super::super::store::{DeleteOptions, Deleted, Selector, StoreError};
 use super::Server;
 use super::object_path::ObjectPath;

@@ -20,12 +20,12 @@ mod watch;
 use http::header::WARNING;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::fault::{Faults, Server as FaultyServer};
 use super::http::{Body, Lifetime, json as answer, serve, with_type};
+use super::json::{Value, json};
 use super::served::ServedVersions;
 use super::store::{Part, Store, StoreError};
 use super::token::{Shown, Token};
@@ -308,7 +308,7 @@ impl Server {
         let scaled = json!({ "spec": { "replicas": wanted["spec"]["replicas"] } });
         self.write(target, query, |stored| {
             target.view.show(stored);
-            json_patch::merge(stored, &scaled);
+            patch::merge(stored, &scaled);
             target.view.take_in(stored, query)?;
             validate::patched(target.kind, stored, query)
         })

@@ -1,9 +1,11 @@
 //! The patch formats: merge patch, JSON patch, strategic merge and server-side apply.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use serde_json::{Value, json};
 
+use super::super::json::{Value, json};
 use super::super::store::Kind as ObjectKind;
 use super::status::Refusal;
 
@@ -44,37 +46,62 @@ impl Kind {
     /// Applies a patch to an object.
     pub(super) fn apply(self, stored: &mut Value, patch: &Value) -> Result<(), Refusal> {
         match self {
-            Self::Merge | Self::Apply => json_patch::merge(stored, patch),
+            Self::Merge | Self::Apply => merge(stored, patch),
             Self::Strategic => strategic(stored, patch),
             Self::Json => {
-                let operations: json_patch::Patch = serde_json::from_value(patch.clone())
+                let operations: json_patch::Patch = serde_json::from_value(patch.into())
                     .map_err(|error| Refusal::bad_request(&format!("not a JSON patch: {error}")))?;
-                json_patch::patch(stored, &operations)
+                let mut patched = serde_json::Value::from(&*stored);
+                json_patch::patch(&mut patched, &operations)
                     .map_err(|error| Refusal::bad_request(&error.to_string()))?;
+                *stored = patched.into();
             }
         }
         Ok(())
     }
 }
 
+/// Merges a patch as RFC 7386 has it.
+pub(super) fn merge(stored: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *stored = patch.clone();
+        return;
+    };
+    if !stored.is_object() {
+        *stored = json!({});
+    }
+    let Some(stored) = stored.as_object_mut() else {
+        return;
+    };
+    for (key, value) in patch {
+        if value.is_null() {
+            stored.remove(key);
+        } else {
+            merge(stored.get_or_insert_null(key), value);
+        }
+    }
+}
+
 fn strategic(stored: &mut Value, patch: &Value) {
     match (stored, patch) {
         (Value::Object(stored), Value::Object(patch)) => {
-            for (key, value) in patch {
+            let stored = Arc::make_mut(stored);
+            for (key, value) in patch.iter() {
                 if key.starts_with('$') {
                     continue;
                 }
                 if value.is_null() {
                     stored.remove(key);
                 } else {
-                    strategic(stored.entry(key.clone()).or_insert(Value::Null), value);
+                    strategic(stored.get_or_insert_null(key), value);
                 }
             }
         }
         (Value::Array(stored), Value::Array(patch))
             if patch.iter().all(|item| item.get("name").is_some()) =>
         {
-            for item in patch {
+            let stored = Arc::make_mut(stored);
+            for item in patch.iter() {
                 match stored
                     .iter_mut()
                     .find(|known| known["name"] == item["name"])

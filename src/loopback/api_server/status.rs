@@ -1,9 +1,9 @@
 //! [`Refusal`]: an error answer as a Kubernetes `Status` object.
 
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
 
 use super::super::http::{Body, json as answer, with_type};
+use super::super::json::{Value, json};
 use super::super::store::{Expired, Kind, StoreError};
 use super::object_path::ObjectPath;
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, HeaderMap};
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
 
 use super::super::controller::condition;
 use super::super::http::{Body, json as answer};
+use super::super::json::{Value, json};
 use super::super::store::Object;
 use super::view::View;
 

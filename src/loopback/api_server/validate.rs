@@ -3,8 +3,7 @@
 //! Source: the custom resource definitions of Agent Sandbox (v1beta1) and the API server's defaults
 //! of built-in kinds.
 
-use serde_json::{Value, json};
-
+use super::super::json::{Value, json};
 use super::super::store::Kind;
 use super::object_path::ObjectPath;
 use super::request::Query;

@@ -1,9 +1,9 @@
 //! [`View`]: a kind in one of the versions in which it is served.
 
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::super::conversion;
+use super::super::json::Value;
 use super::super::store::{Column, Kind, Object, Subresource};
 use super::request::Query;
 use super::status::Refusal;

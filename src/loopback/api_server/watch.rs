@@ -15,11 +15,11 @@ use http::{Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use rand::RngExt;
-use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::http::{Body, with_type};
+use super::super::json::{Value, json};
 use super::super::store::{Event, EventKind, Object, Selector, Store, Watcher};
 use super::object_path::ObjectPath;
 use super::request::Query;

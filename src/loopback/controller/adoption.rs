@@ -6,8 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
+use super::super::json::{Value, json};
 use super::super::store::{Event, EventKind, Object, Part, Store, StoreError, kind};
 use super::{Note, is_true, owned_by, record, sandboxes};
 use crate::api::{annotation, label};

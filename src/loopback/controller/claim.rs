@@ -6,11 +6,11 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::super::config::DelaySource;
 use super::super::fault::Faults;
+use super::super::json::json;
 use super::super::served::ServedVersions;
 use super::super::spans::SpanSink;
 use super::super::store::{Event, EventKind, Key, Object, Part, Store, StoreError};

@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
+use super::super::json::json;
 use super::super::store::{DeleteOptions, Object, Part, Propagation, Store, StoreError};
 use super::claim_rules::Refusal;
 use super::claim_status::refuse;

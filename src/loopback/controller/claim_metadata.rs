@@ -4,8 +4,7 @@
 //! As upstream's controller does it, the metadata is made anew from the template as it is now; a
 //! template that is gone matters only to a claim that asks for something.
 
-use serde_json::json;
-
+use super::super::json::json;
 use super::super::store::{Object, Part, Store, StoreError};
 use super::adoption::pod_metadata;
 use super::claim::Failure;

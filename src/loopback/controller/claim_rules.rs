@@ -4,8 +4,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
-
+use super::super::json::{Value, json};
 use super::super::store::Object;
 
 /// The domain that pod labels of a claim may have, with its sub-domains.

@@ -1,7 +1,6 @@
 //! The status of a claim: its Sandbox's readiness and addresses, or why it has none.
 
-use serde_json::{Value, json};
-
+use super::super::json::{Value, json};
 use super::super::store::{Object, Part, Store, StoreError, now_rfc3339};
 use super::claim_rules::Refusal;
 use super::{Condition, claims, condition, generation, sandboxes, set_condition};

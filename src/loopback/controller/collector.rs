@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::super::http::Lifetime;
+use super::super::json::json;
 use super::super::store::{
     DeleteOptions, KINDS, Key, Orphaned, Part, Propagation, Scope, Selector, Store, StoreError,
     kind,

@@ -5,8 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde_json::{Value, json};
-
+use super::super::json::{Value, json};
 use super::super::services::{pods, selects};
 use super::super::store::{Event, EventKind, Key, Object, Part, Store, StoreError, kind};
 use super::{Agenda, NODE, Reconciler, STATIC, is_true, key_of, owned_by};

@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
-use serde_json::{Value, json};
-
 use super::super::error::LoopbackError;
+use super::super::json::{Value, json};
 use super::super::served::ServedVersions;
 use super::super::store::{Event, EventKind, Key, Part, Store, StoreError, kind, now_seconds};
 use super::{Agenda, Reconciler, key_of};

@@ -27,10 +27,10 @@ use std::net::SocketAddr;
 
 use futures::FutureExt;
 use futures::future::select_all;
-use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::http::Lifetime;
+use super::json::{Value, json};
 use super::store::{Event, Key, Kind, Object, Orphaned, Store, kind, now_micros, now_seconds};
 
 pub(super) use claim::ClaimSettings;

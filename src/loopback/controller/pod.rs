@@ -3,8 +3,7 @@
 //! Labels and annotations come from the pod template, without reserved keys; which ones did is
 //! noted on the pod, so that one taken off the template is taken off the pod and others stay.
 
-use serde_json::{Map, Value, json};
-
+use super::super::json::{Field, Map, Value, json};
 use super::super::store::Object;
 use super::owned_by;
 use crate::api::{EXTENSIONS_GROUP, annotation, label, name_hash};
@@ -48,7 +47,7 @@ pub(super) fn differs(pod: &Object, sandbox: &Object) -> bool {
 
 /// Brings labels and annotations of an existing pod in line with its Sandbox.
 pub(super) fn sync_metadata(metadata: &mut Value, sandbox: &Object) {
-    let (mut labels, annotations) = wanted_metadata(sandbox);
+    let (labels, annotations) = wanted_metadata(sandbox);
     let old = |list: &str| -> Vec<String> {
         let keys = metadata["annotations"][list].as_str().unwrap_or_default();
         keys.split(',')
@@ -62,33 +61,28 @@ pub(super) fn sync_metadata(metadata: &mut Value, sandbox: &Object) {
     if labels.get(label::CREATED_BY).is_none() {
         gone_labels.push(label::CREATED_BY.to_owned());
     }
-    merge(&mut metadata["labels"], &gone_labels, &mut labels);
-    let mut annotations = annotations;
-    merge(
-        &mut metadata["annotations"],
-        &gone_annotations,
-        &mut annotations,
-    );
+    merge(&mut metadata["labels"], &gone_labels, labels);
+    merge(&mut metadata["annotations"], &gone_annotations, annotations);
 }
 
-fn merge(target: &mut Value, gone: &[String], wanted: &mut Map<String, Value>) {
+fn merge(target: &mut Value, gone: &[String], wanted: Map) {
     if !target.is_object() {
         *target = json!({});
     }
     let Some(target) = target.as_object_mut() else {
         return;
     };
-    target.retain(|key, _| wanted.contains_key(key) || !gone.contains(key));
-    target.append(wanted);
+    target.retain(|key, _| wanted.contains_key(key) || !gone.iter().any(|gone| *key == **gone));
+    target.extend(wanted);
 }
 
 /// Labels and annotations that the pod should have.
-fn wanted_metadata(sandbox: &Object) -> (Map<String, Value>, Map<String, Value>) {
+fn wanted_metadata(sandbox: &Object) -> (Map, Map) {
     let template = &sandbox.value["spec"]["podTemplate"]["metadata"];
     let mut labels = unreserved(&template["labels"]);
     let mut annotations = unreserved(&template["annotations"]);
     let propagated = [joined(&labels), joined(&annotations)];
-    let mut add = |key: &str, value: &str| labels.insert(key.to_owned(), json!(value));
+    let mut add = |key: &str, value: &str| labels.insert(key, json!(value));
     add(label::SANDBOX_NAME_HASH, &name_hash(sandbox.name()));
     let owner = sandbox.controller();
     let extension = owner
@@ -106,18 +100,18 @@ fn wanted_metadata(sandbox: &Object) -> (Map<String, Value>, Map<String, Value>)
         add(label::CREATED_BY, if known { creator } else { "unknown" });
     }
     let [of_labels, of_annotations] = propagated;
-    annotations.insert(PROPAGATED_LABELS.to_owned(), json!(of_labels));
-    annotations.insert(PROPAGATED_ANNOTATIONS.to_owned(), json!(of_annotations));
+    annotations.insert(PROPAGATED_LABELS, json!(of_labels));
+    annotations.insert(PROPAGATED_ANNOTATIONS, json!(of_annotations));
     (labels, annotations)
 }
 
-fn joined(map: &Map<String, Value>) -> String {
-    let mut keys: Vec<&str> = map.keys().map(String::as_str).collect();
+fn joined(map: &Map) -> String {
+    let mut keys: Vec<&str> = map.keys().map(Field::as_str).collect();
     keys.sort_unstable();
     keys.join(",")
 }
 
-fn unreserved(values: &Value) -> Map<String, Value> {
+fn unreserved(values: &Value) -> Map {
     let reserved = |key: &str| {
         key.starts_with("agents.x-k8s.io/")
             || key.starts_with("extensions.agents.x-k8s.io/")

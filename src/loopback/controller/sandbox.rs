@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-
+use super::super::json::{Map, Value, json};
 use super::super::spans::{self, SpanSink};
 use super::super::store::{DeleteOptions, Event, Key, Object, Part, Store, StoreError, kind};
 use super::pod::{differs, pod_for, sync_metadata, volume_claim_templates};
@@ -265,10 +264,10 @@ pub(super) fn template_fields(template: &Object) -> Value {
     let mut spec = Map::new();
     for field in ["podTemplate", "volumeClaimTemplates", "service"] {
         if let Some(value) = given.get(field) {
-            spec.insert(field.to_owned(), value.clone());
+            spec.insert(field, value.clone());
         }
     }
-    let mut spec = Value::Object(spec);
+    let mut spec = Value::from(spec);
     let pod = &mut spec["podTemplate"]["spec"];
     if pod["automountServiceAccountToken"].is_null() {
         pod["automountServiceAccountToken"] = json!(false);

@@ -3,8 +3,7 @@
 //! The conditions stand in upstream's order of first appearance: `Suspended`, `Finished` if the pod
 //! has ended, `PodScheduled` while there is a pod, `Ready`.
 
-use serde_json::{Value, json};
-
+use super::super::json::{Value, json};
 use super::super::store::{Object, Part, Store, StoreError};
 use super::{Condition, condition, is_true, sandboxes, set_condition};
 use crate::api::{label, name_hash};

@@ -3,9 +3,8 @@
 //!
 //! Upstream's also keeps a `NetworkPolicy`; nothing enforces one here, so none is made.
 
-use serde_json::json;
-
 use super::super::conversion::SHADOW_POOL;
+use super::super::json::json;
 use super::super::served::ServedVersions;
 use super::super::store::{Event, EventKind, Key, Object, Part, Store, StoreError, kind};
 use super::{Agenda, Reconciler, key_of, owned_by};

@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Value, json};
-
 use super::super::config::ClusterConfig;
 use super::super::conversion::up;
+use super::super::json::{Value, json};
 use super::super::served::ServedVersions;
 use super::super::store::{Event, EventKind, kind};
 use super::super::testing::World;

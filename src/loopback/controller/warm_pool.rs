@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::super::json::{Value, json};
 use super::super::store::{
     DeleteOptions, Event, EventKind, Key, Object, Part, Selector, Store, StoreError, kind,
 };

@@ -6,9 +6,8 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::super::http::Lifetime;
+use super::super::json::{Value, json};
 use super::super::store::{
     DeleteOptions, Event, EventKind, Object, Part, Store, StoreError, kind, now_seconds,
 };

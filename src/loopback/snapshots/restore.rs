@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::super::controller::is_true;
+use super::super::json::{Value, json};
 use super::super::store::{Object, Selector, Store, kind, now_seconds};
 use super::Archive;
 use crate::api::label;

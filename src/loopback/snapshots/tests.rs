@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
-
 use super::super::controller::condition;
+use super::super::json::{Value, json};
 use super::super::testing::World;
 use crate::api::label;
 use crate::api::snapshot::{ORIGIN_POD, POD_RESTORED, RESTORE_FROM, TRIGGERED};

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
+use super::super::json::{Value, json};
 use super::kinds::{KINDS, Kind};
 use super::object::Object;
 use super::types::{Key, Orphaned};

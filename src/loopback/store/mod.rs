@@ -14,8 +14,8 @@ mod watch;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::json::{Value, json};
 use inner::Inner;
-use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch as channel};
 
 pub(crate) use kinds::{Column, KINDS, Kind, Scope, Subresource, kind};

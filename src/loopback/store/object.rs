@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use rand::RngExt;
-use serde_json::{Map, Value, json};
 
+use super::super::json::{Field, Map, Value, json};
 use super::kinds::{Kind, Scope, Subresource};
 use super::{DeleteOptions, Part, Propagation, StoreError};
 
@@ -127,13 +127,16 @@ pub(super) fn prepare(
             "the object is not a JSON object".to_owned(),
         ));
     };
-    object.insert("apiVersion".to_owned(), json!(kind.api_version()));
-    object.insert("kind".to_owned(), json!(kind.kind));
+    object.insert("apiVersion", json!(kind.api_version()));
+    object.insert("kind", json!(kind.kind));
     if kind.status == Subresource::Yes {
         object.remove("status");
     }
-    let metadata = object.entry("metadata").or_insert_with(|| json!({}));
-    let Some(metadata) = metadata.as_object_mut() else {
+    if !object.contains_key("metadata") {
+        object.insert("metadata", json!({}));
+    }
+    let metadata = object.get_mut("metadata");
+    let Some(metadata) = metadata.and_then(Value::as_object_mut) else {
         return Err(StoreError::BadRequest(
             "`metadata` is not a JSON object".to_owned(),
         ));
@@ -155,17 +158,17 @@ pub(super) fn prepare(
             });
         }
         let name = free_name(base, is_taken).ok_or(StoreError::AlreadyExists)?;
-        metadata.insert("name".to_owned(), json!(name));
+        metadata.insert("name", json!(name));
     }
     check_name(metadata)?;
     if kind.scope == Scope::Namespaced {
-        metadata.insert("namespace".to_owned(), json!(namespace));
+        metadata.insert("namespace", json!(namespace));
     } else {
         metadata.remove("namespace");
     }
-    metadata.insert("uid".to_owned(), json!(uuid::Uuid::new_v4().to_string()));
-    metadata.insert("creationTimestamp".to_owned(), json!(now_seconds()));
-    metadata.insert("generation".to_owned(), json!(1));
+    metadata.insert("uid", json!(uuid::Uuid::new_v4().to_string()));
+    metadata.insert("creationTimestamp", json!(now_seconds()));
+    metadata.insert("generation", json!(1));
     for dropped in [
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
@@ -191,7 +194,7 @@ pub(super) fn free_name(base: &str, is_taken: impl Fn(&str) -> bool) -> Option<S
         .find(|name| !is_taken(name))
 }
 
-fn check_name(metadata: &Map<String, Value>) -> Result<(), StoreError> {
+fn check_name(metadata: &Map) -> Result<(), StoreError> {
     let name = metadata
         .get("name")
         .and_then(Value::as_str)
@@ -294,14 +297,8 @@ pub(super) fn spec_changed(old: &Value, new: &Value) -> bool {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else {
         return true;
     };
-    let spec = |object: &Map<String, Value>| -> Vec<(String, Value)> {
-        object
-            .iter()
-            .filter(|(key, _)| *key != "metadata" && *key != "status")
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    };
-    spec(old) != spec(new)
+    let spec = |(key, _): &&(Field, Value)| *key != "metadata" && *key != "status";
+    !old.iter().filter(spec).eq(new.iter().filter(spec))
 }
 
 /// The grace period that a delete gives; `None` when the object goes at once.

@@ -1,7 +1,6 @@
 //! Label and field selectors, as in list and watch requests.
 
-use serde_json::Value;
-
+use super::super::json::Value;
 use super::object::Object;
 
 /// Which objects a list or watch is about.
@@ -229,7 +228,7 @@ impl FieldSelector {
                 .iter()
                 .fold(&object.value, |value, key| &value[key.as_str()]);
             let found = match found {
-                Value::String(text) => text.as_str(),
+                Value::String(text) => &**text,
                 _ => "",
             };
             (found == test.value) == (test.equal == Equality::Equal)
@@ -239,7 +238,7 @@ impl FieldSelector {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use super::super::super::json::json;
 
     use super::super::kinds::kind;
     use super::*;

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::Method;
-use serde_json::json;
 use tokio::net::TcpStream;
 use tonic::client::Grpc;
 use tonic::transport::Endpoint;
 use tonic_prost::ProstCodec;
 
+use super::super::super::json::{Value, json};
 use super::super::super::services;
 use super::super::super::testing::{World, call, get, request};
 use super::shell;
@@ -32,14 +32,14 @@ async fn a_claim_on_a_template_with_sandboxds_ports_gets_a_sandbox_that_runs_it(
     let ip: IpAddr = sandbox["podIPs"][0].as_str().unwrap().parse().unwrap();
     let (rest, grpc) = (SocketAddr::new(ip, 8080), SocketAddr::new(ip, 9090));
 
-    let numbers = |ports: &serde_json::Value| -> Vec<u64> {
+    let numbers = |ports: &Value| -> Vec<u64> {
         let ports = ports.as_array().unwrap().iter();
         ports.map(|port| port["port"].as_u64().unwrap()).collect()
     };
     let service = world.get("Service", &name).unwrap();
     assert_eq!(numbers(&service.value["spec"]["ports"]), [8080, 9090]);
     let slice = format!("{name}-loopback");
-    let filled = |slice: Option<&serde_json::Value>| {
+    let filled = |slice: Option<&Value>| {
         slice.is_some_and(|slice| slice["endpoints"][0]["addresses"][0] == json!(ip))
     };
     let slice = world.until("EndpointSlice", &slice, filled).await.unwrap();
