@@ -86,7 +86,10 @@ pub(super) fn set(pod: &mut Value, phase: Phase<'_>) {
             };
             condition.insert("reason", json!(reason));
         }
-        Value::from(condition)
+        let condition = Value::from(condition);
+        // What stays the same is shared with the versions before.
+        let same = old.iter().find(|known| **known == condition);
+        same.cloned().unwrap_or(condition)
     };
     let mut conditions = vec![
         condition("PodScheduled", true),
@@ -104,7 +107,7 @@ pub(super) fn set(pod: &mut Value, phase: Phase<'_>) {
     let containers = containers(pod, phase, &now);
     let status = &mut pod["status"];
     status["phase"] = json!(name);
-    status["conditions"] = json!(conditions);
+    status["conditions"] = Value::from(conditions);
     status["hostIP"] = json!("127.0.0.1");
     status["hostIPs"] = json!([{ "ip": "127.0.0.1" }]);
     if status["startTime"].is_null() {

@@ -36,7 +36,7 @@ impl View {
     /// The JSON text of an object.
     pub(super) fn text(self, object: &Object) -> Bytes {
         if self.is_old() {
-            Bytes::from(self.value(object).to_string())
+            self.value(object).text()
         } else {
             object.text()
         }

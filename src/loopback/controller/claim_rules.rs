@@ -152,7 +152,7 @@ pub(super) fn add_env(spec: &mut Value, claim: &Object, template: &Object) -> Re
         }
         env.retain(|known| known["name"] != variable["name"]);
         env.push(json!({ "name": variable["name"], "value": variable["value"] }));
-        container["env"] = json!(env);
+        container["env"] = Value::from(env);
     }
     Ok(())
 }
@@ -196,6 +196,6 @@ pub(super) fn merge_volumes(
             }
         }
     }
-    spec["volumeClaimTemplates"] = json!(volumes);
+    spec["volumeClaimTemplates"] = Value::from(volumes);
     Ok(())
 }

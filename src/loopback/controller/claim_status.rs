@@ -57,7 +57,7 @@ pub(super) fn refuse(store: &Store, claim: &Object, refusal: &Refusal) -> Result
             .unwrap_or_default();
         let text = Condition("Ready", "False", &refusal.reason, &refusal.message);
         set_condition(&mut conditions, &text, generation(claim));
-        value["status"]["conditions"] = json!(conditions);
+        value["status"]["conditions"] = Value::from(conditions);
         Ok(())
     })?;
     Ok(())

@@ -68,11 +68,11 @@ impl EndpointController {
     fn write(&self, service: &Object) -> Result<(), StoreError> {
         let slices = kind("EndpointSlice");
         let name = format!("{}-loopback", service.name());
-        let endpoints: Vec<Value> = pods(&self.store, service)
+        let endpoints: Value = pods(&self.store, service)
             .iter()
             .filter_map(|pod| endpoint(pod))
             .collect();
-        let ports: Vec<Value> = service.value["spec"]["ports"]
+        let ports: Value = service.value["spec"]["ports"]
             .as_array()
             .into_iter()
             .flatten()
@@ -83,8 +83,8 @@ impl EndpointController {
             .collect();
         let place = (service.namespace(), name.as_str());
         let written = self.store.update(slices, place, Part::Main, |value| {
-            value["endpoints"] = json!(endpoints);
-            value["ports"] = json!(ports);
+            value["endpoints"] = endpoints.clone();
+            value["ports"] = ports.clone();
             Ok(())
         });
         if !matches!(written, Err(StoreError::NotFound)) {

@@ -165,6 +165,8 @@ fn set_condition(conditions: &mut Vec<Value>, new: &Condition<'_>, generation: u
         "lastTransitionTime": since, "observedGeneration": generation,
     });
     match old {
+        // What stays the same is shared with the versions before.
+        Some(old) if *old == value => {}
         Some(old) => *old = value,
         None => conditions.push(value),
     }

@@ -21,7 +21,7 @@ pub(super) fn pod_for(sandbox: &Object) -> Value {
         volumes.retain(|known| known["name"] != name);
         volumes.push(json!({ "name": name, "persistentVolumeClaim": {
             "claimName": format!("{name}-{}", sandbox.name()) } }));
-        spec["volumes"] = json!(volumes);
+        spec["volumes"] = Value::from(volumes);
     }
     let (labels, annotations) = wanted_metadata(sandbox);
     json!({

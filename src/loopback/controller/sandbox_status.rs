@@ -59,7 +59,7 @@ fn status(sandbox: &Value, pod: Option<&Object>, observed: &Observed) -> Value {
         status["selector"] = json!(format!("{}={hash}", label::SANDBOX_NAME_HASH));
         add_places(&mut status, &sandbox["metadata"], pod, observed);
     }
-    status["conditions"] = json!(conditions(old, pod, observed, generation));
+    status["conditions"] = Value::from(conditions(old, pod, observed, generation));
     status
 }
 

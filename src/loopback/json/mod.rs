@@ -13,6 +13,7 @@ mod text;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Number;
 
 pub(crate) use convert::ToJson;
@@ -52,6 +53,12 @@ impl Value {
         })
     }
 
+    /// As compact JSON text.
+    pub(crate) fn text(&self) -> Bytes {
+        // A value has no part that has no text.
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
     /// Takes the value and leaves null.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::take(self)
@@ -67,10 +74,6 @@ impl Value {
 
     pub(crate) fn is_object(&self) -> bool {
         matches!(self, Self::Object(_))
-    }
-
-    pub(crate) fn is_u64(&self) -> bool {
-        self.as_u64().is_some()
     }
 
     pub(crate) fn as_bool(&self) -> Option<bool> {

@@ -1,104 +1,91 @@
-//! What stands behind the store's lock: objects, history, ownership.
+//! What stands behind the store's lock: the kinds' tables, ownership.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::super::json::{Value, json};
 use super::kinds::{KINDS, Kind};
 use super::object::Object;
+use super::table::{Place, Table};
 use super::types::{Key, Orphaned};
 use super::watch::{Event, EventKind};
 
-/// How many events of one kind are kept for watches that start in the past.
-pub(super) const HISTORY: usize = 100_000;
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inner {
     pub(super) version: u64,
-    pub(super) objects: HashMap<&'static str, BTreeMap<(String, String), Arc<Object>>>,
-    pub(super) history: HashMap<&'static str, VecDeque<Event>>,
-    pub(super) forgotten: HashMap<&'static str, u64>,
+    /// In the order of [`KINDS`].
+    tables: Vec<Table>,
     pub(super) dependents: HashMap<String, HashSet<Key>>,
     /// UIDs of the objects that exist.
-    pub(super) uids: HashSet<String>,
+    uids: HashSet<String>,
 }
 
 impl Inner {
+    /// Nothing, at version 1.
+    pub(super) fn new() -> Self {
+        Self {
+            version: 1,
+            tables: KINDS.iter().map(|_| Table::default()).collect(),
+            dependents: HashMap::new(),
+            uids: HashSet::new(),
+        }
+    }
+
+    /// The objects of a kind.
+    pub(super) fn of(&self, kind: &'static Kind) -> &Table {
+        &self.tables[kind.place()]
+    }
+
     pub(super) fn put(
         &mut self,
         kind: &'static Kind,
-        place: (String, String),
-        mut value: Value,
+        place: Place<'_>,
+        value: Value,
         event: EventKind,
     ) -> Arc<Object> {
-        self.version += 1;
-        value["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let object = Arc::new(Object::new(kind, value, self.version));
-        let previous = self
-            .objects
-            .entry(kind.kind)
-            .or_default()
-            .insert(place.clone(), Arc::clone(&object));
-        let key = Key {
-            kind: kind.kind,
-            namespace: place.0,
-            name: place.1,
-        };
-        self.uids.insert(object.uid().to_owned());
-        if let Some(previous) = &previous {
-            self.disown(previous, &key);
+        let object = self.next(kind, value);
+        let previous = self.tables[kind.place()].insert(place, Arc::clone(&object));
+        if previous.is_none() {
+            self.uids.insert(object.uid().to_owned());
         }
-        for owner in object.owner_uids() {
-            self.dependents
-                .entry(owner.to_owned())
-                .or_default()
-                .insert(key.clone());
+        let owners = previous.as_ref().map(|previous| previous.owners());
+        if owners != Some(object.owners()) {
+            if let Some(previous) = &previous {
+                self.disown(previous, place);
+            }
+            self.own(&object, place);
         }
-        self.remember(
-            kind,
-            Event {
-                kind: event,
-                object: Arc::clone(&object),
-                previous,
-            },
-        );
+        self.remember(event, &object, previous);
         object
     }
 
     pub(super) fn remove(
         &mut self,
         kind: &'static Kind,
-        place: &(String, String),
-        mut value: Value,
+        place: Place<'_>,
+        value: Value,
     ) -> Arc<Object> {
+        let object = self.next(kind, value);
+        let previous = self.tables[kind.place()].remove(place);
+        self.uids.remove(object.uid());
+        if let Some(previous) = &previous {
+            self.disown(previous, place);
+        }
+        self.remember(EventKind::Deleted, &object, previous);
+        object
+    }
+
+    /// A version of an object, the next of the store.
+    fn next(&mut self, kind: &'static Kind, mut value: Value) -> Arc<Object> {
         self.version += 1;
         value["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let object = Arc::new(Object::new(kind, value, self.version));
-        let previous = self.objects.entry(kind.kind).or_default().remove(place);
-        self.uids.remove(object.uid());
-        let key = Key {
-            kind: kind.kind,
-            namespace: place.0.clone(),
-            name: place.1.clone(),
-        };
-        if let Some(previous) = &previous {
-            self.disown(previous, &key);
-        }
-        self.remember(
-            kind,
-            Event {
-                kind: EventKind::Deleted,
-                object: Arc::clone(&object),
-                previous,
-            },
-        );
-        object
+        Arc::new(Object::new(kind, value, self.version))
     }
 
     /// The owners that an object names and that do not exist: they went before the object was
     /// written, by somebody who had read them while they lived. Nobody else would collect it.
     pub(super) fn absent_owners(&self, object: &Object) -> Vec<Orphaned> {
-        let owners = object.value["metadata"]["ownerReferences"].as_array();
+        let owners = object.owners().as_array();
         let absent = owners.into_iter().flatten().filter_map(|owner| {
             let uid = owner["uid"].as_str()?;
             if self.uids.contains(uid) {
@@ -118,10 +105,17 @@ impl Inner {
         absent.collect()
     }
 
-    fn disown(&mut self, object: &Object, key: &Key) {
+    fn own(&mut self, object: &Object, place: Place<'_>) {
+        for owner in object.owner_uids() {
+            let all = self.dependents.entry(owner.to_owned()).or_default();
+            all.insert(key(object, place));
+        }
+    }
+
+    fn disown(&mut self, object: &Object, place: Place<'_>) {
         for owner in object.owner_uids() {
             if let Some(all) = self.dependents.get_mut(owner) {
-                all.remove(key);
+                all.remove(&key(object, place));
                 if all.is_empty() {
                     self.dependents.remove(owner);
                 }
@@ -129,13 +123,19 @@ impl Inner {
         }
     }
 
-    fn remember(&mut self, kind: &'static Kind, event: Event) {
-        let history = self.history.entry(kind.kind).or_default();
-        history.push_back(event);
-        if history.len() > HISTORY
-            && let Some(oldest) = history.pop_front()
-        {
-            self.forgotten.insert(kind.kind, oldest.object.version);
-        }
+    fn remember(&mut self, kind: EventKind, object: &Arc<Object>, previous: Option<Arc<Object>>) {
+        self.tables[object.kind.place()].remember(Event {
+            kind,
+            object: Arc::clone(object),
+            previous,
+        });
+    }
+}
+
+fn key(object: &Object, (namespace, name): Place<'_>) -> Key {
+    Key {
+        kind: object.kind.kind,
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
     }
 }

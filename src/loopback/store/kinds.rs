@@ -75,6 +75,12 @@ impl Kind {
         }
     }
 
+    /// Where it stands in [`KINDS`].
+    pub(super) fn place(&'static self) -> usize {
+        let found = KINDS.iter().position(|kind| std::ptr::eq(kind, self));
+        found.expect("every kind is one of the table's")
+    }
+
     /// Whether it is defined by a custom resource definition.
     pub(crate) fn is_custom(&self) -> bool {
         [GROUP, EXTENSIONS_GROUP, GATEWAY_GROUP, snapshot::GROUP].contains(&self.group)

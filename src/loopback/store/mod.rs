@@ -8,10 +8,10 @@ mod inner;
 mod kinds;
 mod object;
 mod selector;
+mod table;
 mod types;
 mod watch;
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::json::{Value, json};
@@ -28,7 +28,8 @@ pub(crate) use watch::{Event, EventKind, Expired, Watcher};
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     inner: Arc<Mutex<Inner>>,
-    changed: Arc<HashMap<&'static str, channel::Sender<u64>>>,
+    /// In the order of [`KINDS`].
+    changed: Arc<Vec<channel::Sender<u64>>>,
     orphaned: mpsc::UnboundedSender<Orphaned>,
 }
 
@@ -36,17 +37,10 @@ impl Store {
     /// An empty store, and the queue from which the garbage collector works.
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Orphaned>) {
         let (orphaned, queue) = mpsc::unbounded_channel();
-        let changed = KINDS
-            .iter()
-            .map(|kind| (kind.kind, channel::channel(0).0))
-            .collect();
-        let inner = Inner {
-            version: 1,
-            ..Inner::default()
-        };
+        let changed = KINDS.iter().map(|_| channel::channel(0).0).collect();
         (
             Self {
-                inner: Arc::new(Mutex::new(inner)),
+                inner: Arc::new(Mutex::new(Inner::new())),
                 changed: Arc::new(changed),
                 orphaned,
             },
@@ -73,34 +67,22 @@ impl Store {
         mut value: Value,
     ) -> Result<Arc<Object>, StoreError> {
         let mut inner = self.lock();
-        if kind.scope == Scope::Namespaced {
-            let key = (String::new(), namespace.to_owned());
-            if !inner
-                .objects
-                .get("Namespace")
-                .is_some_and(|all| all.contains_key(&key))
-            {
-                return Err(StoreError::NoNamespace(namespace.to_owned()));
-            }
-        }
-        let is_taken = |name: &str| {
-            let place = (namespace.to_owned(), name.to_owned());
-            let all = inner.objects.get(kind.kind);
-            all.is_some_and(|all| all.contains_key(&place))
-        };
-        object::prepare((kind, namespace), &mut value, is_taken)?;
-        let name = value["metadata"]["name"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        let place = (namespace.to_owned(), name);
-        if inner
-            .objects
-            .get(kind.kind)
-            .is_some_and(|all| all.contains_key(&place))
+        if kind.scope == Scope::Namespaced
+            && inner
+                .of(self::kind("Namespace"))
+                .get(("", namespace))
+                .is_none()
         {
+            return Err(StoreError::NoNamespace(namespace.to_owned()));
+        }
+        let is_taken = |name: &str| inner.of(kind).get((namespace, name)).is_some();
+        object::prepare((kind, namespace), &mut value, is_taken)?;
+        let name = value["metadata"]["name"].clone();
+        let name = name.as_str().unwrap_or_default();
+        if is_taken(name) {
             return Err(StoreError::AlreadyExists);
         }
+        let place = (namespace, name);
         let object = inner.put(kind, place, value, EventKind::Added);
         let absent = inner.absent_owners(&object);
         drop(inner);
@@ -116,12 +98,7 @@ impl Store {
         namespace: &str,
         name: &str,
     ) -> Option<Arc<Object>> {
-        let inner = self.lock();
-        inner
-            .objects
-            .get(kind.kind)?
-            .get(&(namespace.to_owned(), name.to_owned()))
-            .cloned()
+        self.lock().of(kind).get((namespace, name)).cloned()
     }
 
     /// Reads all objects that match, with the version at which that was true.
@@ -132,20 +109,14 @@ impl Store {
         selector: &Selector,
     ) -> (Vec<Arc<Object>>, u64) {
         let inner = self.lock();
-        let matches = |object: &&Arc<Object>| {
-            namespace.is_none_or(|wanted| object.namespace() == wanted) && selector.matches(object)
-        };
-        let found = inner
-            .objects
-            .get(kind.kind)
-            .map(|all| all.values().filter(matches).cloned().collect())
-            .unwrap_or_default();
-        (found, inner.version)
+        let all = inner.of(kind).list(namespace);
+        let found = all.filter(|object| selector.matches(object)).cloned();
+        (found.collect(), inner.version)
     }
 
     /// How many objects of a kind there are.
     pub(crate) fn count(&self, kind: &'static Kind) -> usize {
-        self.lock().objects.get(kind.kind).map_or(0, BTreeMap::len)
+        self.lock().of(kind).count()
     }
 
     /// Changes a part of an object with `change`, atomically.
@@ -155,18 +126,13 @@ impl Store {
     pub(crate) fn update(
         &self,
         kind: &'static Kind,
-        (namespace, name): (&str, &str),
+        place: (&str, &str),
         part: Part,
         change: impl FnOnce(&mut Value) -> Result<(), StoreError>,
     ) -> Result<Arc<Object>, StoreError> {
         let mut inner = self.lock();
-        let place = (namespace.to_owned(), name.to_owned());
-        let old = inner
-            .objects
-            .get(kind.kind)
-            .and_then(|all| all.get(&place))
-            .cloned()
-            .ok_or(StoreError::NotFound)?;
+        let old = inner.of(kind).get(place).cloned();
+        let old = old.ok_or(StoreError::NotFound)?;
         let mut value = old.value.clone();
         change(&mut value)?;
         object::check_preconditions(&old.value, &value)?;
@@ -174,23 +140,22 @@ impl Store {
         if value == old.value {
             return Ok(old);
         }
-        if object::spec_changed(&old.value, &value) && old.value["metadata"]["generation"].is_u64()
+        if object::spec_changed(&old.value, &value)
+            && let Some(generation) = old.value["metadata"]["generation"].as_u64()
         {
-            let generation = old.value["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
-            value["metadata"]["generation"] = json!(generation);
+            value["metadata"]["generation"] = json!(generation + 1);
         }
-        let gone = value["metadata"]["deletionTimestamp"].is_string()
-            && value["metadata"]["finalizers"]
-                .as_array()
-                .is_none_or(Vec::is_empty)
+        let metadata = &value["metadata"];
+        let held = metadata["finalizers"].as_array();
+        let gone = metadata["deletionTimestamp"].is_string()
+            && held.is_none_or(Vec::is_empty)
             && kind.kind != "Pod";
         let object = if gone {
-            inner.remove(kind, &place, value)
+            inner.remove(kind, place, value)
         } else {
             inner.put(kind, place, value, EventKind::Modified)
         };
-        let owners = |object: &Object| object.value["metadata"]["ownerReferences"].clone();
-        let absent = if gone || owners(&old) == owners(&object) {
+        let absent = if gone || old.owners() == object.owners() {
             Vec::new()
         } else {
             inner.absent_owners(&object)
@@ -208,17 +173,12 @@ impl Store {
     pub(crate) fn delete(
         &self,
         kind: &'static Kind,
-        (namespace, name): (&str, &str),
+        place: (&str, &str),
         options: &DeleteOptions,
     ) -> Result<Deleted, StoreError> {
         let mut inner = self.lock();
-        let place = (namespace.to_owned(), name.to_owned());
-        let old = inner
-            .objects
-            .get(kind.kind)
-            .and_then(|all| all.get(&place))
-            .cloned()
-            .ok_or(StoreError::NotFound)?;
+        let old = inner.of(kind).get(place).cloned();
+        let old = old.ok_or(StoreError::NotFound)?;
         if let Some(wanted) = options.uid.as_ref().filter(|uid| *uid != old.uid()) {
             return Err(StoreError::Precondition {
                 wanted: wanted.clone(),
@@ -244,7 +204,7 @@ impl Store {
             inner.dependents.remove(old.uid());
         }
         let deleted = if !lingers {
-            Deleted::Gone(inner.remove(kind, &place, old.value.clone()))
+            Deleted::Gone(inner.remove(kind, place, old.value.clone()))
         } else if old.value["metadata"]["deletionTimestamp"].is_string() {
             return Ok(Deleted::Lingering(old));
         } else {
@@ -269,19 +229,13 @@ impl Store {
     }
 
     /// Removes a lingering object for good, if it is still the same one.
-    pub(crate) fn remove(&self, kind: &'static Kind, (namespace, name): (&str, &str), uid: &str) {
+    pub(crate) fn remove(&self, kind: &'static Kind, place: (&str, &str), uid: &str) {
         let mut inner = self.lock();
-        let place = (namespace.to_owned(), name.to_owned());
-        let Some(old) = inner
-            .objects
-            .get(kind.kind)
-            .and_then(|all| all.get(&place))
-            .filter(|object| object.uid() == uid)
-            .cloned()
-        else {
+        let old = inner.of(kind).get(place).cloned();
+        let Some(old) = old.filter(|object| object.uid() == uid) else {
             return;
         };
-        let object = inner.remove(kind, &place, old.value.clone());
+        let object = inner.remove(kind, place, old.value.clone());
         drop(inner);
         self.tell(kind, object.version);
         self.release(kind, &object);
@@ -298,20 +252,12 @@ impl Store {
 
     /// Events of a kind after `version`.
     pub(crate) fn watch(&self, kind: &'static Kind, version: u64) -> Result<Watcher, Expired> {
-        let inner = self.lock();
-        let oldest = inner.forgotten.get(kind.kind).copied().unwrap_or(0);
-        if version < oldest {
-            return Err(Expired {
-                wanted: version,
-                oldest,
-            });
-        }
-        drop(inner);
+        self.lock().of(kind).reaches(version)?;
         Ok(Watcher::new(
             self.clone(),
             kind,
             version,
-            self.changed[kind.kind].subscribe(),
+            self.changed[kind.place()].subscribe(),
         ))
     }
 
@@ -322,23 +268,11 @@ impl Store {
         version: u64,
         most: usize,
     ) -> Result<Vec<Event>, Expired> {
-        let inner = self.lock();
-        let oldest = inner.forgotten.get(kind.kind).copied().unwrap_or(0);
-        if version < oldest {
-            return Err(Expired {
-                wanted: version,
-                oldest,
-            });
-        }
-        let Some(history) = inner.history.get(kind.kind) else {
-            return Ok(Vec::new());
-        };
-        let from = history.partition_point(|event| event.object.version <= version);
-        Ok(history.range(from..).take(most).cloned().collect())
+        self.lock().of(kind).events_after(version, most)
     }
 
     fn tell(&self, kind: &'static Kind, version: u64) {
-        self.changed[kind.kind].send_modify(|latest| *latest = version.max(*latest));
+        self.changed[kind.place()].send_modify(|latest| *latest = version.max(*latest));
     }
 
     fn release(&self, kind: &'static Kind, object: &Object) {

@@ -61,9 +61,14 @@ impl Object {
         self.value["metadata"]["deletionTimestamp"].is_string()
     }
 
+    /// Its owner references; null if it has none.
+    pub(super) fn owners(&self) -> &Value {
+        &self.value["metadata"]["ownerReferences"]
+    }
+
     /// The UIDs of all owners.
     pub(super) fn owner_uids(&self) -> impl Iterator<Item = &str> {
-        let owners = self.value["metadata"]["ownerReferences"].as_array();
+        let owners = self.owners().as_array();
         owners
             .into_iter()
             .flatten()
@@ -72,23 +77,18 @@ impl Object {
 
     /// The owner with `controller: true`.
     pub(crate) fn controller(&self) -> Option<&Value> {
-        self.value["metadata"]["ownerReferences"]
-            .as_array()?
-            .iter()
-            .find(|owner| owner["controller"] == json!(true))
+        let owners = self.owners().as_array()?;
+        owners.iter().find(|owner| owner["controller"] == true)
     }
 
     /// Whether the object's controller is the one with this UID.
     pub(crate) fn is_controlled_by(&self, uid: &str) -> bool {
-        self.controller()
-            .is_some_and(|owner| owner["uid"] == json!(uid))
+        self.controller().is_some_and(|owner| owner["uid"] == uid)
     }
 
     /// The object as JSON text.
     pub(crate) fn text(&self) -> Bytes {
-        self.text
-            .get_or_init(|| Bytes::from(self.value.to_string()))
-            .clone()
+        self.text.get_or_init(|| self.value.text()).clone()
     }
 }
 
@@ -245,7 +245,7 @@ pub(super) fn check_preconditions(old: &Value, new: &Value) -> Result<(), StoreE
 /// Puts back what a write to this part may not change.
 pub(super) fn keep_protected(kind: &'static Kind, old: &Value, new: &mut Value, part: Part) {
     if part == Part::Status {
-        let status = new["status"].take();
+        let status = new.get("status").cloned().unwrap_or_default();
         *new = old.clone();
         if status.is_null() {
             new.as_object_mut().map(|object| object.remove("status"));
@@ -265,6 +265,7 @@ pub(super) fn keep_protected(kind: &'static Kind, old: &Value, new: &mut Value, 
     for field in ["apiVersion", "kind"] {
         new[field] = old[field].clone();
     }
+    let (kept, metadata) = (&old["metadata"], &mut new["metadata"]);
     for field in [
         "name",
         "namespace",
@@ -276,19 +277,27 @@ pub(super) fn keep_protected(kind: &'static Kind, old: &Value, new: &mut Value, 
         "deletionGracePeriodSeconds",
         "generateName",
     ] {
-        match old["metadata"].get(field) {
-            Some(value) => new["metadata"][field] = value.clone(),
+        match kept.get(field) {
+            Some(value) => metadata[field] = value.clone(),
             None => {
-                new["metadata"]
-                    .as_object_mut()
-                    .map(|metadata| metadata.remove(field));
+                metadata.as_object_mut().map(|all| all.remove(field));
             }
         }
     }
-    if let Some(metadata) = new["metadata"].as_object_mut() {
+    if let Some(metadata) = metadata.as_object_mut() {
         metadata.remove("managedFields");
         // An empty map and no map are the same to a reader.
-        metadata.retain(|_, value| !value.is_null() && *value != json!({}) && *value != json!([]));
+        metadata.retain(|_, value| !is_bare(value));
+    }
+}
+
+/// Null, or without members or items.
+fn is_bare(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(all) => all.is_empty(),
+        _ => false,
     }
 }
 

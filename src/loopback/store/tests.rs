@@ -1,6 +1,6 @@
 use std::cell::Cell;
 
-use super::inner::HISTORY;
+use super::table::HISTORY;
 use super::*;
 
 const NAMESPACE: &str = "default";
