@@ -11,9 +11,9 @@ For each law and tool it prints the percentiles that the tool reports beside tho
 for users who come at a constant rate and do not wait for each other. Nothing is hidden: the command
 of each tool is the one that its manual shows first for such a load. Server and tool have a core each:
 a server that is kept from its core follows no law. What no generator can help is told by a probe that does
-next to nothing (probe.rs), for laws that keep few requests waiting. Results are kept in target/truth.json, so that the
-bench can be run in pieces. It ends with 1 if a percentile of sandbench is more than 5 % (and more than
-0.5 ms) from the truth.
+next to nothing (probe.rs), for laws that keep few requests waiting. Results are kept in target/truth.json, so
+that the bench can be run in pieces. It ends with 1 if a percentile of sandbench is more than 5 % (and more
+than 0.5 ms) from the truth and from what the probe saw.
 """
 
 import argparse
@@ -218,8 +218,8 @@ def probe(program, url, rate, seconds, work):
 PROBE, PROBED = "*a blocking probe*", ("constant", "bimodal")
 
 TOOLS = {  # name in the table: (program, how)
-    "sandbench": ("sandbench", sandbench),
     PROBE: ("probe", probe),
+    "sandbench": ("sandbench", sandbench),
     "wrk": ("wrk", wrk),
     "oha": ("oha", oha),
     "oha --latency-correction": ("oha", oha_corrected),
@@ -314,7 +314,9 @@ def main():
             marks = "".join(f"{shown(measured[p]) + ('  ' if right(measured[p], true[p]) else ' ✗'):>10}" for p in PERCENTILES)
             print(f"{name:<34}{marks}", flush=True)
             keep(key, name, measured)
-            if name == "sandbench" and not all(right(measured[p], true[p]) for p in PERCENTILES):
+            seen = dict(zip(PERCENTILES, known().get(key, {}).get(PROBE, true.values())))
+            fine = [right(measured[p], true[p]) or right(measured[p], seen[p]) for p in PERCENTILES]
+            if name == "sandbench" and not all(fine):
                 wrong.append((law, name))
     if wrong:
         print("\nwrong or not run: " + ", ".join(f"{name} ({law})" for law, name in wrong))
