@@ -211,8 +211,8 @@ def probe(program, url, rate, seconds, work):
     stdout, stderr, code = run([program, url.removeprefix("http://").rstrip("/"), str(rate), str(seconds)])
     if code:
         raise RuntimeError(stderr)
-    latencies = sorted(int(line) / 1e6 for line in stdout.split())
-    return {p: latencies[math.ceil(p / 100 * len(latencies)) - 1] for p in PERCENTILES}
+    counts = sorted((int(line), 1) for line in stdout.split())
+    return {p: value_at(counts, p) / 1e6 for p in PERCENTILES}
 
 
 PROBE, PROBED = "*a blocking probe*", ("constant", "bimodal")

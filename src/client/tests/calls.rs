@@ -30,25 +30,39 @@ pub(super) async fn api_server() -> Fake {
     Fake::start(|request| discovery(request).unwrap_or_else(|| vec![Act::Hang])).await
 }
 
-/// A sandbox behind the fake, reached by a URL.
-struct Direct {
+/// A sandbox behind the fake, and its client.
+struct Target {
     client: Client,
     sandbox: Sandbox,
     _api: Fake,
 }
 
-async fn direct(fake: &Fake, path: &str) -> Direct {
-    let api = api_server().await;
-    let client = client(api.address).await;
-    let mode = ConnectionMode::Direct(connect::Direct {
+/// Reached by a URL.
+async fn direct(fake: &Fake, path: &str) -> Target {
+    let direct = connect::Direct {
         url: format!("{}{path}", fake.url()),
         ..connect::Direct::default()
-    });
+    };
+    reached(ConnectionMode::Direct(direct)).await
+}
+
+/// Reached by the address of its pod.
+async fn by_pod_ip(fake: &Fake) -> Target {
+    let by_ip = InClusterPodIp {
+        server_port: fake.address.port(),
+        ..InClusterPodIp::default()
+    };
+    reached(ConnectionMode::InClusterPodIp(by_ip)).await
+}
+
+async fn reached(mode: ConnectionMode) -> Target {
+    let api = api_server().await;
+    let client = client(api.address).await;
     let sandbox = client
         .connect(&ready_claim(), &mode)
         .await
         .expect("connected");
-    Direct {
+    Target {
         client,
         sandbox,
         _api: api,
@@ -93,16 +107,8 @@ async fn a_command_is_posted_once_with_the_routers_headers() {
 #[tokio::test]
 async fn a_sandbox_that_is_reached_directly_gets_no_router_headers() {
     let fake = Fake::start(|_| executed()).await;
-    let api = api_server().await;
-    let client = client(api.address).await;
-    let mode = ConnectionMode::InClusterPodIp(InClusterPodIp {
-        server_port: fake.address.port(),
-        ..InClusterPodIp::default()
-    });
-    let sandbox = client
-        .connect(&ready_claim(), &mode)
-        .await
-        .expect("connected");
+    let target = by_pod_ip(&fake).await;
+    let (client, sandbox) = (&target.client, &target.sandbox);
     sandbox.commands().run("true").await.expect("ran");
     let request = fake.requests().pop().expect("sent");
     let routed = request
@@ -199,6 +205,14 @@ async fn one_connection_serves_calls_one_after_the_other() {
     assert_eq!(client.open_connections(), 0);
 }
 
+/// The end of a connection is known once its task has ended.
+async fn until_open(client: &Client, connections: usize) {
+    while client.open_connections() > connections {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.open_connections(), connections);
+}
+
 #[tokio::test]
 async fn a_connection_that_the_peer_closed_is_not_used_again() {
     let fake = Fake::start(|_| {
@@ -212,10 +226,7 @@ async fn a_connection_that_the_peer_closed_is_not_used_again() {
     for connection in 0..3 {
         sandbox.commands().run("true").await.expect("ran");
         assert_eq!(fake.requests().pop().expect("sent").connection, connection);
-        // The end of the connection is known once its task has ended.
-        while client.open_connections() > 1 {
-            tokio::task::yield_now().await;
-        }
+        until_open(client, 1).await;
     }
 }
 
@@ -224,12 +235,6 @@ async fn later(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();
-}
-
-async fn until_open(client: &Client, connections: usize) {
-    while client.open_connections() != connections {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]
@@ -247,20 +252,14 @@ async fn a_connection_that_is_too_old_for_a_command_gives_way_to_the_new_one() {
 #[tokio::test]
 async fn a_connection_to_a_pod_is_closed_when_nobody_uses_it() {
     let fake = Fake::start(|_| executed()).await;
-    let api = api_server().await;
-    let client = client(api.address).await;
-    let mode = ConnectionMode::InClusterPodIp(InClusterPodIp {
-        server_port: fake.address.port(),
-        ..InClusterPodIp::default()
-    });
-    let claim = ready_claim();
-    let sandbox = client.connect(&claim, &mode).await.expect("connected");
+    let target = by_pod_ip(&fake).await;
+    let (client, sandbox) = (&target.client, &target.sandbox);
     for connection in 0..3 {
         assert!(!sandbox.files().exists("a").await.expect("answered"));
         assert_eq!(fake.requests().pop().expect("sent").connection, connection);
-        until_open(&client, 2).await;
+        until_open(client, 2).await;
         later(Duration::from_secs(7)).await;
-        until_open(&client, 1).await;
+        until_open(client, 1).await;
     }
 }
 
@@ -289,9 +288,7 @@ async fn a_refused_connection_is_surely_not_delivered() {
     let (client, sandbox) = (&target.client, &target.sandbox);
     sandbox.commands().run("true").await.expect("ran");
     drop(fake);
-    while client.open_connections() > 1 {
-        tokio::task::yield_now().await;
-    }
+    until_open(client, 1).await;
     let error = sandbox.commands().run("true").await.expect_err("refused");
     assert!(matches!(error, CallError::Connect { .. }), "{error}");
     assert_eq!(error.delivered(), Delivered::No);
@@ -374,9 +371,7 @@ async fn one_deadline_bounds_the_whole_call() {
         assert_eq!(error.delivered(), delivered);
         assert!(started.elapsed() < Duration::from_secs(3));
         // The connection of an unfinished call cannot be used again.
-        while target.client.open_connections() > 1 {
-            tokio::task::yield_now().await;
-        }
+        until_open(&target.client, 1).await;
     }
 }
 
