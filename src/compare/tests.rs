@@ -1,3 +1,5 @@
+//! Comparisons against references of `SciPy`, and what they say of runs that are short, odd or not alike.
+
 use std::collections::BTreeMap;
 
 use super::*;

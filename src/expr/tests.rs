@@ -1,3 +1,5 @@
+//! Templates and expressions: what they give, and where their errors point.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The made-up result that all formats show, and their committed examples.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

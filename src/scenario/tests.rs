@@ -1,3 +1,5 @@
+//! Scenario files: what they are read as, and that none makes the reader panic.
+
 use proptest::prelude::*;
 
 use super::*;

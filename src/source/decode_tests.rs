@@ -1,3 +1,5 @@
+//! Decoding of nodes: values, keywords and unknown keys, with the places of problems.
+
 use super::*;
 use crate::source::{Colour, SourceFile, Spanned, Takes, render_all, yaml};
 

@@ -1,3 +1,5 @@
+//! Steps: how each is written, and what is wrong with those that are not.
+
 use super::*;
 
 use crate::expr::{Bindings, Value};

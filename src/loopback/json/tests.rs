@@ -1,3 +1,5 @@
+//! The values against those of `serde_json`: text, equality, changes; and what copies share.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

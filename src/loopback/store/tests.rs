@@ -1,3 +1,5 @@
+//! The store: versions, history, preconditions, deletion and ownership.
+
 use std::cell::Cell;
 
 use super::table::HISTORY;

@@ -1,3 +1,5 @@
+//! The HTML report: the order of what it says, and that nothing in it is code.
+
 use super::super::tests::fixed;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! YAML: what is read, what is refused, and where.
+
 use super::*;
 use crate::source::{Colour, Problems, SourceFile, render_all};
 
