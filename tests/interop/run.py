@@ -11,17 +11,20 @@ installed is a failure.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import urllib.request
 import venv
@@ -70,11 +73,8 @@ class Cluster:
     """`sandbench cluster up` with upstream's usual objects in it."""
 
     def __init__(self, options, work, versions, *flags):
-        self.work = work
         # A home of its own: kubectl keeps what it has discovered there, by the server's address.
-        self.home = work / f"home-{versions}"
-        shutil.rmtree(self.home, ignore_errors=True)
-        self.home.mkdir()
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix=f"home-{versions}-", dir=work))
         self.kubeconfig = self.home / "kubeconfig"
         flags = [*flags, *([] if versions == "v1beta1" else ["--api-versions", versions])]
         command = [options.sandbench, "cluster", "up", "--kubeconfig-out", str(self.kubeconfig), *flags]
@@ -142,6 +142,10 @@ def run(command, env, limit=300):
     return done.stdout, done.stderr[-2000:]
 
 
+# Suites that run beside each other need the same clients.
+INSTALLING = threading.Lock()
+
+
 def install(what, command, **settings):
     """A client that cannot be installed is a failure of the whole run, not a row less."""
     if subprocess.run(command, **settings).returncode != 0:
@@ -153,12 +157,13 @@ def install_python(version, work):
     python = home / "bin" / "python"
     extras = PYTHON_EXTRAS[version]
     installed = home / f"installed-{extras}"
-    if not installed.exists():
-        venv.create(home, with_pip=True, clear=True)
-        wanted = [f"k8s-agent-sandbox[{extras}]=={version}"]
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-        install(f"the Python SDK {version}", command)
-        installed.touch()
+    with INSTALLING:
+        if not installed.exists():
+            venv.create(home, with_pip=True, clear=True)
+            wanted = [f"k8s-agent-sandbox[{extras}]=={version}"]
+            command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
+            install(f"the Python SDK {version}", command)
+            installed.touch()
     return python
 
 
@@ -180,20 +185,19 @@ def python_row(python, version, mode, asynchronous, cluster):
     return Row(name, mode, SYNC_CHECKS, verdicts, details)
 
 
-def python_rows(options, work):
-    for version, served in PYTHON_SDKS.items():
-        if not wanted(options, f"Python SDK {version}", served):
-            continue
-        python = install_python(version, work)
-        with contextlib.closing(Ending(Cluster(options, work, served))) as ending:
-            if "grpc" in PYTHON_EXTRAS[version]:
-                ending.cluster.add_sandboxd()
-            for asynchronous in (False, True):
-                # The async SDK refuses the tunnel, which is a kubectl process.
-                modes = ["gateway", "in-cluster", "direct"] + ([] if asynchronous else ["tunnel"])
-                modes += SANDBOXD_MODES if "grpc" in PYTHON_EXTRAS[version] else []
-                for mode in modes:
-                    yield python_row(python, version, mode, asynchronous, ending.cluster)
+def python_rows(version, asynchronous, options, work):
+    served = PYTHON_SDKS[version]
+    if not wanted(options, f"Python SDK {version}", served):
+        return
+    python = install_python(version, work)
+    with contextlib.closing(Ending(Cluster(options, work, served))) as ending:
+        # The async SDK refuses the tunnel, which is a kubectl process.
+        modes = ["gateway", "in-cluster", "direct"] + ([] if asynchronous else ["tunnel"])
+        if "grpc" in PYTHON_EXTRAS[version]:
+            ending.cluster.add_sandboxd()
+            modes += SANDBOXD_MODES
+        for mode in modes:
+            yield python_row(python, version, mode, asynchronous, ending.cluster)
 
 
 def reported(command, env, checks):
@@ -245,8 +249,7 @@ def checks_for_sandboxd(cluster):
 
 def our_row(options, cluster, name, mode, api_url, absent=NOT_OURS, checks=HERE / "checks.yaml"):
     """Our own client: a scenario per check, so the verdict of a cell is the verdict of a check."""
-    result = cluster.work / "result.json"
-    result.unlink(missing_ok=True)
+    result = cluster.home / f"result-{mode}.json"
     command = [options.sandbench, "run", checks, "--cluster", "current", "--progress", "none"]
     command += ["--dns", cluster.dns, "--var", f"apiUrl={api_url}", "--out", f"json={result}"]
     for check in SYNC_CHECKS:
@@ -403,6 +406,29 @@ def table(rows):
     print("\n✓ as the client expects   - not offered by this client   ✗ not so")
 
 
+# The longest first.
+SUITES = [
+    *(functools.partial(python_rows, version, mode) for version in ("1.0.8", "0.4.6") for mode in (False, True)),
+    our_rows,
+    our_sandboxd_rows,
+    snapshot_rows,
+    go_rows,
+    kubernetes_rows,
+    router_rows,
+]
+
+
+def told(suite, options):
+    """The rows of a suite, each told as soon as it is there."""
+    rows = []
+    for row in suite(options, options.work):
+        verdict = "FAIL" if row.failed() else "ok  "
+        details = "".join(f"\n     {detail}" for detail in row.details)
+        print(f"{verdict} {row.client}, {row.mode}{details}\n", end="", flush=True)
+        rows.append(row)
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--sandbench", type=lambda text: str(pathlib.Path(text).resolve()))
@@ -417,13 +443,9 @@ def main():
         return 0
     if not options.sandbench:
         parser.error("--sandbench is needed")
-    rows = []
-    for suite in (our_rows, our_sandboxd_rows, python_rows, snapshot_rows, go_rows, kubernetes_rows, router_rows):
-        for row in suite(options, options.work):
-            print(f"{'FAIL' if row.failed() else 'ok  '} {row.client}, {row.mode}", flush=True)
-            for detail in row.details:
-                print(f"     {detail}")
-            rows.append(row)
+    # Clients wait for most of their time, so suites, each with clusters of its own, run beside each other.
+    with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
+        rows = [row for suite in pool.map(lambda suite: told(suite, options), SUITES) for row in suite]
     table(rows)
     failed = sum(row.failed() for row in rows)
     print(f"{len(rows) - failed} passed, {failed} failed")
