@@ -13,7 +13,7 @@ use super::feed::Feed;
 use super::rounds::{is_tagged, questions, rounds};
 use super::seed::Seed;
 use super::target::Layers;
-use super::variables::variables;
+use super::variables::{given_values, variables, with_given};
 use super::{Cell, Exclusive, Plan, Row, defaults, select};
 use crate::expr::{Bindings, EvalError, Secrets, Value};
 use crate::load::Load;
@@ -76,6 +76,7 @@ pub fn resolve(
     for value in vars.values_mut() {
         *value = secrets.hide(value);
     }
+    let given = given_values(document, overrides, &bindings);
     let bindings = Arc::new(bindings);
     let mut cells = Vec::new();
     for scenario in &document.scenarios {
@@ -90,6 +91,7 @@ pub fn resolve(
                     bindings: &bindings,
                     rows: rows.as_ref(),
                     secrets: &secrets,
+                    given: &given,
                 },
                 overrides,
                 &mut problems,
@@ -137,6 +139,7 @@ struct Varying<'a> {
     bindings: &'a Arc<Bindings>,
     rows: Option<&'a Arc<[Row]>>,
     secrets: &'a Secrets,
+    given: &'a [(Span, Value)],
 }
 
 fn cell(
@@ -147,6 +150,7 @@ fn cell(
         bindings,
         rows,
         secrets,
+        given,
     }: Varying<'_>,
     overrides: &Overrides,
     problems: &mut Problems,
@@ -216,10 +220,10 @@ fn cell(
         name,
         matrix,
         target: Arc::new(target),
-        steps: scenario.steps.clone().into(),
-        finally: scenario.finally.clone().into(),
-        setup: scenario.setup.clone().into(),
-        teardown: scenario.teardown.clone().into(),
+        steps: with_given(&scenario.steps, given).into(),
+        finally: with_given(&scenario.finally, given).into(),
+        setup: with_given(&scenario.setup, given).into(),
+        teardown: with_given(&scenario.teardown, given).into(),
         retries: scenario.retries,
         tags: tags(scenario),
         exclusive: exclusive(scenario),

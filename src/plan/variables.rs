@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::resolve::{Overrides, not_evaluated};
-use crate::expr::{Bindings, Value};
+use crate::expr::{Bindings, Operand, Value};
 use crate::scenario::ScenarioFile;
 use crate::source::yaml::Key;
-use crate::source::{Code, Diagnostic, Problems};
+use crate::source::{Code, Diagnostic, Problems, Span};
+use crate::step::{Action, Step};
 
 pub(super) fn variables(
     document: &ScenarioFile,
@@ -53,6 +54,44 @@ pub(super) fn variables(
         bindings.set("vars", Arc::clone(&name.value), value);
     }
     shown
+}
+
+/// The values from outside of the file, each with the place of its variable.
+pub(super) fn given_values(
+    document: &ScenarioFile,
+    overrides: &Overrides,
+    bindings: &Bindings,
+) -> Vec<(Span, Value)> {
+    let names = document.vars.iter().map(|(name, _)| name);
+    let given = names.filter(|name| given(name, overrides).is_some());
+    let value = |name: &Key| bindings.get(&["vars", &*name.value]).cloned();
+    given
+        .filter_map(|name| Some((name.span, value(name)?)))
+        .collect()
+}
+
+/// The steps, in which scenarios of the same file that are used have these values too.
+pub(super) fn with_given(steps: &[Step], given: &[(Span, Value)]) -> Vec<Step> {
+    let mut steps = steps.to_vec();
+    give(&mut steps, given);
+    steps
+}
+
+fn give(steps: &mut [Step], given: &[(Span, Value)]) {
+    if given.is_empty() {
+        return;
+    }
+    for step in steps {
+        if let Action::Use(used) = &mut step.action {
+            for (name, operand) in &mut used.vars {
+                let here = given.iter().find(|(declared, _)| *declared == name.span);
+                if let Some((_, value)) = here {
+                    *operand = Operand::Fixed(value.clone());
+                }
+            }
+        }
+        give(step.action.steps_mut(), given);
+    }
 }
 
 /// A value from outside of the file.

@@ -198,6 +198,18 @@ impl Action {
         }
     }
 
+    /// The same, to be changed.
+    pub fn steps_mut(&mut self) -> &mut [Step] {
+        if let Self::Group(Group { steps, .. })
+        | Self::Parallel(Parallel { steps, .. })
+        | Self::Use(Use { steps, .. }) = self
+        {
+            steps
+        } else {
+            &mut []
+        }
+    }
+
     fn decode(key: &Key, node: &Node, step: &Node, problems: &mut Problems) -> Option<Self> {
         match &*key.value {
             "create" => Create::decode(node, problems).map(Self::Create),

@@ -53,6 +53,25 @@ fn names_of_used_steps_end_with_them_also_after_a_time_limit() {
 }
 
 #[test]
+fn variables_that_are_given_reach_used_steps_of_the_same_file_after_what_with_says() {
+    let place = Place::new();
+    let file = file(
+        &place,
+        "  greet:\n    if: \"false\"\n    steps:\n      - create: {}\n\
+             \x20     - exec: echo ${{ vars.who }} ${{ vars.how }} ${{ vars.both }}\n\
+             \x20       expect: { stdout: \"me loud me-loud\\n\" }\n\
+             \x20 one:\n    steps:\n      - use: \"#greet\"\n        with: { how: loud }\n\
+             vars: { who: you, how: soft, both: \"${{ vars.who }}-${{ vars.how }}\" }\n",
+    );
+    let file = file.to_str().unwrap();
+    let ended = place.run(&["run", file, "--var", "who=me", "--var", "how=shrill"]);
+    ended.assert_code(0);
+    let ended = place.run(&["run", file]);
+    ended.assert_code(100).assert_says("you loud you-loud");
+    place.assert_nothing_left();
+}
+
+#[test]
 fn what_a_group_must_fulfil_as_a_whole_is_checked() {
     let place = Place::new();
     let file = file(
