@@ -102,6 +102,16 @@ fn what_does_not_compile_is_not_reported_as_unused_too() {
 }
 
 #[test]
+fn what_is_wrong_in_steps_that_are_used_twice_is_told_once() {
+    let text = "version: 1\nname: x\ntarget: { warmPool: p, mode: tunnel }\nscenarios:\n\
+                \x20 greet:\n    steps: [{ create: {} }, { exec: 'echo ${{ vars.who }}' }]\n\
+                \x20 one:\n    steps: [{ use: '#greet' }, { use: '#greet' }]\n";
+    let (_, problems) = parse(&SourceFile::from_text("t.yaml", text));
+    let told: Vec<&str> = problems.iter().map(|problem| &*problem.message).collect();
+    assert_eq!((told.len(), problems.error_count()), (1, 1), "{told:?}");
+}
+
+#[test]
 fn large_hostile_files_are_judged_without_blowing_up() {
     let head = "version: 1\nname: x\ntarget: { warmPool: p, mode: tunnel }\n";
     let one = "scenarios:\n  one:\n    steps:\n      - create: {}\n";

@@ -225,10 +225,18 @@ impl Problems {
         self.dropped
     }
 
-    /// Sorts by place.
+    /// Sorts by place, and keeps one of those that are the same: a scenario that others use is read
+    /// once for each of them.
     pub fn sort(&mut self) {
-        self.list
-            .sort_by_key(|problem| (problem.span.start, problem.code));
+        let mut found = std::mem::take(&mut self.list);
+        found.sort_by_key(|problem| (problem.span.start, problem.code));
+        for problem in found {
+            if !self.list.contains(&problem) {
+                self.list.push(problem);
+            } else if problem.severity == Severity::Error {
+                self.errors -= 1;
+            }
+        }
     }
 
     /// The problems kept, in the order of [`Problems::sort`] if it was called.

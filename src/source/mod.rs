@@ -20,7 +20,7 @@ pub use decode::Fields;
 pub use diagnostic::{Code, Diagnostic, Problems, Severity};
 pub use file::{SIZE_LIMIT, SourceError, SourceFile};
 pub use others::{Other, OtherText};
-pub use read::{FromNode, Keyword, keyword, one_or_many, quantity, read_map, wrong_type};
+pub use read::{FromNode, Keyword, keyword, quantity, read_map, wrong_type};
 pub use render::{Colour, render, render_all, snippet};
 pub use shape::{Field, Shape, Takes, words};
 pub use span::{Location, Span, Spanned};

@@ -211,15 +211,6 @@ pub fn keyword<K: Keyword>(node: &Node, problems: &mut Problems) -> Option<K> {
     None
 }
 
-/// Reads a list, or one value as a list of one.
-pub fn one_or_many<T: FromNode>(node: &Node, problems: &mut Problems) -> Option<Vec<T>> {
-    if node.as_sequence().is_some() {
-        Vec::from_node(node, problems)
-    } else {
-        T::from_node(node, problems).map(|value| vec![value])
-    }
-}
-
 /// Reads a mapping whose keys are names that the user chooses; `what` is for the message.
 /// Values that cannot be read are reported and left out.
 pub fn read_map<T: FromNode>(
