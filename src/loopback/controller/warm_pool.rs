@@ -4,7 +4,8 @@
 //! same whatever its size. What it creates or deletes it counts at once: a later event that tells
 //! the same changes nothing.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -40,7 +41,10 @@ struct Member {
 #[derive(Debug, Default)]
 struct Members {
     by_name: HashMap<String, Member>,
-    ready: usize,
+    /// Those that are not ready, the longest known first.
+    waiting: BTreeSet<(Instant, String)>,
+    /// What the next one is made of, after UID and version of the template that says so.
+    next: Option<(String, u64, Value)>,
 }
 
 impl Members {
@@ -48,19 +52,35 @@ impl Members {
         let ready = is_true(&sandbox.value, "Ready");
         let blueprint = sandbox.label(label::TEMPLATE_HASH).unwrap_or_default();
         let old = self.remove(sandbox.name());
-        self.ready += usize::from(ready);
+        let since = old.map_or_else(Instant::now, |old| old.since);
+        if !ready {
+            self.waiting.insert((since, sandbox.name().to_owned()));
+        }
         let member = Member {
             ready,
-            since: old.map_or_else(Instant::now, |old| old.since),
+            since,
             blueprint: blueprint.to_owned(),
         };
         self.by_name.insert(sandbox.name().to_owned(), member);
     }
 
     fn remove(&mut self, name: &str) -> Option<Member> {
-        let old = self.by_name.remove(name)?;
-        self.ready -= usize::from(old.ready);
+        let (name, old) = self.by_name.remove_entry(name)?;
+        if !old.ready {
+            self.waiting.remove(&(old.since, name));
+        }
         Some(old)
+    }
+
+    fn ready(&self) -> usize {
+        self.by_name.len() - self.waiting.len()
+    }
+
+    /// The names of those that have not been ready for too long.
+    fn late(&self) -> impl Iterator<Item = &String> {
+        let now = Instant::now();
+        let late = move |(since, _): &&(Instant, String)| now - *since >= READY_LIMIT;
+        self.waiting.iter().take_while(late).map(|(_, name)| name)
     }
 }
 
@@ -111,6 +131,20 @@ impl WarmPoolController {
                 self.pools.remove(pool);
             }
         }
+    }
+
+    /// What the next member is made of; made anew when the template has changed.
+    fn next(&mut self, pool: &Object, template: &Object) -> Value {
+        let members = self.pools.entry(pool.uid().to_owned()).or_default();
+        let from = (template.uid(), template.version);
+        let known = members.next.as_ref();
+        if let Some((.., next)) = known.filter(|(uid, version, _)| (uid.as_str(), *version) == from)
+        {
+            return next.clone();
+        }
+        let next = Self::member(pool, template);
+        members.next = Some((from.0.to_owned(), from.1, next.clone()));
+        next
     }
 
     fn member(pool: &Object, template: &Object) -> Value {
@@ -170,7 +204,7 @@ impl WarmPoolController {
             .map_or(0, |members| members.by_name.len());
         let missing = wanted.saturating_sub(there);
         for _ in 0..missing.min(BATCH) {
-            let member = Self::member(pool, &template);
+            let member = self.next(pool, &template);
             let created = self.store.create(sandboxes(), pool.namespace(), member)?;
             self.count(&created, EventKind::Added);
         }
@@ -194,39 +228,31 @@ impl WarmPoolController {
         };
         let recreate = pool.value["spec"]["updateStrategy"]["type"] == "Recreate";
         let current = template.filter(|_| recreate).map(blueprint);
-        let surplus = members.by_name.len().saturating_sub(wanted);
-        let some_late = members.ready < members.by_name.len();
-        if some_late {
+        if !members.waiting.is_empty() {
             agenda.after(LATE_SEARCH, &key_of(pool));
         }
-        if current.is_none() && surplus == 0 && !some_late {
-            return Vec::new();
+        let mut doomed: HashSet<&String> = members.late().collect();
+        if let Some(current) = current {
+            let stale = members.by_name.iter();
+            let stale = stale.filter(|(_, member)| member.blueprint != current);
+            doomed.extend(stale.map(|(name, _)| name));
         }
-        let now = Instant::now();
-        let is_bad = |member: &Member| {
-            let stale = current
-                .as_ref()
-                .is_some_and(|hash| *hash != member.blueprint);
-            stale || (!member.ready && now - member.since >= READY_LIMIT)
-        };
-        let (bad, mut good): (Vec<_>, Vec<_>) = members
-            .by_name
-            .iter()
-            .partition(|(_, member)| is_bad(member));
-        let surplus = surplus.saturating_sub(bad.len());
-        good.sort_by_key(|(_, member)| (member.ready, std::cmp::Reverse(member.since)));
-        let surplus = good.into_iter().take(surplus);
-        bad.into_iter()
-            .chain(surplus)
-            .map(|(name, _)| name.clone())
-            .collect()
+        let surplus = members.by_name.len().saturating_sub(wanted);
+        if surplus > doomed.len() {
+            let rest = members.by_name.iter();
+            let mut rest: Vec<_> = rest.filter(|(name, _)| !doomed.contains(name)).collect();
+            rest.sort_by_key(|(_, member)| (member.ready, Reverse(member.since)));
+            let surplus = surplus - doomed.len();
+            doomed.extend(rest.into_iter().take(surplus).map(|(name, _)| name));
+        }
+        doomed.into_iter().cloned().collect()
     }
 
     fn tell(&self, pool: &Object) -> Result<(), StoreError> {
         let (replicas, ready) = self
             .pools
             .get(pool.uid())
-            .map_or((0, 0), |members| (members.by_name.len(), members.ready));
+            .map_or((0, 0), |members| (members.by_name.len(), members.ready()));
         let hash = name_hash(pool.name());
         let status = json!({
             "replicas": replicas, "readyReplicas": ready,

@@ -1,6 +1,6 @@
 //! [`Object`]: one version of an object, and the rules of its metadata.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use rand::RngExt;
@@ -9,13 +9,14 @@ use super::super::json::{Field, Map, Value, json};
 use super::kinds::{Kind, Scope, Subresource};
 use super::{DeleteOptions, Part, Propagation, StoreError};
 
-/// One version of an object. Never changes; its JSON text is made once, when first asked for.
+/// One version of an object. Never changes; its JSON text is made when first asked for, and kept until it is
+/// [forgotten](Self::forget_text).
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) kind: &'static Kind,
     pub(crate) value: Value,
     pub(crate) version: u64,
-    text: OnceLock<Bytes>,
+    text: Mutex<Option<Bytes>>,
 }
 
 impl Object {
@@ -24,7 +25,7 @@ impl Object {
             kind,
             value,
             version,
-            text: OnceLock::new(),
+            text: Mutex::default(),
         }
     }
 
@@ -88,7 +89,13 @@ impl Object {
 
     /// The object as JSON text.
     pub(crate) fn text(&self) -> Bytes {
-        self.text.get_or_init(|| self.value.text()).clone()
+        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        text.get_or_insert_with(|| self.value.text()).clone()
+    }
+
+    /// Gives back the memory of the text, which is made anew for who asks once more.
+    pub(super) fn forget_text(&self) {
+        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

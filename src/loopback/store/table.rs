@@ -9,6 +9,10 @@ use super::watch::{Event, Expired};
 /// How many events of one kind are kept for watches that start in the past.
 pub(super) const HISTORY: usize = 100_000;
 
+/// For how many further events the JSON text of a version that is no longer current is kept: whoever follows
+/// the kind has read it by then.
+const TEXTS: usize = 1_000;
+
 /// Where an object stands: namespace and name.
 pub(super) type Place<'a> = (&'a str, &'a str);
 
@@ -66,6 +70,9 @@ impl Table {
 
     pub(super) fn remember(&mut self, event: Event) {
         self.history.push_back(event);
+        if let Some(event) = self.history.iter().nth_back(TEXTS) {
+            event.forget_texts();
+        }
         if self.history.len() > HISTORY
             && let Some(oldest) = self.history.pop_front()
         {

@@ -42,6 +42,16 @@ pub(crate) struct Event {
     pub(crate) previous: Option<Arc<Object>>,
 }
 
+impl Event {
+    /// Gives back the texts of the versions that this change made old.
+    pub(super) fn forget_texts(&self) {
+        let gone = (self.kind == EventKind::Deleted).then_some(&self.object);
+        for old in self.previous.iter().chain(gone) {
+            old.forget_text();
+        }
+    }
+}
+
 /// The history does not reach back that far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too old resource version: {wanted} ({oldest})")]
