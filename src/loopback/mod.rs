@@ -26,6 +26,7 @@ mod http;
 mod json;
 mod kubelet;
 mod leftovers;
+mod pod_directory;
 mod pod_runtime;
 mod pod_status;
 mod router;

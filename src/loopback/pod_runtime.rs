@@ -49,7 +49,7 @@ pub(super) struct PodSettings {
     /// Address of the pod.
     pub(super) ip: IpAddr,
     pub(super) ports: Ports,
-    /// Path of the pod's directories; made at the start unless they are there, removed at the end.
+    /// Path of the pod's directories; made when first needed unless they are there, removed at the end.
     pub(super) directory: PathBuf,
     /// Upstream's sandboxd, to be run in place of ours.
     pub(super) sandboxd_program: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 
 use super::super::fault::{Faults, Server};
 use super::super::http::{Body, Lifetime, full, serve};
+use super::super::pod_directory::PodDirectory;
 use super::download::download;
 use super::execute::Execute;
 use super::files;
@@ -29,7 +30,8 @@ pub(crate) struct LegacySettings {
     pub(crate) name: String,
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// Its directory; made at the start unless it is there, removed at the end.
+    /// Its directory, without links in its path; made when it is first spoken to unless it is there, removed at
+    /// the end.
     pub(crate) directory: PathBuf,
     /// What goes wrong in it.
     pub(crate) faults: Faults,
@@ -38,28 +40,27 @@ pub(crate) struct LegacySettings {
 /// The runtime of one pod. Call [`end`](Self::end); dropping it alone leaves its tasks.
 #[derive(Debug)]
 pub(crate) struct LegacyRuntime {
-    directory: Arc<Path>,
+    directory: PodDirectory,
     groups: Groups,
     lifetime: Lifetime,
 }
 
 impl LegacyRuntime {
-    /// Makes the directory and listens; both are ready when this returns.
+    /// Listens; it accepts connections when this returns.
     ///
     /// # Errors
-    /// The system's error if the directory or the listener cannot be made; nothing is left then.
+    /// The system's error if it cannot listen; nothing is left then.
     pub(crate) async fn start(settings: LegacySettings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.address).await?;
-        tokio::fs::create_dir_all(&settings.directory).await?;
-        let directory: Arc<Path> = tokio::fs::canonicalize(&settings.directory).await?.into();
+        let directory = PodDirectory::new(settings.directory);
         let runtime = Self {
-            directory: Arc::clone(&directory),
+            directory: directory.clone(),
             groups: Groups::default(),
             lifetime: Lifetime::default(),
         };
         let shared = Shared {
             place: Place {
-                directory,
+                directory: Arc::clone(directory.path()),
                 host: settings.name.into(),
             },
             groups: runtime.groups.clone(),
@@ -67,8 +68,12 @@ impl LegacyRuntime {
         };
         let legacy = Handler(Arc::new(shared));
         let handler = move |request| {
-            let legacy = legacy.clone();
-            async move { legacy.handle(request).await }
+            let (legacy, directory) = (legacy.clone(), directory.clone());
+            async move {
+                directory
+                    .before(|request| legacy.handle(request), request)
+                    .await
+            }
         };
         let handler = settings.faults.around(Server::Runtime, handler);
         serve(listener, None, handler, &runtime.lifetime);
@@ -95,11 +100,7 @@ impl LegacyRuntime {
         self.groups.end(grace).await;
         self.lifetime.end().await;
         // commands that were started in between are in `groups` too, and dead
-        let directory = Arc::clone(&self.directory);
-        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(directory)).await;
-        if let Ok(Err(error)) = removed {
-            tracing::debug!(%error, "a pod's directory was not removed");
-        }
+        self.directory.remove().await;
     }
 }
 

@@ -462,6 +462,22 @@ async fn fifty_commands_with_megabytes_of_output_run_side_by_side() {
 }
 
 #[tokio::test]
+async fn a_directory_is_made_for_the_first_request_and_says_why_when_it_cannot_be() {
+    let pod = Pod::start().await;
+    let directory = pod.directory();
+    assert!(!directory.exists());
+    std::fs::write(&directory, "in its place").unwrap();
+    let refused = pod.call(execute("true")).await;
+    let text = refused.text();
+    assert!(text.contains("directory cannot be made"), "{text}");
+    std::fs::remove_file(&directory).unwrap();
+    assert!(pod.run("true").await.contains("\"exit_code\":0"));
+    assert!(directory.is_dir());
+    pod.runtime.end(Duration::ZERO).await;
+    assert!(!directory.exists());
+}
+
+#[tokio::test]
 async fn a_pod_ends_with_all_its_processes_its_directory_and_its_socket() {
     let pod = Pod::start().await;
     let directory = pod.directory();

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::super::fault::{Faults, Server};
-use super::super::http::{Lifetime, serve};
+use super::super::http::{Body, Lifetime, serve};
+use super::super::pod_directory::PodDirectory;
 use super::super::runtime::{Groups, PATH, end_strays};
 use super::grpc::handle as handle_grpc;
 use super::processes::Processes;
@@ -29,7 +32,8 @@ pub(in crate::loopback) struct SandboxdSettings {
     pub(in crate::loopback) rest_port: u16,
     /// Port of the gRPC API.
     pub(in crate::loopback) grpc_port: u16,
-    /// Its root; made at the start, removed at the end. The parent must exist.
+    /// Its root, without links in its path; made when it is first spoken to unless it is there, removed at the
+    /// end.
     pub(in crate::loopback) directory: PathBuf,
     /// Variables of the pod's container, over those that every pod has.
     pub(in crate::loopback) environment: BTreeMap<String, String>,
@@ -45,7 +49,8 @@ pub(in crate::loopback) struct Sandboxd(Arc<Shared>);
 #[derive(Debug)]
 pub(super) struct Shared {
     /// The resolved root.
-    pub(super) root: PathBuf,
+    pub(super) root: Arc<Path>,
+    directory: PodDirectory,
     /// The daemon's own environment.
     pub(super) environment: BTreeMap<String, String>,
     /// When it started.
@@ -61,18 +66,19 @@ pub(super) struct Shared {
 }
 
 impl Sandboxd {
-    /// Makes the root and listens; all is ready when this returns.
+    /// Listens; it accepts connections when this returns.
     ///
     /// # Errors
-    /// The system's error if the root or a listener cannot be made; nothing is left then.
+    /// The system's error if it cannot listen; nothing is left then.
     pub(in crate::loopback) async fn start(settings: SandboxdSettings) -> io::Result<Self> {
         let at = |port| TcpListener::bind(SocketAddr::new(settings.ip, port));
         let (rest, grpc) = (at(settings.rest_port).await?, at(settings.grpc_port).await?);
-        tokio::fs::create_dir_all(&settings.directory).await?;
-        let root = tokio::fs::canonicalize(&settings.directory).await?;
+        let directory = PodDirectory::new(settings.directory.clone());
+        let root = Arc::clone(directory.path());
         let shared = Arc::new(Shared {
             environment: environment(&root, &settings),
             root,
+            directory,
             started: Instant::now(),
             ready: AtomicBool::new(true),
             had_terminal: AtomicBool::new(false),
@@ -81,11 +87,11 @@ impl Sandboxd {
             lifetime: Lifetime::default(),
         });
         let of_rest = Arc::clone(&shared);
-        let handler = move |request| handle_rest(Arc::clone(&of_rest), request);
+        let handler = move |request| handled(Arc::clone(&of_rest), handle_rest, request);
         let handler = settings.faults.around(Server::Runtime, handler);
         serve(rest, None, handler, &shared.lifetime);
         let of_grpc = Arc::clone(&shared);
-        let handler = move |request| handle_grpc(Arc::clone(&of_grpc), request);
+        let handler = move |request| handled(Arc::clone(&of_grpc), handle_grpc, request);
         let handler = settings.faults.around(Server::Runtime, handler);
         serve(grpc, None, handler, &shared.lifetime);
         Ok(Self(shared))
@@ -116,12 +122,19 @@ impl Sandboxd {
         if shared.had_terminal.load(Ordering::Relaxed) {
             end_strays(&shared.root).await;
         }
-        let root = shared.root.clone();
-        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(root)).await;
-        if let Ok(Err(error)) = removed {
-            tracing::debug!(%error, "a pod's root was not removed");
-        }
+        shared.directory.remove().await;
     }
+}
+
+/// What an API answers, once there is a root.
+async fn handled<F: Future<Output = Response<Body>>>(
+    shared: Arc<Shared>,
+    handle: fn(Arc<Shared>, Request<Incoming>) -> F,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let directory = shared.directory.clone();
+    let handle = |request| handle(shared, request);
+    directory.before(handle, request).await
 }
 
 fn environment(root: &Path, settings: &SandboxdSettings) -> BTreeMap<String, String> {

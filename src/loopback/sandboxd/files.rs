@@ -237,7 +237,7 @@ pub(super) async fn delete(
     blocking(move || {
         let target = confine(&shared.root, &path)?;
         let metadata = std::fs::symlink_metadata(&target).map_err(|error| absent_or(&error))?;
-        match (depth?, target == shared.root) {
+        match (depth?, *target == *shared.root) {
             (Depth::One, true) => Err(Refusal::Conflict(
                 "cannot delete the sandbox root; pass recursive=true to clear its contents",
             )),

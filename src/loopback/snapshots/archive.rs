@@ -34,6 +34,8 @@ impl Archive {
     /// # Errors
     /// The system's error.
     pub(in crate::loopback) fn new(root: &Path) -> io::Result<Self> {
+        // A pod's runtime compares paths that commands have resolved.
+        let root = root.canonicalize()?;
         let (pods, copies) = (root.join("pods"), root.join("snapshots"));
         std::fs::create_dir(&pods)?;
         std::fs::create_dir(&copies)?;
@@ -144,7 +146,13 @@ impl Archive {
         let stop = stop.clone();
         let copying = tokio::task::spawn_blocking(move || {
             let mut pairs = pairs.iter();
-            pairs.try_for_each(|(from, to)| copy_directory(from, to, original, &stop))
+            pairs.try_for_each(|(from, to)| {
+                if original == Original::InUse {
+                    // A runtime to which nobody has spoken has made none yet.
+                    std::fs::create_dir_all(from)?;
+                }
+                copy_directory(from, to, original, &stop)
+            })
         });
         copying.await.map_err(io::Error::other)?
     }

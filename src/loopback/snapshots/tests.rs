@@ -22,7 +22,10 @@ impl World {
 
     fn files(&self, pod: &str) -> PathBuf {
         let pod = self.get("Pod", pod).unwrap();
-        self.cluster.archive().pod(pod.uid())
+        let files = self.cluster.archive().pod(pod.uid());
+        // A pod's directory is made when it is first needed, and this writes past its runtime.
+        std::fs::create_dir_all(&files).unwrap();
+        files
     }
 
     fn trigger(&self, name: &str, pod: &str) {
@@ -181,7 +184,9 @@ async fn both_directories_of_a_pod_with_both_runtimes_come_back() {
     world.until_ready("SandboxClaim", "box").await;
     let of_sandboxd = |path: PathBuf| format!("{}-sandboxd", path.display());
     std::fs::write(world.files("box").join("a"), "a").unwrap();
-    std::fs::write(format!("{}/b", of_sandboxd(world.files("box"))), "b").unwrap();
+    let root = of_sandboxd(world.files("box"));
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(format!("{root}/b"), "b").unwrap();
     world.snapshot("t", "box").await;
     world.switch("box", "Suspended").await;
     world.switch("box", "Running").await;

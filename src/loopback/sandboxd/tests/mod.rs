@@ -54,6 +54,8 @@ fn own_address() -> Ipv4Addr {
 impl Pod {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        // Tests put files there before they ask for anything.
+        std::fs::create_dir(directory.path().join("pod-1")).unwrap();
         let (address, rest, grpc) = (own_address(), 8080, 9090);
         let variables = [
             ("SANDBOX_NAME", "box"),
