@@ -319,3 +319,55 @@ impl Reconciler for WarmPoolController {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(store: &Store) -> BTreeSet<String> {
+        let (all, _) = store.list(sandboxes(), Some("default"), &Selector::default());
+        all.iter()
+            .map(|sandbox| sandbox.name().to_owned())
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn members_that_are_not_ready_for_five_minutes_are_replaced_and_the_others_stay() {
+        let (store, _orphans) = Store::new();
+        let create = |of, namespace, value| store.create(kind(of), namespace, value).unwrap();
+        create(
+            "Namespace",
+            "",
+            json!({ "metadata": { "name": "default" } }),
+        );
+        let template = json!({ "metadata": { "name": "t" }, "spec": { "podTemplate": {} } });
+        create("SandboxTemplate", "default", template);
+        let spec = json!({ "replicas": 2, "sandboxTemplateRef": { "name": "t" } });
+        let pool = json!({ "metadata": { "name": "p" }, "spec": spec });
+        let key = key_of(&create("SandboxWarmPool", "default", pool));
+        let (mut pools, mut agenda) = (WarmPoolController::new(store.clone()), Agenda::default());
+        pools.reconcile(&key, &mut agenda);
+        let first = names(&store);
+        assert_eq!(first.len(), 2);
+        let good = first.first().unwrap();
+        let place = ("default", good.as_str());
+        let object = store.update(sandboxes(), place, Part::Status, |value| {
+            value["status"] = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
+            Ok(())
+        });
+        let told = Event {
+            kind: EventKind::Modified,
+            object: object.unwrap(),
+            previous: None,
+        };
+        assert_eq!(pools.keys(&told).as_slice(), std::slice::from_ref(&key));
+        tokio::time::advance(READY_LIMIT.saturating_sub(Duration::from_secs(1))).await;
+        pools.reconcile(&key, &mut agenda);
+        assert_eq!(names(&store), first);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        pools.reconcile(&key, &mut agenda);
+        let then = names(&store);
+        assert_eq!((then.len(), then.intersection(&first).count()), (2, 1));
+        assert!(then.contains(good));
+    }
+}
