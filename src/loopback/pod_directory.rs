@@ -16,25 +16,31 @@ use super::http::{Body, with_type};
 
 /// A directory that is made when it is first needed. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct PodDirectory(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
+pub(super) struct PodDirectory {
     path: Arc<Path>,
-    made: OnceCell<()>,
+    made: Arc<OnceCell<()>>,
 }
 
 impl PodDirectory {
     /// A directory of this path, which must have no link in it. It may be there.
     pub(super) fn new(path: impl Into<Arc<Path>>) -> Self {
-        Self(Arc::new(Inner {
+        Self {
             path: path.into(),
-            made: OnceCell::new(),
-        }))
+            made: Arc::default(),
+        }
     }
 
     pub(super) fn path(&self) -> &Arc<Path> {
-        &self.0.path
+        &self.path
+    }
+
+    /// Makes it unless it is there.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(super) async fn make(&self) -> io::Result<()> {
+        let make = || tokio::fs::create_dir_all(&self.path);
+        self.made.get_or_try_init(make).await.copied()
     }
 
     /// Makes it unless it is there, then answers the request; says why if it cannot be made.
@@ -43,8 +49,7 @@ impl PodDirectory {
         handle: impl FnOnce(Request<Incoming>) -> F,
         request: Request<Incoming>,
     ) -> Response<Body> {
-        let make = || tokio::fs::create_dir_all(&self.0.path);
-        match self.0.made.get_or_try_init(make).await {
+        match self.make().await {
             Ok(()) => handle(request).await,
             Err(error) => {
                 let text = format!("the pod's directory cannot be made: {error}");
@@ -62,12 +67,20 @@ impl PodDirectory {
     /// # Cancel safety
     /// If dropped, it is removed with nobody waiting.
     pub(super) async fn remove(&self) {
-        let path = Arc::clone(&self.0.path);
-        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path)).await;
-        if let Ok(Err(error)) = removed
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::debug!(%error, "a pod's directory was not removed");
+        let path = Arc::clone(&self.path);
+        let removing = tokio::task::spawn_blocking(move || remove_directory(&path));
+        if removing.await.is_err() {
+            tracing::debug!("a pod's directory was not removed: the runtime is going");
         }
+    }
+}
+
+/// Removes a directory and what is in it, if it is there. Blocks.
+pub(super) fn remove_directory(path: &Path) {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::debug!(%error, "a directory was not removed");
+        }
+        _ => {}
     }
 }

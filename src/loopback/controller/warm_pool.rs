@@ -203,9 +203,14 @@ impl WarmPoolController {
             .get(pool.uid())
             .map_or(0, |members| members.by_name.len());
         let missing = wanted.saturating_sub(there);
+        if missing == 0 {
+            return Ok(());
+        }
+        let next = self.next(pool, &template);
         for _ in 0..missing.min(BATCH) {
-            let member = self.next(pool, &template);
-            let created = self.store.create(sandboxes(), pool.namespace(), member)?;
+            let created = self
+                .store
+                .create(sandboxes(), pool.namespace(), next.clone())?;
             self.count(&created, EventKind::Added);
         }
         if missing > BATCH {

@@ -63,8 +63,8 @@ impl Prepared {
             return Err(Status::invalid_argument("command is required"));
         }
         let directory = match config.cwd.as_deref().filter(|cwd| !cwd.is_empty()) {
-            None => shared.root.to_path_buf(),
-            Some(cwd) => confine(&shared.root, Path::new(cwd)).map_err(|error| match error {
+            None => shared.root().to_path_buf(),
+            Some(cwd) => confine(shared.root(), Path::new(cwd)).map_err(|error| match error {
                 PathError::Escapes => Status::permission_denied(format!(
                     "cwd: access denied: path {cwd:?}: path escapes sandbox root"
                 )),

@@ -48,8 +48,6 @@ pub(in crate::loopback) struct Sandboxd(Arc<Shared>);
 /// What both APIs work with.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// The resolved root.
-    pub(super) root: Arc<Path>,
     directory: PodDirectory,
     /// The daemon's own environment.
     pub(super) environment: BTreeMap<String, String>,
@@ -65,6 +63,13 @@ pub(super) struct Shared {
     pub(super) lifetime: Lifetime,
 }
 
+impl Shared {
+    /// The root, without links in its path.
+    pub(super) fn root(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
 impl Sandboxd {
     /// Listens; it accepts connections when this returns.
     ///
@@ -74,10 +79,8 @@ impl Sandboxd {
         let at = |port| TcpListener::bind(SocketAddr::new(settings.ip, port));
         let (rest, grpc) = (at(settings.rest_port).await?, at(settings.grpc_port).await?);
         let directory = PodDirectory::new(settings.directory.clone());
-        let root = Arc::clone(directory.path());
         let shared = Arc::new(Shared {
-            environment: environment(&root, &settings),
-            root,
+            environment: environment(directory.path(), &settings),
             directory,
             started: Instant::now(),
             ready: AtomicBool::new(true),
@@ -120,7 +123,7 @@ impl Sandboxd {
         shared.lifetime.end().await;
         // Processes that were started in between are in `groups` too, and dead.
         if shared.had_terminal.load(Ordering::Relaxed) {
-            end_strays(&shared.root).await;
+            end_strays(shared.root()).await;
         }
         shared.directory.remove().await;
     }

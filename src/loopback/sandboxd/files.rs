@@ -47,7 +47,7 @@ pub(super) async fn get(
     request: &Request<Incoming>,
 ) -> Result<Response<Body>, Refusal> {
     let asked = path.clone();
-    match blocking(move || find(&shared.root, &asked)).await? {
+    match blocking(move || find(shared.root(), &asked)).await? {
         Found::File(file, metadata) => {
             let extent = match *request.method() {
                 Method::HEAD => Extent::HeadOnly,
@@ -125,7 +125,7 @@ pub(super) async fn put(
 ) -> Result<Response<Body>, Refusal> {
     let mode = mode(request.uri().query())?;
     let target = blocking(move || {
-        let target = confine(&shared.root, &path)?;
+        let target = confine(shared.root(), &path)?;
         if target.is_dir() {
             return Err(Refusal::Invalid("target path is a directory".to_owned()));
         }
@@ -235,9 +235,9 @@ pub(super) async fn delete(
 ) -> Result<Response<Body>, Refusal> {
     let depth = depth(query);
     blocking(move || {
-        let target = confine(&shared.root, &path)?;
+        let target = confine(shared.root(), &path)?;
         let metadata = std::fs::symlink_metadata(&target).map_err(|error| absent_or(&error))?;
-        match (depth?, *target == *shared.root) {
+        match (depth?, target == shared.root()) {
             (Depth::One, true) => Err(Refusal::Conflict(
                 "cannot delete the sandbox root; pass recursive=true to clear its contents",
             )),

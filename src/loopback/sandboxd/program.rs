@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use super::super::http::Lifetime;
+use super::super::pod_directory::PodDirectory;
 use super::super::runtime::{PATH, end_strays};
 use super::daemon::SandboxdSettings;
 
@@ -31,7 +32,7 @@ const END: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(in crate::loopback) struct SandboxdProgram {
     child: Mutex<Option<Child>>,
-    root: PathBuf,
+    directory: PodDirectory,
     lifetime: Lifetime,
 }
 
@@ -48,10 +49,11 @@ impl SandboxdProgram {
         for port in [settings.rest_port, settings.grpc_port] {
             listeners.push(TcpListener::bind(SocketAddr::new(settings.ip, port)).await?);
         }
-        tokio::fs::create_dir_all(&settings.directory).await?;
+        let directory = PodDirectory::new(settings.directory.clone());
+        directory.make().await?;
         let running = Self {
             child: Mutex::new(None),
-            root: tokio::fs::canonicalize(&settings.directory).await?,
+            directory,
             lifetime: Lifetime::default(),
         };
         let launched = tokio::time::timeout(START, running.launch(program, settings)).await;
@@ -98,14 +100,14 @@ impl SandboxdProgram {
             .args(["--rest-port", &rest.port().to_string()])
             .args(["--grpc-port", &grpc.port().to_string()])
             .arg("--root-dir")
-            .arg(&self.root)
+            .arg(&**self.directory.path())
             .env_clear()
             .env("PATH", PATH)
-            .env("HOME", &self.root)
+            .env("HOME", &**self.directory.path())
             .env("HOSTNAME", &settings.name)
             .env(IDENTITY, identity(settings))
             .envs(&settings.environment)
-            .current_dir(&self.root)
+            .current_dir(self.directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -170,10 +172,8 @@ impl SandboxdProgram {
             }
         }
         self.lifetime.end().await;
-        end_strays(&self.root).await;
-        if let Err(error) = tokio::fs::remove_dir_all(&self.root).await {
-            tracing::debug!(%error, "a pod's root was not removed");
-        }
+        end_strays(self.directory.path()).await;
+        self.directory.remove().await;
     }
 
     fn child(&self) -> MutexGuard<'_, Option<Child>> {

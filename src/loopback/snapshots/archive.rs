@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::super::pod_directory::remove_directory;
 use super::super::pod_runtime::directory_suffixes;
 use super::super::store::Object;
 use super::copy::{Original, copy_directory};
@@ -176,12 +177,7 @@ fn pairs(suffixes: Vec<&str>, from: &Path, to: &Path) -> Vec<(PathBuf, PathBuf)>
 async fn remove(path: PathBuf) {
     let removing = tokio::task::spawn_blocking(move || {
         for directory in SUFFIXES.map(|suffix| with(&path, suffix)) {
-            match std::fs::remove_dir_all(&directory) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::debug!(%error, "a directory was not removed");
-                }
-                _ => {}
-            }
+            remove_directory(&directory);
         }
     });
     if removing.await.is_err() {
