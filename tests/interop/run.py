@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -122,6 +123,7 @@ class Cluster:
         """Ctrl-C; whatever the clients left, the cluster itself leaves nothing."""
         self.process.send_signal(signal.SIGINT)
         code = self.process.wait(timeout=60)
+        shutil.rmtree(self.home, ignore_errors=True)
         if code != 0:
             raise SystemExit(f"the cluster ended with {code}")
 
@@ -408,7 +410,7 @@ def table(rows):
 
 # The longest first.
 SUITES = [
-    *(functools.partial(python_rows, version, mode) for version in ("1.0.8", "0.4.6") for mode in (False, True)),
+    *(functools.partial(python_rows, version, mode) for version in reversed(PYTHON_SDKS) for mode in (False, True)),
     our_rows,
     our_sandboxd_rows,
     snapshot_rows,
