@@ -2,15 +2,17 @@
 //!
 //! Source: the runtime of kubernetes-sigs/agent-sandbox and Python SDK 1.0.8.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::metadata::null_is_default;
 
 /// Body of `POST /execute`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExecuteRequest {
+pub struct ExecuteRequest<'a> {
     /// The command line. The runtime splits it like a shell but runs it without one.
-    pub command: String,
+    pub command: Cow<'a, str>,
     /// Seconds after which the runtime ends the command (newer runtimes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<f64>,

@@ -88,7 +88,7 @@ impl Sandbox {
             .call(Call {
                 operation,
                 method: Method::POST,
-                path: "/agent".to_owned(),
+                path: "/agent".into(),
                 content_type: Some(HeaderValue::from_static("application/json")),
                 body: RequestBody::json(&request),
                 limit: ANSWER_LIMIT,

@@ -1,6 +1,7 @@
 //! A call on a sandbox with its attempts: what may be repeated, and when.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -118,7 +119,8 @@ impl Sandbox {
                 deadline,
                 id: &id,
             };
-            let done = whole.scope(self.once(plan, policy, request, place)).await;
+            let once = pin!(self.once(plan, policy, request, place));
+            let done = whole.scope(once).await;
             if let Err(error) = &done {
                 self.suspect(error);
             }
@@ -194,7 +196,7 @@ impl Sandbox {
             limit = limit.min(deadline.saturating_duration_since(Instant::now()));
         }
         let span = spans::call_attempt(|| request.name(), number, id);
-        let sent = span.scope(request.send(self, limit, id)).await;
+        let sent = span.scope(pin!(request.send(self, limit, id))).await;
         span.end_as(&sent, spans::call_error);
         sent
     }

@@ -1,7 +1,9 @@
 //! [`Commands`]: run a command in a sandbox and wait for its end.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
@@ -43,11 +45,11 @@ pub enum CommandLine {
 
 impl CommandLine {
     /// For the legacy runtime.
-    fn as_text(&self) -> String {
+    fn as_text(&self) -> Cow<'_, str> {
         match self {
-            Self::Text(text) => text.clone(),
-            Self::Argv(words) => encode::command_line(words.iter().map(String::as_str)),
-            Self::Shell(script) => encode::command_line(["/bin/sh", "-c", script]),
+            Self::Text(text) => text.into(),
+            Self::Argv(words) => encode::command_line(words.iter().map(String::as_str)).into(),
+            Self::Shell(script) => encode::command_line(["/bin/sh", "-c", script]).into(),
         }
     }
 
@@ -217,14 +219,13 @@ impl Commands<'_> {
             let program = spans::executable(command.line.subject());
             span.set("sandbox.command.executable", program.to_owned());
         }
-        let done = span
-            .scope(async {
-                match self.sandbox.runtime() {
-                    Runtime::Legacy => self.run_on_legacy(command).await,
-                    Runtime::Sandboxd(_) => self.run_on_sandboxd(command).await,
-                }
-            })
-            .await;
+        let work = pin!(async {
+            match self.sandbox.runtime() {
+                Runtime::Legacy => self.run_on_legacy(command).await,
+                Runtime::Sandboxd(_) => self.run_on_sandboxd(command).await,
+            }
+        });
+        let done = span.scope(work).await;
         if let Ok(result) = &done {
             span.set("sandbox.exit_code", i64::from(result.exit_code));
         }
@@ -287,7 +288,7 @@ impl Commands<'_> {
             .call(Call {
                 operation,
                 method: Method::POST,
-                path: "/execute".to_owned(),
+                path: "/execute".into(),
                 content_type: Some(HeaderValue::from_static("application/json")),
                 body: RequestBody::json(&request),
                 limit: OUTPUT_LIMIT,

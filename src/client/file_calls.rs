@@ -1,5 +1,7 @@
 //! The calls behind [`Files`]: what each runtime is sent for it, and how it answers.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use rand::RngExt;
@@ -60,7 +62,7 @@ impl Files<'_> {
         );
         let tail = format!("\r\n--{boundary}--\r\n");
         let kind = format!("multipart/form-data; boundary={boundary}");
-        let mut call = self.get(operation, "/upload".to_owned(), LIST_LIMIT);
+        let mut call = self.get(operation, "/upload", LIST_LIMIT);
         call.method = Method::POST;
         call.content_type = HeaderValue::from_str(&kind).ok();
         call.body = body(head.into(), tail.into());
@@ -143,13 +145,13 @@ impl Files<'_> {
     pub(super) fn get<'a>(
         &self,
         operation: Operation<'a>,
-        path: String,
+        path: impl Into<Cow<'static, str>>,
         limit: ByteSize,
     ) -> Call<'a> {
         Call {
             operation,
             method: Method::GET,
-            path,
+            path: path.into(),
             content_type: None,
             body: RequestBody::default(),
             limit,

@@ -141,7 +141,7 @@ impl Files<'_> {
         let content = content.into();
         within(self.limit(), &content, operation)?;
         let mut call = self.put(path, RequestBody::from(content))?;
-        call.path = format!("{}?mode=0{mode:03o}", call.path);
+        call.path = format!("{}?mode=0{mode:03o}", call.path).into();
         self.sandbox.call(call).await.map(drop)
     }
 

@@ -102,11 +102,11 @@ impl Sandbox {
         }
     }
 
-    fn question<'a>(&self, operation: Operation<'a>, path: &str) -> Call<'a> {
+    fn question<'a>(&self, operation: Operation<'a>, path: &'static str) -> Call<'a> {
         Call {
             operation,
             method: Method::GET,
-            path: path.to_owned(),
+            path: path.into(),
             content_type: None,
             body: RequestBody::default(),
             limit: ANSWER_LIMIT,

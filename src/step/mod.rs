@@ -43,6 +43,7 @@ mod wait;
 mod words;
 mod write;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -256,7 +257,7 @@ impl Step {
             retry: self.retry,
             observer: Some(Arc::clone(&context.attempts) as Arc<dyn AttemptObserver>),
         };
-        scope.run(self.in_time(context)).await
+        scope.run(pin!(self.in_time(context))).await
     }
 
     async fn in_time(&self, context: &mut StepContext) -> Result<StepOutcome, StepError> {

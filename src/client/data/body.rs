@@ -24,23 +24,25 @@ impl fmt::Debug for Once {
     }
 }
 
-/// The body of a request.
+/// The body of a request. Small, as requests are passed on often.
 #[derive(Debug, Clone, Default)]
 pub(in crate::client) struct RequestBody {
-    pieces: [Bytes; 3],
-    next: usize,
-    /// Stands for the second piece. The length is unknown then.
+    first: Bytes,
+    rest: Option<Box<Rest>>,
+}
+
+/// What comes after the first piece.
+#[derive(Debug, Clone)]
+struct Rest {
+    /// Comes first. The length is unknown while there is one.
     stream: Option<Once>,
+    pieces: [Bytes; 2],
 }
 
 impl RequestBody {
     /// These pieces, one after the other.
-    pub(in crate::client) fn new(pieces: [Bytes; 3]) -> Self {
-        Self {
-            pieces,
-            next: 0,
-            stream: None,
-        }
+    pub(in crate::client) fn new([first, second, third]: [Bytes; 3]) -> Self {
+        Self::of(first, None, [second, third])
     }
 
     /// A stream between two pieces. A copy of the body continues where the other has stopped, so
@@ -50,10 +52,14 @@ impl RequestBody {
         stream: BoxStream<'static, Result<Bytes, BoxError>>,
         tail: Bytes,
     ) -> Self {
+        let stream = Once(Arc::new(Mutex::new(stream)));
+        Self::of(head, Some(stream), [tail, Bytes::new()])
+    }
+
+    fn of(first: Bytes, stream: Option<Once>, pieces: [Bytes; 2]) -> Self {
         Self {
-            pieces: [head, Bytes::new(), tail],
-            next: 0,
-            stream: Some(Once(Arc::new(Mutex::new(stream)))),
+            first,
+            rest: Some(Box::new(Rest { stream, pieces })),
         }
     }
 
@@ -63,17 +69,39 @@ impl RequestBody {
         Self::from(Bytes::from(text))
     }
 
-    fn left(&self) -> u64 {
-        self.pieces[self.next..]
-            .iter()
-            .map(|piece| piece.len() as u64)
-            .sum()
+    /// How much is left, if that is known.
+    fn left(&self) -> Option<u64> {
+        let mut left = self.first.len();
+        if let Some(rest) = &self.rest {
+            if rest.stream.is_some() {
+                return None;
+            }
+            left += rest.pieces.iter().map(Bytes::len).sum::<usize>();
+        }
+        Some(left as u64)
     }
 }
 
 impl From<Bytes> for RequestBody {
-    fn from(bytes: Bytes) -> Self {
-        Self::new([bytes, Bytes::new(), Bytes::new()])
+    fn from(first: Bytes) -> Self {
+        Self { first, rest: None }
+    }
+}
+
+impl Rest {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        if let Some(Once(stream)) = &self.stream {
+            let next = {
+                let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+                ready!(stream.poll_next_unpin(cx))
+            };
+            if next.is_some() {
+                return Poll::Ready(next);
+            }
+            self.stream = None;
+        }
+        let piece = self.pieces.iter_mut().find(|piece| !piece.is_empty());
+        Poll::Ready(piece.map(|piece| Ok(std::mem::take(piece))))
     }
 }
 
@@ -85,31 +113,23 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        while self.next < self.pieces.len() {
-            let at = self.next;
-            if let (1, Some(Once(stream))) = (at, &self.stream) {
-                let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(piece) = ready!(stream.poll_next_unpin(cx)) {
-                    return Poll::Ready(Some(piece.map(Frame::data)));
-                }
-            }
-            self.next += 1;
-            let piece = std::mem::take(&mut self.pieces[at]);
-            if !piece.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(piece))));
-            }
+        if !self.first.is_empty() {
+            let piece = std::mem::take(&mut self.first);
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
-        Poll::Ready(None)
+        let Some(rest) = &mut self.rest else {
+            return Poll::Ready(None);
+        };
+        let piece = ready!(rest.poll_piece(cx));
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_none() && self.left() == 0
+        self.left() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.stream {
-            None => SizeHint::with_exact(self.left()),
-            Some(_) => SizeHint::default(),
-        }
+        self.left()
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

@@ -1,11 +1,14 @@
 //! One attempt of a call: one request, one answer, one deadline, never repeated here.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderName, HeaderValue};
-use http::uri::PathAndQuery;
+use http::uri::{InvalidUri, PathAndQuery};
 use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -29,6 +32,16 @@ use crate::units::ByteSize;
 /// How much of a failure's body is kept.
 const FAILURE_LIMIT: usize = 64 << 10;
 
+/// The names of our own headers, checked by the compiler instead of with each request.
+const REQUEST_ID_NAME: HeaderName = HeaderName::from_static(REQUEST_ID);
+const SANDBOX_TIMEOUT_NAME: HeaderName = HeaderName::from_static(SANDBOX_TIMEOUT);
+const TRACEPARENT_NAME: HeaderName = HeaderName::from_static(TRACEPARENT);
+
+/// The most headers of a request straight to a sandbox, and through a router, if the caller adds none. Room for
+/// more is made when it is needed.
+const HEADERS_STRAIGHT: usize = 6;
+const HEADERS_ROUTED: usize = 12;
+
 /// Whether a request may be sent a second time without harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::client) enum Repeat {
@@ -44,7 +57,7 @@ pub(in crate::client) struct Call<'a> {
     pub(in crate::client) operation: Operation<'a>,
     pub(in crate::client) method: Method,
     /// Path below the endpoint's prefix, with a leading slash, encoded.
-    pub(in crate::client) path: String,
+    pub(in crate::client) path: Cow<'static, str>,
     pub(in crate::client) content_type: Option<HeaderValue>,
     pub(in crate::client) body: RequestBody,
     /// Largest answer.
@@ -88,15 +101,24 @@ pub(in crate::client) async fn open(
     timeout: Duration,
     attachments: Attachments<'_>,
 ) -> Result<Arrival, CallError> {
-    let limit = call.limit;
-    let (flight, sender, response) = depart(endpoint, call, timeout, attachments).await?;
-    if !response.status().is_success() {
-        // Always an error.
-        let refused = flight.receive(sender, response, limit).await;
-        return Err(refused
-            .err()
-            .unwrap_or_else(|| flight.too_late(Delivered::Yes)));
-    }
+    let flight = Flight::new(endpoint, call, timeout, attachments);
+    let mut delivered = Delivered::No;
+    let done = {
+        let work = pin!(async {
+            let (sender, response) = flight.depart(call, &mut delivered).await?;
+            if response.status().is_success() {
+                return Ok(Ok((sender, response)));
+            }
+            flight.receive(sender, response, call.limit).await.map(Err)
+        });
+        timeout_at(flight.deadline, work).await
+    };
+    let (sender, response) = match done {
+        Ok(Ok(Ok(arrived))) => arrived,
+        Ok(Err(error)) => return Err(error),
+        // Whatever is no success is an error.
+        Ok(Ok(Err(_))) | Err(_) => return Err(flight.too_late(delivered)),
+    };
     let pool = Arc::clone(endpoint.shared_pool());
     let limits = (timeout, flight.deadline);
     Ok(Arrival::new(
@@ -114,61 +136,84 @@ pub(in crate::client) async fn perform(
     timeout: Duration,
     attachments: Attachments<'_>,
 ) -> Result<Answer, CallError> {
-    let (flight, sender, response) = depart(endpoint, call, timeout, attachments).await?;
-    flight.receive(sender, response, call.limit).await
+    let flight = Flight::new(endpoint, call, timeout, attachments);
+    let mut delivered = Delivered::No;
+    let done = {
+        let work = pin!(async {
+            let (sender, response) = flight.depart(call, &mut delivered).await?;
+            flight.receive(sender, response, call.limit).await
+        });
+        timeout_at(flight.deadline, work).await
+    };
+    done.unwrap_or_else(|_| Err(flight.too_late(delivered)))
 }
 
-/// Sends a call's request; gives the head of the answer.
-async fn depart<'a>(
-    endpoint: &'a Endpoint,
-    call: &Call<'a>,
-    timeout: Duration,
-    attachments: Attachments<'a>,
-) -> Result<(Flight<'a>, Sender, Response<Incoming>), CallError> {
-    trace::set_all(|| {
-        [
-            ("http.request.method", method_name(&call.method).into()),
-            ("server.address", endpoint.address().into()),
-        ]
-    });
-    let flight = Flight {
-        endpoint,
-        attachments,
-        operation: call.operation,
-        timeout,
-        deadline: Instant::now() + timeout,
-    };
-    let request = flight.request(call)?;
-    let age = match call.repeat {
-        Repeat::Harmless => Age::Any,
-        Repeat::Harmful => Age::Young,
-    };
-    let (sender, response) = flight.send(request, age).await?;
-    trace::set("http.response.status_code", || response.status().as_u16());
-    Ok((flight, sender, response))
-}
+impl<'a> Flight<'a> {
+    fn new(
+        endpoint: &'a Endpoint,
+        call: &Call<'a>,
+        timeout: Duration,
+        attachments: Attachments<'a>,
+    ) -> Self {
+        Self {
+            endpoint,
+            attachments,
+            operation: call.operation,
+            timeout,
+            deadline: Instant::now() + timeout,
+        }
+    }
 
-impl Flight<'_> {
+    /// Sends a call's request; gives the head of the answer, and tells how far it has come.
+    async fn depart(
+        &self,
+        call: &Call<'_>,
+        delivered: &mut Delivered,
+    ) -> Result<(Sender, Response<Incoming>), CallError> {
+        trace::set_all(|| {
+            [
+                ("http.request.method", method_name(&call.method).into()),
+                ("server.address", self.endpoint.address().into()),
+            ]
+        });
+        let request = self.request(call)?;
+        let age = match call.repeat {
+            Repeat::Harmless => Age::Any,
+            Repeat::Harmful => Age::Young,
+        };
+        let (sender, response) = self.send(request, age, delivered).await?;
+        trace::set("http.response.status_code", || response.status().as_u16());
+        Ok((sender, response))
+    }
+
+    /// Where the request goes below the host.
+    fn target(&self, path: &Cow<'static, str>) -> Result<PathAndQuery, InvalidUri> {
+        let text = match (self.endpoint.prefix(), path) {
+            ("", Cow::Borrowed(path)) => Bytes::from_static(path.as_bytes()),
+            (prefix, path) => Bytes::from([prefix, path].concat()),
+        };
+        PathAndQuery::from_maybe_shared(text)
+    }
+
     fn request(&self, call: &Call<'_>) -> Result<Request<RequestBody>, CallError> {
-        let path = call.path.as_str();
-        let target = [self.endpoint.prefix(), path].concat();
-        let target = PathAndQuery::try_from(target).map_err(|_| CallError::Invalid {
+        let target = self.target(&call.path);
+        let target = target.map_err(|_| CallError::Invalid {
             operation: self.operation.to_string(),
-            value: path.to_owned(),
+            value: call.path.to_string(),
             problem: "it cannot be part of a request",
         })?;
         let mut request = Request::new(call.body.clone());
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = Uri::from(target);
         let headers = request.headers_mut();
-        headers.reserve(12);
+        headers.reserve(match self.endpoint.routing() {
+            Routing::Straight => HEADERS_STRAIGHT,
+            Routing::Router(_) => HEADERS_ROUTED,
+        });
         headers.insert(header::HOST, self.endpoint.host().clone());
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(
-            HeaderName::from_static(REQUEST_ID),
-            self.attachments.id.clone(),
-        );
+        headers.insert(REQUEST_ID_NAME, self.attachments.id.clone());
         for (name, value) in self
             .endpoint
             .headers()
@@ -181,7 +226,7 @@ impl Flight<'_> {
             headers.insert(header::CONTENT_TYPE, content_type.clone());
         }
         if let Some(context) = traceparent() {
-            headers.insert(HeaderName::from_static(TRACEPARENT), context);
+            headers.insert(TRACEPARENT_NAME, context);
         }
         if let Routing::Router(routing) = self.endpoint.routing() {
             for (name, value) in routing {
@@ -197,36 +242,37 @@ impl Flight<'_> {
         &self,
         mut request: Request<RequestBody>,
         mut age: Age,
+        delivered: &mut Delivered,
     ) -> Result<(Sender, Response<Incoming>), CallError> {
         loop {
-            let pool = self.endpoint.pool();
-            let taken = timeout_at(self.deadline, pool.take(age)).await;
-            let (mut sender, origin) = match taken {
-                Err(_) => return Err(self.too_late(Delivered::No)),
-                Ok(Err(ConnectError::Closed { .. })) => {
+            *delivered = Delivered::No;
+            let (mut sender, origin) = match self.endpoint.pool().take(age).await {
+                Ok(taken) => taken,
+                Err(ConnectError::Closed { .. }) => {
                     return Err(CallError::Closed {
                         operation: self.operation.to_string(),
                     });
                 }
-                Ok(Err(source)) => {
+                Err(source) => {
                     return Err(CallError::Connect {
                         operation: self.operation.to_string(),
                         source: Box::new(source),
                     });
                 }
-                Ok(Ok(taken)) => taken,
             };
             if matches!(self.endpoint.routing(), Routing::Router(_)) {
                 let left = self.deadline.saturating_duration_since(Instant::now());
                 request
                     .headers_mut()
-                    .insert(HeaderName::from_static(SANDBOX_TIMEOUT), seconds(left));
+                    .insert(SANDBOX_TIMEOUT_NAME, seconds(left));
             }
-            let sent = timeout_at(self.deadline, sender.try_send_request(request)).await;
-            match sent {
-                Err(_) => return Err(self.too_late(Delivered::Unknown)),
-                Ok(Ok(response)) => return Ok((sender, response)),
-                Ok(Err(mut failure)) => match failure.take_message() {
+            *delivered = Delivered::Unknown;
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    *delivered = Delivered::Yes;
+                    return Ok((sender, response));
+                }
+                Err(mut failure) => match failure.take_message() {
                     Some(unsent) if origin == Origin::Reused => {
                         request = unsent;
                         age = Age::New;
@@ -258,11 +304,9 @@ impl Flight<'_> {
         } else {
             FAILURE_LIMIT as u64
         };
-        let read = timeout_at(self.deadline, read(body, most)).await;
-        let (content, whole) = match read {
-            Err(_) => return Err(self.too_late(Delivered::Yes)),
-            Ok(Err(error)) => return Err(self.broken(Delivered::Yes, error)),
-            Ok(Ok(read)) => read,
+        let (content, whole) = match read(body, most).await {
+            Ok(read) => read,
+            Err(error) => return Err(self.broken(Delivered::Yes, error)),
         };
         if whole == Whole::Yes {
             self.endpoint.pool().give(sender);
@@ -374,10 +418,19 @@ async fn read(mut body: Incoming, limit: u64) -> Result<(Bytes, Whole), hyper::E
 
 /// Seconds as a decimal number above 0, without exponent.
 fn seconds(left: Duration) -> HeaderValue {
-    let millis = left.as_millis().max(1);
-    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    HeaderValue::from_str(text).expect("digits are valid")
+    let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
+    let (whole, mut rest) = (millis / 1000, millis % 1000);
+    if rest == 0 {
+        return whole.into();
+    }
+    let mut digits = 3;
+    while rest % 10 == 0 {
+        (rest, digits) = (rest / 10, digits - 1);
+    }
+    let mut text = BytesMut::with_capacity(24);
+    // Writing to memory that grows cannot fail.
+    let _written = write!(text, "{whole}.{rest:0digits$}");
+    HeaderValue::from_maybe_shared(text.freeze()).expect("digits are valid")
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use bytes::Bytes;
 use http::HeaderValue;
 use rand::RngExt;
 
@@ -74,8 +73,10 @@ impl fmt::Display for Operation<'_> {
 
 /// Sixteen hexadecimal digits. Source: the Go SDK.
 pub(in crate::client) fn request_id() -> HeaderValue {
-    let id = format!("{:016x}", rand::rng().random::<u64>());
-    HeaderValue::from_maybe_shared(Bytes::from(id)).expect("hexadecimal digits are valid")
+    let number = rand::rng().random::<u64>();
+    let digit = |place: usize| b"0123456789abcdef"[(number >> (60 - 4 * place)) as usize & 0xf];
+    let digits: [u8; 16] = std::array::from_fn(digit);
+    HeaderValue::from_bytes(&digits).expect("hexadecimal digits are valid")
 }
 
 #[cfg(test)]
