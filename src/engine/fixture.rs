@@ -92,6 +92,7 @@ async fn part(
         flaky: false,
         tries: Tries::Last,
         later: Vec::new(),
+        attempted: Vec::new(),
     };
     // `teardown` puts back what `setup` did, also when the run is stopped.
     let stopped = async {

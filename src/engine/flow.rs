@@ -44,19 +44,22 @@ impl Steps<'_> {
             let place = error.place().unwrap_or_else(|| turns.span());
             self.refused(step, (place, error.label()), &error)
         })?;
-        let outer: Vec<(&str, Option<Value>)> = ["item", "index"]
-            .map(|name| (name, self.context.bindings.get(&["each", name]).cloned()))
-            .into();
+        let names: [Arc<str>; 2] = ["item", "index"].map(Arc::from);
+        let outer = names
+            .each_ref()
+            .map(|name| self.context.bindings.get(&["each", name]).cloned());
         for (number, item) in (1_i64..).zip(items) {
-            self.context.bindings.set("each", "item", item);
-            self.context.bindings.set("each", "index", number);
+            self.set_each(&names, [item, number.into()]);
             self.tries(step, index).await?;
         }
-        for (name, value) in outer {
-            let value = value.unwrap_or(Value::Null);
-            self.context.bindings.set("each", name, value);
-        }
+        self.set_each(&names, outer.map(Option::unwrap_or_default));
         Ok(())
+    }
+
+    fn set_each(&mut self, names: &[Arc<str>; 2], values: [Value; 2]) {
+        for (name, value) in names.iter().zip(values) {
+            self.context.bindings.set("each", Arc::clone(name), value);
+        }
     }
 
     fn is_wanted(&self, step: &Step) -> Result<bool, Box<Failure>> {

@@ -99,6 +99,7 @@ async fn attempted(
         flaky,
         tries,
         later: Vec::new(),
+        attempted: Vec::new(),
     };
     let started = Instant::now();
     let delay = started.saturating_duration_since(number.planned);

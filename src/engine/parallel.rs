@@ -56,6 +56,7 @@ impl Steps<'_> {
                         flaky: false,
                         tries,
                         later: Vec::new(),
+                        attempted: Vec::new(),
                     };
                     let result = steps.turns(step, at).await;
                     branch.flaky = steps.flaky;

@@ -1,6 +1,7 @@
 //! What a step's result means: samples, expectations, captures, failures. The only place where
 //! samples of steps are made.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::metrics::{Label, Metric, Recorder, StepIndex};
 use crate::plan::defaults;
 use crate::source::Span;
 use crate::step::{
-    ErrorVerdict, Later, Measure, Measured, Step, StepContext, StepMismatch, StepOutcome,
+    Attempted, ErrorVerdict, Later, Measure, Measured, Step, StepContext, StepMismatch, StepOutcome,
 };
 use crate::trace::{self, Kind, Open, Role};
 use crate::units::HumanDuration;
@@ -32,6 +33,8 @@ pub(super) struct Steps<'a> {
     pub(super) tries: Tries,
     /// What steps that have ended will know at the end of the iteration.
     pub(super) later: Vec<(StepIndex, Arc<Later>)>,
+    /// Empty: room for the attempts of the next step.
+    pub(super) attempted: Vec<Attempted>,
 }
 
 /// Whether an iteration that fails is tried again.
@@ -80,7 +83,7 @@ impl Steps<'_> {
     ) -> Result<(), Box<Failure>> {
         self.recorder.at(Some(index));
         let started = Instant::now();
-        let result = span.scope(step.run(self.context)).await;
+        let result = span.scope(pin!(step.run(self.context))).await;
         let ended = Instant::now();
         span.stop(ended);
         self.recorder
@@ -159,10 +162,9 @@ impl Steps<'_> {
 
     /// Records what the client attempted for a step.
     fn attempts(&mut self, step: &Step, index: StepIndex) {
-        let mut attempts = Vec::new();
-        self.context.attempts.take(&mut attempts);
+        self.context.attempts.take(&mut self.attempted);
         let plain = (Some(index), None);
-        for attempt in attempts {
+        for attempt in self.attempted.drain(..) {
             if step.retry.is_some() {
                 let took = attempt.duration;
                 self.recorder.time_of(Metric::AttemptDuration, plain, took);
