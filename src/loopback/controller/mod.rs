@@ -25,8 +25,6 @@ mod warm_pool;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use futures::FutureExt;
-use futures::future::select_all;
 use tokio::sync::mpsc;
 
 use super::http::Lifetime;
@@ -77,18 +75,16 @@ pub(super) fn start(
 }
 
 fn run<R: Reconciler>(store: &Store, mut reconciler: R, lifetime: &Lifetime) {
-    let watchers: Result<Vec<_>, _> = R::KINDS
-        .iter()
-        .map(|name| store.watch(kind(name), 0))
-        .collect();
-    let Ok(mut watchers) = watchers else { return };
+    let kinds: Vec<_> = R::KINDS.iter().map(|name| kind(name)).collect();
+    let Ok(mut watchers) = store.watch_all(&kinds) else {
+        return;
+    };
     lifetime.spawn(async move {
         let mut agenda = Agenda::default();
         loop {
-            let events = select_all(watchers.iter_mut().map(|watcher| watcher.next().boxed()));
             let keys = tokio::select! {
                 keys = agenda.due() => keys,
-                (events, _, _) = events => match events {
+                events = watchers.next() => match events {
                     Ok(events) => distinct(events.iter().flat_map(|event| reconciler.keys(event))),
                     Err(expired) => {
                         tracing::error!(%expired, "a controller fell behind the history");

@@ -91,11 +91,20 @@ impl SandboxController {
     }
 
     fn ensure_volumes(&self, sandbox: &Object) -> Result<(), StoreError> {
+        let volumes = kind("PersistentVolumeClaim");
         for template in volume_claim_templates(sandbox) {
             let name = template["metadata"]["name"].as_str().unwrap_or_default();
+            let name = format!("{name}-{}", sandbox.name());
+            if self
+                .store
+                .get(volumes, sandbox.namespace(), &name)
+                .is_some()
+            {
+                continue;
+            }
             let mut value = json!({
                 "metadata": {
-                    "name": format!("{name}-{}", sandbox.name()),
+                    "name": name,
                     "labels": template["metadata"]["labels"],
                     "annotations": template["metadata"]["annotations"],
                     "ownerReferences": owned_by(sandbox),
@@ -104,7 +113,6 @@ impl SandboxController {
             });
             value["metadata"]["labels"][label::SANDBOX_NAME_HASH] =
                 json!(name_hash(sandbox.name()));
-            let volumes = kind("PersistentVolumeClaim");
             match self.store.create(volumes, sandbox.namespace(), value) {
                 Ok(volume) => {
                     let place = (volume.namespace(), volume.name());

@@ -21,8 +21,7 @@ const TRIGGER: &str = "PodSnapshotManualTrigger";
 
 /// Follows triggers and snapshots until the lifetime ends.
 pub(in crate::loopback) fn start(store: &Store, archive: &Archive, lifetime: &Lifetime) {
-    let watch = |name| store.watch(kind(name), 0);
-    let (Ok(mut triggers), Ok(mut snapshots)) = (watch(TRIGGER), watch(SNAPSHOT)) else {
+    let Ok(mut watchers) = store.watch_all(&[kind(TRIGGER), kind(SNAPSHOT)]) else {
         return;
     };
     let controller = Controller {
@@ -32,11 +31,7 @@ pub(in crate::loopback) fn start(store: &Store, archive: &Archive, lifetime: &Li
     };
     lifetime.spawn(async move {
         loop {
-            let events = tokio::select! {
-                events = triggers.next() => events,
-                events = snapshots.next() => events,
-            };
-            let Ok(events) = events else {
+            let Ok(events) = watchers.next().await else {
                 tracing::error!("the snapshot controller fell behind the history");
                 return;
             };

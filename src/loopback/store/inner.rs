@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::super::json::{Value, json};
 use super::kinds::{KINDS, Kind};
 use super::object::Object;
 use super::table::{Place, Table};
 use super::types::{Key, Orphaned};
-use super::watch::{Event, EventKind};
+use super::watch::{Event, EventKind, Expired};
 
 #[derive(Debug)]
 pub(super) struct Inner {
@@ -34,6 +35,17 @@ impl Inner {
     /// The objects of a kind.
     pub(super) fn of(&self, kind: &'static Kind) -> &Table {
         &self.tables[kind.place()]
+    }
+
+    /// A watch of a kind begins after this version; the value is how far it has read.
+    pub(super) fn add_reader(
+        &mut self,
+        kind: &'static Kind,
+        version: u64,
+    ) -> Result<Arc<AtomicU64>, Expired> {
+        let table = &mut self.tables[kind.place()];
+        table.reaches(version)?;
+        Ok(table.add_reader(version))
     }
 
     pub(super) fn put(

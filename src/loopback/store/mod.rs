@@ -11,18 +11,21 @@ mod selector;
 mod table;
 mod types;
 mod watch;
+mod watchers;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::json::{Value, json};
 use inner::Inner;
-use tokio::sync::{mpsc, watch as channel};
+use tokio::sync::{Notify, mpsc, watch as channel};
+use watchers::Bells;
 
 pub(crate) use kinds::{Column, KINDS, Kind, Scope, Subresource, kind};
 pub(crate) use object::{Object, now_micros, now_rfc3339, now_seconds};
 pub(crate) use selector::{FieldSelector, LabelSelector, Selector, SelectorError};
 pub(crate) use types::{DeleteOptions, Deleted, Key, Orphaned, Part, Propagation, StoreError};
 pub(crate) use watch::{Event, EventKind, Expired, Watcher};
+pub(crate) use watchers::Watchers;
 
 /// The objects. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -30,6 +33,7 @@ pub(crate) struct Store {
     inner: Arc<Mutex<Inner>>,
     /// In the order of [`KINDS`].
     changed: Arc<Vec<channel::Sender<u64>>>,
+    bells: Arc<Bells>,
     orphaned: mpsc::UnboundedSender<Orphaned>,
 }
 
@@ -42,6 +46,7 @@ impl Store {
             Self {
                 inner: Arc::new(Mutex::new(Inner::new())),
                 changed: Arc::new(changed),
+                bells: Arc::new(Bells::new(KINDS.len())),
                 orphaned,
             },
             queue,
@@ -252,13 +257,20 @@ impl Store {
 
     /// Events of a kind after `version`.
     pub(crate) fn watch(&self, kind: &'static Kind, version: u64) -> Result<Watcher, Expired> {
-        self.lock().of(kind).reaches(version)?;
-        Ok(Watcher::new(
-            self.clone(),
-            kind,
-            version,
-            self.changed[kind.place()].subscribe(),
-        ))
+        let position = self.lock().add_reader(kind, version)?;
+        let changed = self.changed[kind.place()].subscribe();
+        Ok(Watcher::new(self.clone(), kind, position, changed))
+    }
+
+    /// Events of some kinds, from the first on.
+    pub(crate) fn watch_all(&self, kinds: &[&'static Kind]) -> Result<Watchers, Expired> {
+        let bell = Arc::new(Notify::new());
+        let watch = |kind: &&'static Kind| {
+            self.bells.hang(kind, &bell);
+            self.watch(kind, 0)
+        };
+        let watchers = kinds.iter().map(watch).collect::<Result<_, _>>()?;
+        Ok(Watchers::new(watchers, bell))
     }
 
     /// Up to `most` events of a kind after `version`, oldest first.
@@ -273,6 +285,7 @@ impl Store {
 
     fn tell(&self, kind: &'static Kind, version: u64) {
         self.changed[kind.place()].send_modify(|latest| *latest = version.max(*latest));
+        self.bells.ring(kind);
     }
 
     fn release(&self, kind: &'static Kind, object: &Object) {

@@ -1,13 +1,21 @@
 //! [`Table`]: the objects of one kind, and what happened to them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use super::object::Object;
 use super::watch::{Event, Expired};
 
-/// How many events of one kind are kept for watches that start in the past.
+/// How many events of one kind are kept for watches that start in the past: those of some seven hundred lives of a
+/// claim. Memory that is used again is much cheaper than new memory.
+pub(super) const KEPT: usize = 5_000;
+
+/// How many are kept for watches that are open and have not read them.
 pub(super) const HISTORY: usize = 100_000;
+
+/// After so many further events it is looked again who has not read the oldest.
+const LOOK_AGAIN: usize = 500;
 
 /// For how many further events the JSON text of a version that is no longer current is kept: whoever follows
 /// the kind has read it by then.
@@ -23,6 +31,10 @@ pub(super) struct Table {
     history: VecDeque<Event>,
     /// Version of the newest event that is no longer kept.
     forgotten: u64,
+    /// Up to which version each open watch has read.
+    readers: Vec<Weak<AtomicU64>>,
+    /// How long the history may get before the oldest events are forgotten.
+    room: usize,
 }
 
 impl Table {
@@ -73,11 +85,37 @@ impl Table {
         if let Some(event) = self.history.iter().nth_back(TEXTS) {
             event.forget_texts();
         }
-        if self.history.len() > HISTORY
-            && let Some(oldest) = self.history.pop_front()
-        {
-            self.forgotten = oldest.object.version;
+        if self.history.len() > self.room.max(KEPT) {
+            self.forget();
         }
+    }
+
+    /// A watch begins after this version; the value is how far it has read.
+    pub(super) fn add_reader(&mut self, version: u64) -> Arc<AtomicU64> {
+        if self.readers.len() == self.readers.capacity() {
+            self.readers.retain(|reader| reader.strong_count() > 0);
+        }
+        let reader = Arc::new(AtomicU64::new(version));
+        self.readers.push(Arc::downgrade(&reader));
+        reader
+    }
+
+    /// Forgets the oldest events, but no more than is due, and none that an open watch has not read unless
+    /// there are too many of them.
+    fn forget(&mut self) {
+        let readers = self.readers.iter().filter_map(Weak::upgrade);
+        let read = readers.map(|reader| reader.load(Ordering::Relaxed)).min();
+        let read = read.unwrap_or(u64::MAX);
+        while let Some(oldest) = self.history.front() {
+            let version = oldest.object.version;
+            let kept = if version <= read { KEPT } else { HISTORY };
+            if self.history.len() <= kept {
+                break;
+            }
+            self.forgotten = version;
+            self.history.pop_front();
+        }
+        self.room = self.history.len() + LOOK_AGAIN;
     }
 
     /// Whether all events after `version` are still kept.
@@ -94,9 +132,13 @@ impl Table {
     /// Up to `most` events after `version`, oldest first.
     pub(super) fn events_after(&self, version: u64, most: usize) -> Result<Vec<Event>, Expired> {
         self.reaches(version)?;
-        let from = self
-            .history
-            .partition_point(|event| event.object.version <= version);
+        let newer = |event: &&Event| event.object.version > version;
+        // Most watches are near the end.
+        let recent = self.history.iter().rev().take(most).take_while(newer);
+        let from = match recent.count() {
+            recent if recent < most => self.history.len() - recent,
+            _ => self.history.partition_point(|event| !newer(&event)),
+        };
         Ok(self.history.range(from..).take(most).cloned().collect())
     }
 }

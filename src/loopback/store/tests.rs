@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::table::HISTORY;
+use super::table::{HISTORY, KEPT};
 use super::*;
 
 const NAMESPACE: &str = "default";
@@ -159,17 +159,56 @@ async fn a_watcher_gets_every_event_after_its_version_in_order() {
     assert_eq!(watcher.position(), store.version());
 }
 
-#[test]
-fn a_version_before_the_history_is_expired() {
-    let store = store();
-    for _ in 0..=HISTORY / 2 {
+/// So many events.
+fn make_events(store: &Store, count: usize) {
+    for _ in 0..count / 2 {
         store.create(claims(), NAMESPACE, claim("a")).unwrap();
         store
             .delete(claims(), (NAMESPACE, "a"), &DeleteOptions::default())
             .unwrap();
     }
+}
+
+#[test]
+fn a_version_before_the_history_is_expired() {
+    let store = store();
+    make_events(&store, 2 * KEPT);
     assert!(store.watch(claims(), 2).is_err());
     assert!(store.watch(claims(), store.version()).is_ok());
+}
+
+#[tokio::test]
+async fn what_an_open_watch_has_not_read_is_kept_until_it_is_too_much() {
+    let store = store();
+    let before = store.version();
+    let mut slow = store.watch(claims(), before).unwrap();
+    let mut stuck = store.watch(claims(), before).unwrap();
+    make_events(&store, 3 * KEPT);
+    let mut read = 0;
+    while slow.position() < store.version() {
+        read += slow.next().await.unwrap().len();
+    }
+    assert_eq!(read, 3 * KEPT);
+    make_events(&store, HISTORY);
+    assert!(stuck.next().await.is_err());
+}
+
+#[tokio::test]
+async fn events_of_several_kinds_come_together() {
+    let store = store();
+    let mut both = store.watch_all(&[claims(), kind("Event")]).unwrap();
+    store.create(claims(), NAMESPACE, claim("a")).unwrap();
+    let event = json!({ "metadata": { "name": "b" } });
+    store.create(kind("Event"), NAMESPACE, event).unwrap();
+    let names = |events: Vec<Event>| -> Vec<String> {
+        let names = events.iter().map(|event| event.object.name().to_owned());
+        names.collect()
+    };
+    assert_eq!(names(both.next().await.unwrap()), ["a", "b"]);
+    let later = tokio::spawn(async move { both.next().await.unwrap() });
+    tokio::task::yield_now().await;
+    store.create(claims(), NAMESPACE, claim("c")).unwrap();
+    assert_eq!(names(later.await.unwrap()), ["c"]);
 }
 
 #[test]

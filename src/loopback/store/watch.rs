@@ -4,6 +4,7 @@
 //! memory; one that falls behind the history is told so ([`Expired`]).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch as channel;
 
@@ -65,7 +66,8 @@ pub(crate) struct Expired {
 pub(crate) struct Watcher {
     store: Store,
     kind: &'static Kind,
-    position: u64,
+    /// Known to the history, which keeps what is not read.
+    position: Arc<AtomicU64>,
     changed: channel::Receiver<u64>,
 }
 
@@ -73,7 +75,7 @@ impl Watcher {
     pub(super) fn new(
         store: Store,
         kind: &'static Kind,
-        position: u64,
+        position: Arc<AtomicU64>,
         changed: channel::Receiver<u64>,
     ) -> Self {
         Self {
@@ -86,7 +88,16 @@ impl Watcher {
 
     /// The version up to which events were given.
     pub(crate) fn position(&self) -> u64 {
-        self.position
+        self.position.load(Ordering::Relaxed)
+    }
+
+    /// The next events that are there already, perhaps none.
+    pub(super) fn ready(&mut self) -> Result<Vec<Event>, Expired> {
+        let events = self.store.events_after(self.kind, self.position(), BATCH)?;
+        if let Some(last) = events.last() {
+            self.position.store(last.object.version, Ordering::Relaxed);
+        }
+        Ok(events)
     }
 
     /// The next events, at least one; waits for them.
@@ -95,10 +106,9 @@ impl Watcher {
     /// Safe: the position moves only with what is returned.
     pub(crate) async fn next(&mut self) -> Result<Vec<Event>, Expired> {
         loop {
-            self.changed.borrow_and_update();
-            let events = self.store.events_after(self.kind, self.position, BATCH)?;
-            if let Some(last) = events.last() {
-                self.position = last.object.version;
+            self.changed.mark_unchanged();
+            let events = self.ready()?;
+            if !events.is_empty() {
                 return Ok(events);
             }
             if self.changed.changed().await.is_err() {
