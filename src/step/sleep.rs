@@ -84,8 +84,8 @@ impl Sleep {
         }
         let time = draw(shortest, longest, &mut context.rng);
         if time.is_zero() {
-            // The runtime's timers would make a millisecond of it.
-            tokio::task::yield_now().await;
+            // The runtime's timers would make a millisecond of it; others still have their turn now and then.
+            tokio::task::coop::consume_budget().await;
         } else {
             tokio::time::sleep(time).await;
         }

@@ -153,6 +153,15 @@ fn set_condition(conditions: &mut Vec<Value>, new: &Condition<'_>, generation: u
     let Condition(name, status, reason, message) = *new;
     let old = conditions.iter_mut().find(|found| found["type"] == name);
     let since = match &old {
+        // What stays the same is shared with the versions before.
+        Some(old)
+            if old["status"] == status
+                && old["reason"] == reason
+                && old["message"] == message
+                && old["observedGeneration"] == generation =>
+        {
+            return;
+        }
         Some(old) if old["status"] == status => old["lastTransitionTime"].clone(),
         _ => json!(now_seconds()),
     };
@@ -161,8 +170,6 @@ fn set_condition(conditions: &mut Vec<Value>, new: &Condition<'_>, generation: u
         "lastTransitionTime": since, "observedGeneration": generation,
     });
     match old {
-        // What stays the same is shared with the versions before.
-        Some(old) if *old == value => {}
         Some(old) => *old = value,
         None => conditions.push(value),
     }

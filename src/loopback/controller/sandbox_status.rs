@@ -35,7 +35,8 @@ pub(super) fn write_status(
     pod: Option<&Object>,
     observed: &Observed,
 ) -> Result<(), StoreError> {
-    if sandbox.value["status"] == status(&sandbox.value, pod, observed) {
+    let wanted = status(&sandbox.value, pod, observed);
+    if sandbox.value["status"] == wanted {
         return Ok(());
     }
     let place = (sandbox.namespace(), sandbox.name());
@@ -43,7 +44,14 @@ pub(super) fn write_status(
         if value["metadata"]["uid"] != sandbox.uid() {
             return Err(StoreError::NotFound);
         }
-        value["status"] = status(value, pod, observed);
+        let generation = |of: &Value| of["metadata"]["generation"].as_u64();
+        let is_seen = value["status"] == sandbox.value["status"]
+            && generation(value) == generation(&sandbox.value);
+        value["status"] = if is_seen {
+            wanted
+        } else {
+            status(value, pod, observed)
+        };
         Ok(())
     })?;
     Ok(())
