@@ -187,8 +187,8 @@ impl<'a> Flight<'a> {
     }
 
     /// Where the request goes below the host.
-    fn target(&self, path: &Cow<'static, str>) -> Result<PathAndQuery, InvalidUri> {
-        let text = match (self.endpoint.prefix(), path) {
+    fn target(&self, call: &Call<'_>) -> Result<PathAndQuery, InvalidUri> {
+        let text = match (self.endpoint.prefix(), &call.path) {
             ("", Cow::Borrowed(path)) => Bytes::from_static(path.as_bytes()),
             (prefix, path) => Bytes::from([prefix, path].concat()),
         };
@@ -196,7 +196,7 @@ impl<'a> Flight<'a> {
     }
 
     fn request(&self, call: &Call<'_>) -> Result<Request<RequestBody>, CallError> {
-        let target = self.target(&call.path);
+        let target = self.target(call);
         let target = target.map_err(|_| CallError::Invalid {
             operation: self.operation.to_string(),
             value: call.path.to_string(),

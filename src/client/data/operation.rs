@@ -74,7 +74,7 @@ impl fmt::Display for Operation<'_> {
 /// Sixteen hexadecimal digits. Source: the Go SDK.
 pub(in crate::client) fn request_id() -> HeaderValue {
     let number = rand::rng().random::<u64>();
-    let digit = |place: usize| b"0123456789abcdef"[(number >> (60 - 4 * place)) as usize & 0xf];
+    let digit = |place: usize| b"0123456789abcdef"[((number >> (60 - 4 * place)) & 0xf) as usize];
     let digits: [u8; 16] = std::array::from_fn(digit);
     HeaderValue::from_bytes(&digits).expect("hexadecimal digits are valid")
 }

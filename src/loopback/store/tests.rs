@@ -205,10 +205,10 @@ async fn events_of_several_kinds_come_together() {
         names.collect()
     };
     assert_eq!(names(both.next().await.unwrap()), ["a", "b"]);
-    let later = tokio::spawn(async move { both.next().await.unwrap() });
-    tokio::task::yield_now().await;
-    store.create(claims(), NAMESPACE, claim("c")).unwrap();
-    assert_eq!(names(later.await.unwrap()), ["c"]);
+    let (later, ()) = tokio::join!(both.next(), async {
+        store.create(claims(), NAMESPACE, claim("c")).unwrap();
+    });
+    assert_eq!(names(later.unwrap()), ["c"]);
 }
 
 #[test]
