@@ -15,7 +15,10 @@ pub(super) const KEPT: usize = 5_000;
 pub(super) const HISTORY: usize = 100_000;
 
 /// After so many further events it is looked again who has not read the oldest.
-const LOOK_AGAIN: usize = 500;
+const LOOK_AGAIN: u32 = 100;
+
+/// How many events are forgotten at each new one at most: nobody waits for many to be freed.
+const FORGOTTEN_AT_ONCE: usize = 2;
 
 /// For how many further events the JSON text of a version that is no longer current is kept: whoever follows
 /// the kind has read it by then.
@@ -33,8 +36,10 @@ pub(super) struct Table {
     forgotten: u64,
     /// Up to which version each open watch has read.
     readers: Vec<Weak<AtomicU64>>,
-    /// How long the history may get before the oldest events are forgotten.
-    room: usize,
+    /// Up to which version all of them had read when that was looked at last.
+    read: u64,
+    /// How many events came since then.
+    unlooked: u32,
 }
 
 impl Table {
@@ -85,7 +90,13 @@ impl Table {
         if let Some(event) = self.history.iter().nth_back(TEXTS) {
             event.forget_texts();
         }
-        if self.history.len() > self.room.max(KEPT) {
+        if self.unlooked >= LOOK_AGAIN {
+            let readers = self.readers.iter().filter_map(Weak::upgrade);
+            let read = readers.map(|reader| reader.load(Ordering::Relaxed)).min();
+            (self.read, self.unlooked) = (read.unwrap_or(u64::MAX), 0);
+        }
+        self.unlooked += 1;
+        for _ in 0..FORGOTTEN_AT_ONCE {
             self.forget();
         }
     }
@@ -97,25 +108,22 @@ impl Table {
         }
         let reader = Arc::new(AtomicU64::new(version));
         self.readers.push(Arc::downgrade(&reader));
+        self.read = self.read.min(version);
         reader
     }
 
-    /// Forgets the oldest events, but no more than is due, and none that an open watch has not read unless
-    /// there are too many of them.
+    /// Forgets the oldest event if there are enough without it, or too many: one that an open watch has not read
+    /// is kept longer.
     fn forget(&mut self) {
-        let readers = self.readers.iter().filter_map(Weak::upgrade);
-        let read = readers.map(|reader| reader.load(Ordering::Relaxed)).min();
-        let read = read.unwrap_or(u64::MAX);
-        while let Some(oldest) = self.history.front() {
-            let version = oldest.object.version;
-            let kept = if version <= read { KEPT } else { HISTORY };
-            if self.history.len() <= kept {
-                break;
-            }
+        let Some(oldest) = self.history.front() else {
+            return;
+        };
+        let version = oldest.object.version;
+        let kept = if version <= self.read { KEPT } else { HISTORY };
+        if self.history.len() > kept {
             self.forgotten = version;
             self.history.pop_front();
         }
-        self.room = self.history.len() + LOOK_AGAIN;
     }
 
     /// Whether all events after `version` are still kept.
