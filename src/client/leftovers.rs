@@ -2,6 +2,8 @@
 //!
 //! Objects are recognised by their owner or name as long as the client remembers their claim; so
 //! they are also found when claim and Sandbox are gone already and only a Pod or a volume lingers.
+//! A pool may give a name again that a sandbox of the run had: what belongs to the new one is not
+//! the run's.
 
 use std::collections::HashSet;
 
@@ -125,20 +127,15 @@ pub(super) async fn count(
     claims: usize,
     sought: Sought,
 ) -> Result<Leftovers, DeleteError> {
-    let selector = Selector::Labels(label::CLAIM_UID.to_owned());
-    let mut sandboxes = readable::<Sandbox>(client, &client.sandboxes(), &selector).await?;
-    if let Some(sandboxes) = &mut sandboxes {
-        sandboxes.retain(|sandbox| is_of(&sandbox.metadata, &sought.claims));
-    }
     let mut of_run = OfRun {
-        uids: HashSet::new(),
         names: sought.sandboxes,
+        ..OfRun::default()
     };
-    for sandbox in sandboxes.iter().flatten() {
-        of_run.uids.insert(sandbox.metadata.uid.clone());
-        of_run.names.insert(sandbox.metadata.name.clone());
-        of_run.names.insert(sandbox.pod_name().to_owned());
+    let all = readable::<Sandbox>(client, &client.sandboxes(), None).await?;
+    for sandbox in all.iter().flatten() {
+        of_run.learn(sandbox, &sought.claims);
     }
+    let sandboxes = all.map(|_| of_run.uids.len());
     let hashed = Selector::Labels(label::SANDBOX_NAME_HASH.to_owned());
     let of_service = Selector::Labels(SERVICE_NAME.to_owned());
     let (pods, volumes, services, slices) = (
@@ -156,7 +153,7 @@ pub(super) async fn count(
     .await?;
     Ok(Leftovers {
         claims,
-        sandboxes: sandboxes.map(|sandboxes| sandboxes.len()),
+        sandboxes,
         pods,
         volumes,
         services,
@@ -191,12 +188,28 @@ fn is_of(sandbox: &Metadata, claims: &HashSet<String>) -> bool {
 }
 
 /// The sandboxes of the run, as far as they are known.
+#[derive(Default)]
 struct OfRun {
     uids: HashSet<String>,
     names: HashSet<String>,
+    /// Those that are there and are not of the run.
+    other_uids: HashSet<String>,
+    other_names: HashSet<String>,
 }
 
 impl OfRun {
+    /// A sandbox that is there.
+    fn learn(&mut self, sandbox: &Sandbox, claims: &HashSet<String>) {
+        let (uids, names) = if is_of(&sandbox.metadata, claims) {
+            (&mut self.uids, &mut self.names)
+        } else {
+            (&mut self.other_uids, &mut self.other_names)
+        };
+        uids.insert(sandbox.metadata.uid.clone());
+        names.insert(sandbox.metadata.name.clone());
+        names.insert(sandbox.pod_name().to_owned());
+    }
+
     /// How many objects belong to a sandbox of the run; `None` if they may not be listed.
     async fn count(
         &self,
@@ -204,7 +217,7 @@ impl OfRun {
         of: &Collection,
         selector: &Selector,
     ) -> Result<Option<usize>, DeleteError> {
-        let listed = readable::<Any>(client, of, selector).await?;
+        let listed = readable::<Any>(client, of, Some(selector)).await?;
         Ok(listed.map(|objects| {
             let own = objects.iter().filter(|object| self.has(&object.metadata));
             own.count()
@@ -212,13 +225,15 @@ impl OfRun {
     }
 
     fn has(&self, object: &Metadata) -> bool {
+        let mut owners = object.owner_references.iter();
+        if let Some(owner) = owners.find(|owner| owner.kind == "Sandbox") {
+            let had = || self.names.contains(&owner.name) || self.names.contains(&object.name);
+            return self.uids.contains(&owner.uid)
+                || !self.other_uids.contains(&owner.uid) && had();
+        }
         let service = object.labels.get(SERVICE_NAME);
-        self.names.contains(&object.name)
-            || service.is_some_and(|name| self.names.contains(name))
-            || object.owner_references.iter().any(|owner| {
-                owner.kind == "Sandbox"
-                    && (self.uids.contains(&owner.uid) || self.names.contains(&owner.name))
-            })
+        let had = |name: &String| self.names.contains(name) && !self.other_names.contains(name);
+        had(&object.name) || service.is_some_and(had)
     }
 }
 
@@ -226,14 +241,68 @@ impl OfRun {
 async fn readable<T: serde::de::DeserializeOwned>(
     client: &Client,
     of: &Collection,
-    selector: &Selector,
+    selector: Option<&Selector>,
 ) -> Result<Option<Vec<T>>, DeleteError> {
-    match client.api().list::<T>(of, Some(selector)).await {
+    match client.api().list::<T>(of, selector).await {
         Ok(list) => Ok(Some(list.items)),
         Err(error) if error.is_forbidden() || error.is_not_found() => {
             tracing::debug!(%error, "leftovers of this kind are not counted");
             Ok(None)
         }
         Err(error) => Err(list_failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn sandbox(name: &str, uid: &str, owner: (&str, &str)) -> Sandbox {
+        let metadata =
+            json!({ "name": name, "uid": uid, "ownerReferences": [owned(owner.0, "o", owner.1)] });
+        serde_json::from_value(json!({ "metadata": metadata })).expect("a Sandbox")
+    }
+
+    fn owned(kind: &str, name: &str, uid: &str) -> Value {
+        json!({ "apiVersion": "v1", "kind": kind, "name": name, "uid": uid })
+    }
+
+    fn metadata(value: Value) -> Metadata {
+        serde_json::from_value(value).expect("metadata")
+    }
+
+    #[test]
+    fn what_belongs_to_another_sandbox_of_a_name_that_the_run_had_is_not_its_own() {
+        let mut of_run = OfRun {
+            names: HashSet::from(["again".to_owned(), "gone".to_owned()]),
+            ..OfRun::default()
+        };
+        let claims = HashSet::from(["claim".to_owned()]);
+        of_run.learn(&sandbox("own", "1", ("SandboxClaim", "claim")), &claims);
+        of_run.learn(&sandbox("again", "2", ("SandboxWarmPool", "pool")), &claims);
+        for (name, owner, is_own) in [
+            ("own", owned("Sandbox", "own", "1"), true),
+            ("volume-own", owned("Sandbox", "own", "1"), true),
+            ("again", owned("Sandbox", "again", "2"), false),
+            // of the sandbox that had the name before
+            ("volume-again", owned("Sandbox", "again", "0"), true),
+            ("gone", owned("Sandbox", "gone", "0"), true),
+            ("other", owned("Sandbox", "other", "9"), false),
+        ] {
+            let object = metadata(json!({ "name": name, "ownerReferences": [owner] }));
+            assert_eq!(of_run.has(&object), is_own, "{name}");
+        }
+        for (service, is_own) in [
+            ("own", true),
+            ("again", false),
+            ("gone", true),
+            ("x", false),
+        ] {
+            let labels = json!({ SERVICE_NAME: service });
+            let slice = metadata(json!({ "name": format!("{service}-slice"), "labels": labels }));
+            assert_eq!(of_run.has(&slice), is_own, "{service}");
+        }
     }
 }
