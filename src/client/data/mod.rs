@@ -5,6 +5,7 @@
 //! ```
 //! One pool per target, shared by all handles to it; one deadline per call.
 
+mod answer;
 mod arrival;
 mod body;
 mod call;
@@ -14,9 +15,10 @@ mod operation;
 mod pool;
 mod tls;
 
+pub(super) use answer::{Answer, decode};
 pub(super) use arrival::Arrival;
 pub(super) use body::RequestBody;
-pub(super) use call::{Answer, Attachments, Call, Repeat, decode, open, perform};
+pub(super) use call::{Attachments, Call, Repeat, open, perform};
 pub(super) use dial::{Host, Network, Route, Router};
 pub(super) use grpc::{Channel, GrpcFailure, Sending, code_name, failure};
 pub(super) use operation::{Operation, request_id};
