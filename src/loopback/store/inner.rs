@@ -2,14 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+
+use tokio::sync::Notify;
 
 use super::super::json::{Value, json};
 use super::kinds::{KINDS, Kind};
 use super::object::Object;
 use super::table::{Place, Table};
 use super::types::{Key, Orphaned};
-use super::watch::{Event, EventKind, Expired};
+use super::watch::{Event, EventKind, Expired, Reader};
 
 #[derive(Debug)]
 pub(super) struct Inner {
@@ -37,15 +38,14 @@ impl Inner {
         &self.tables[kind.place()]
     }
 
-    /// A watch of a kind begins after this version; the value is how far it has read.
-    pub(super) fn add_reader(
+    /// A watch of a kind begins after this version.
+    pub(super) fn open_watch(
         &mut self,
         kind: &'static Kind,
         version: u64,
-    ) -> Result<Arc<AtomicU64>, Expired> {
-        let table = &mut self.tables[kind.place()];
-        table.reaches(version)?;
-        Ok(table.add_reader(version))
+        bell: Arc<Notify>,
+    ) -> Result<Arc<Reader>, Expired> {
+        self.tables[kind.place()].open_watch(version, bell)
     }
 
     pub(super) fn put(

@@ -11,29 +11,23 @@ mod selector;
 mod table;
 mod types;
 mod watch;
-mod watchers;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::json::{Value, json};
 use inner::Inner;
-use tokio::sync::{Notify, mpsc, watch as channel};
-use watchers::Bells;
+use tokio::sync::{Notify, mpsc};
 
 pub(crate) use kinds::{Column, KINDS, Kind, Scope, Subresource, kind};
 pub(crate) use object::{Object, now_micros, now_rfc3339, now_seconds};
 pub(crate) use selector::{FieldSelector, LabelSelector, Selector, SelectorError};
 pub(crate) use types::{DeleteOptions, Deleted, Key, Orphaned, Part, Propagation, StoreError};
-pub(crate) use watch::{Event, EventKind, Expired, Watcher};
-pub(crate) use watchers::Watchers;
+pub(crate) use watch::{Event, EventKind, Expired, Watcher, Watchers};
 
 /// The objects. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     inner: Arc<Mutex<Inner>>,
-    /// In the order of [`KINDS`].
-    changed: Arc<Vec<channel::Sender<u64>>>,
-    bells: Arc<Bells>,
     orphaned: mpsc::UnboundedSender<Orphaned>,
 }
 
@@ -41,12 +35,9 @@ impl Store {
     /// An empty store, and the queue from which the garbage collector works.
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Orphaned>) {
         let (orphaned, queue) = mpsc::unbounded_channel();
-        let changed = KINDS.iter().map(|_| channel::channel(0).0).collect();
         (
             Self {
                 inner: Arc::new(Mutex::new(Inner::new())),
-                changed: Arc::new(changed),
-                bells: Arc::new(Bells::new(KINDS.len())),
                 orphaned,
             },
             queue,
@@ -91,7 +82,6 @@ impl Store {
         let object = inner.put(kind, place, value, EventKind::Added);
         let absent = inner.absent_owners(&object);
         drop(inner);
-        self.tell(kind, object.version);
         self.collect_later(absent);
         Ok(object)
     }
@@ -166,7 +156,6 @@ impl Store {
             inner.absent_owners(&object)
         };
         drop(inner);
-        self.tell(kind, object.version);
         self.collect_later(absent);
         if gone {
             self.release(kind, &object);
@@ -218,17 +207,10 @@ impl Store {
             Deleted::Lingering(inner.put(kind, place, value, EventKind::Modified))
         };
         drop(inner);
-        match &deleted {
-            Deleted::Gone(object) => {
-                self.tell(kind, object.version);
-                self.release(kind, object);
-            }
-            Deleted::Lingering(object) => {
-                self.tell(kind, object.version);
-                if foreground || kind.kind == "Namespace" {
-                    self.release(kind, object);
-                }
-            }
+        let is_gone = matches!(deleted, Deleted::Gone(_));
+        if is_gone || foreground || kind.kind == "Namespace" {
+            let (Deleted::Gone(object) | Deleted::Lingering(object)) = &deleted;
+            self.release(kind, object);
         }
         Ok(deleted)
     }
@@ -242,7 +224,6 @@ impl Store {
         };
         let object = inner.remove(kind, place, old.value.clone());
         drop(inner);
-        self.tell(kind, object.version);
         self.release(kind, &object);
     }
 
@@ -257,20 +238,25 @@ impl Store {
 
     /// Events of a kind after `version`.
     pub(crate) fn watch(&self, kind: &'static Kind, version: u64) -> Result<Watcher, Expired> {
-        let position = self.lock().add_reader(kind, version)?;
-        let changed = self.changed[kind.place()].subscribe();
-        Ok(Watcher::new(self.clone(), kind, position, changed))
+        self.watch_with(kind, version, &Arc::default())
     }
 
     /// Events of some kinds, from the first on.
     pub(crate) fn watch_all(&self, kinds: &[&'static Kind]) -> Result<Watchers, Expired> {
-        let bell = Arc::new(Notify::new());
-        let watch = |kind: &&'static Kind| {
-            self.bells.hang(kind, &bell);
-            self.watch(kind, 0)
-        };
+        let bell = Arc::default();
+        let watch = |kind: &&'static Kind| self.watch_with(kind, 0, &bell);
         let watchers = kinds.iter().map(watch).collect::<Result<_, _>>()?;
         Ok(Watchers::new(watchers, bell))
+    }
+
+    fn watch_with(
+        &self,
+        kind: &'static Kind,
+        version: u64,
+        bell: &Arc<Notify>,
+    ) -> Result<Watcher, Expired> {
+        let reader = self.lock().open_watch(kind, version, Arc::clone(bell))?;
+        Ok(Watcher::new(self.clone(), kind, reader))
     }
 
     /// Up to `most` events of a kind after `version`, oldest first.
@@ -281,11 +267,6 @@ impl Store {
         most: usize,
     ) -> Result<Vec<Event>, Expired> {
         self.lock().of(kind).events_after(version, most)
-    }
-
-    fn tell(&self, kind: &'static Kind, version: u64) {
-        self.changed[kind.place()].send_modify(|latest| *latest = version.max(*latest));
-        self.bells.ring(kind);
     }
 
     fn release(&self, kind: &'static Kind, object: &Object) {

@@ -1,11 +1,12 @@
 //! [`Table`]: the objects of one kind, and what happened to them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use tokio::sync::Notify;
+
 use super::object::Object;
-use super::watch::{Event, Expired};
+use super::watch::{Event, Expired, Reader};
 
 /// How many events of one kind are kept for watches that start in the past: those of some seven hundred lives of a
 /// claim. Memory that is used again is much cheaper than new memory.
@@ -13,9 +14,6 @@ pub(super) const KEPT: usize = 5_000;
 
 /// How many are kept for watches that are open and have not read them.
 pub(super) const HISTORY: usize = 100_000;
-
-/// After so many further events it is looked again who has not read the oldest.
-const LOOK_AGAIN: u32 = 100;
 
 /// How many events are forgotten at each new one at most: nobody waits for many to be freed.
 const FORGOTTEN_AT_ONCE: usize = 2;
@@ -34,12 +32,8 @@ pub(super) struct Table {
     history: VecDeque<Event>,
     /// Version of the newest event that is no longer kept.
     forgotten: u64,
-    /// Up to which version each open watch has read.
-    readers: Vec<Weak<AtomicU64>>,
-    /// Up to which version all of them had read when that was looked at last.
-    read: u64,
-    /// How many events came since then.
-    unlooked: u32,
+    /// The open watches.
+    readers: Vec<Weak<Reader>>,
 }
 
 impl Table {
@@ -85,41 +79,49 @@ impl Table {
         gone
     }
 
+    /// Keeps an event, and tells the open watches.
     pub(super) fn remember(&mut self, event: Event) {
         self.history.push_back(event);
         if let Some(event) = self.history.iter().nth_back(TEXTS) {
             event.forget_texts();
         }
-        if self.unlooked >= LOOK_AGAIN {
-            let readers = self.readers.iter().filter_map(Weak::upgrade);
-            let read = readers.map(|reader| reader.load(Ordering::Relaxed)).min();
-            (self.read, self.unlooked) = (read.unwrap_or(u64::MAX), 0);
-        }
-        self.unlooked += 1;
+        let mut read = u64::MAX;
+        self.readers.retain(|reader| {
+            let Some(reader) = reader.upgrade() else {
+                return false;
+            };
+            read = read.min(reader.position());
+            reader.ring();
+            true
+        });
         for _ in 0..FORGOTTEN_AT_ONCE {
-            self.forget();
+            self.forget(read);
         }
     }
 
-    /// A watch begins after this version; the value is how far it has read.
-    pub(super) fn add_reader(&mut self, version: u64) -> Arc<AtomicU64> {
+    /// A watch begins after this version.
+    pub(super) fn open_watch(
+        &mut self,
+        version: u64,
+        bell: Arc<Notify>,
+    ) -> Result<Arc<Reader>, Expired> {
+        self.reaches(version)?;
         if self.readers.len() == self.readers.capacity() {
             self.readers.retain(|reader| reader.strong_count() > 0);
         }
-        let reader = Arc::new(AtomicU64::new(version));
+        let reader = Arc::new(Reader::new(version, bell));
         self.readers.push(Arc::downgrade(&reader));
-        self.read = self.read.min(version);
-        reader
+        Ok(reader)
     }
 
-    /// Forgets the oldest event if there are enough without it, or too many: one that an open watch has not read
+    /// Forgets the oldest event if there are enough without it, or too many: one that an open watch has not `read`
     /// is kept longer.
-    fn forget(&mut self) {
+    fn forget(&mut self, read: u64) {
         let Some(oldest) = self.history.front() else {
             return;
         };
         let version = oldest.object.version;
-        let kept = if version <= self.read { KEPT } else { HISTORY };
+        let kept = if version <= read { KEPT } else { HISTORY };
         if self.history.len() > kept {
             self.forgotten = version;
             self.history.pop_front();
@@ -127,7 +129,7 @@ impl Table {
     }
 
     /// Whether all events after `version` are still kept.
-    pub(super) fn reaches(&self, version: u64) -> Result<(), Expired> {
+    fn reaches(&self, version: u64) -> Result<(), Expired> {
         if version >= self.forgotten {
             return Ok(());
         }
