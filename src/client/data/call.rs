@@ -95,18 +95,14 @@ pub(in crate::client) async fn open(
         let work = pin!(async {
             let (sender, response) = flight.depart(call, &mut delivered).await?;
             if response.status().is_success() {
-                return Ok(Ok((sender, response)));
+                Ok((sender, response))
+            } else {
+                Err(flight.refusal(sender, response).await)
             }
-            flight.receive(sender, response, call.limit).await.map(Err)
         });
         timeout_at(flight.deadline, work).await
     };
-    let (sender, response) = match done {
-        Ok(Ok(Ok(arrived))) => arrived,
-        Ok(Err(error)) => return Err(error),
-        // Whatever is no success is an error.
-        Ok(Ok(Err(_))) | Err(_) => return Err(flight.too_late(delivered)),
-    };
+    let (sender, response) = done.unwrap_or_else(|_| Err(flight.too_late(delivered)))?;
     let pool = Arc::clone(endpoint.shared_pool());
     let limits = (timeout, flight.deadline);
     Ok(Arrival::new(
@@ -285,51 +281,64 @@ impl<'a> Flight<'a> {
         response: Response<Incoming>,
         limit: ByteSize,
     ) -> Result<Answer, CallError> {
+        if !response.status().is_success() {
+            return Err(self.refusal(sender, response).await);
+        }
         let (mut head, body) = response.into_parts();
-        let success = head.status.is_success();
-        let most = if success {
-            limit.0
-        } else {
-            FAILURE_LIMIT as u64
-        };
-        let (content, whole) = match read(body, most).await {
-            Ok(read) => read,
-            Err(error) => return Err(self.broken(Delivered::Yes, error)),
-        };
-        if whole == Whole::Yes {
-            self.endpoint.pool().give(sender);
-        } else if success {
-            return Err(CallError::TooLarge {
+        match self.read(sender, body, limit.0).await? {
+            (body, Whole::Yes) => Ok(Answer {
+                content_type: head.headers.remove(header::CONTENT_TYPE),
+                body,
+            }),
+            (_, Whole::No) => Err(CallError::TooLarge {
                 operation: self.operation.to_string(),
                 limit,
                 delivered: Delivered::Yes,
-            });
+            }),
         }
-        if success {
-            return Ok(Answer {
-                content_type: head.headers.remove(header::CONTENT_TYPE),
-                body: content,
-            });
-        }
+    }
+
+    /// Reads what an answer without success says, and gives the connection back.
+    async fn refusal(&self, sender: Sender, response: Response<Incoming>) -> CallError {
+        let (head, body) = response.into_parts();
+        let body = match self.read(sender, body, FAILURE_LIMIT as u64).await {
+            Ok((body, _)) => body,
+            Err(error) => return error,
+        };
         let operation = self.operation.to_string();
         let status = head.status.as_u16();
         if head.status.is_redirection() {
             let location = head.headers.get(header::LOCATION);
-            return Err(CallError::Redirect {
+            return CallError::Redirect {
                 operation,
                 status,
                 location: location
                     .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
                     .unwrap_or_default(),
-                body: content,
-            });
+                body,
+            };
         }
-        Err(CallError::Status {
+        CallError::Status {
             operation,
             status,
-            body: content,
+            body,
             retry_after: retry_after(head.headers.get(header::RETRY_AFTER)),
-        })
+        }
+    }
+
+    /// Reads a body up to a limit; a connection whose body was read to its end is given back.
+    async fn read(
+        &self,
+        sender: Sender,
+        body: Incoming,
+        most: u64,
+    ) -> Result<(Bytes, Whole), CallError> {
+        let read = read(body, most).await;
+        let (content, whole) = read.map_err(|error| self.broken(Delivered::Yes, error))?;
+        if whole == Whole::Yes {
+            self.endpoint.pool().give(sender);
+        }
+        Ok((content, whole))
     }
 
     fn too_late(&self, delivered: Delivered) -> CallError {
