@@ -1,23 +1,16 @@
 //! Claims: what is sent, and how waiting survives whatever a watch can do.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tokio::sync::Notify;
+use serde_json::json;
 
 use super::fake::{
-    Act, Fake, RUN, Recorded, answer, builder, chunk, claim, client, discovery, event, last_chunk,
-    ok, ready_status, request, status, stream_head,
+    Act, CLAIMS, Fake, LONG, RUN, Recorded, answer, builder, chunk, claim, client, discovery,
+    event, last_chunk, list, ok, ready_status, request, status, stream_head, watches,
 };
-use crate::client::{
-    BuildError, ClaimSource, CreateError, Deleted, Delivered, LaunchType, ReadyError,
-    random_claim_name,
-};
-
-const LONG: Duration = Duration::from_secs(30);
-const CLAIMS: &str = "/apis/extensions.agents.x-k8s.io/v1beta1/namespaces/default/sandboxclaims";
+use crate::client::{ClaimSource, CreateError, LaunchType, ReadyError, random_claim_name};
 
 /// An API server with one claim `a`: each list and each watch takes the next script, and hangs if
 /// there is none.
@@ -25,10 +18,6 @@ struct Script {
     lists: Mutex<VecDeque<Vec<Act>>>,
     watches: Mutex<VecDeque<Vec<Act>>>,
     get: Vec<Act>,
-}
-
-fn list(version: u64, items: &[Value]) -> Vec<Act> {
-    ok(&json!({"metadata": {"resourceVersion": version.to_string()}, "items": items}))
 }
 
 async fn cluster(lists: Vec<Vec<Act>>, watches: Vec<Vec<Act>>) -> Fake {
@@ -64,12 +53,6 @@ impl Script {
 
 fn ready(version: u64) -> String {
     event("MODIFIED", &claim("a", version, &ready_status()))
-}
-
-fn watches(fake: &Fake) -> Vec<Recorded> {
-    let mut requests = fake.requests();
-    requests.retain(Recorded::is_watch);
-    requests
 }
 
 /// Creates `a` and waits for it.
@@ -299,71 +282,6 @@ async fn a_timeout_names_the_last_condition() {
     );
 }
 
-/// An API server whose answer to the creation is lost; `lands` tells whether it takes place.
-async fn losing(lands: Option<&'static str>) -> Fake {
-    let made: Arc<Mutex<Option<Value>>> = Arc::default();
-    Fake::start(move |request| {
-        if let Some(found) = discovery(request) {
-            return found;
-        }
-        match request.method.as_str() {
-            "POST" => {
-                let mut body = request.json();
-                body["metadata"]["uid"] = json!("uid-a");
-                if lands == Some("other") {
-                    body["metadata"]["annotations"] = json!({});
-                }
-                if lands.is_some() {
-                    *made.lock().expect("not poisoned") = Some(body);
-                }
-                vec![Act::Reset]
-            }
-            "GET" if request.target == format!("{CLAIMS}/a") => {
-                match made.lock().expect("not poisoned").as_ref() {
-                    Some(claim) => ok(claim),
-                    None => status(404, "NotFound", "none"),
-                }
-            }
-            _ => vec![Act::Hang],
-        }
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_lost_answer_to_the_creation_is_recovered() {
-    let fake = losing(Some("ours")).await;
-    let client = client(fake.address).await;
-    let created = client.create(request("a")).await.expect("recovered");
-    assert_eq!(created.uid(), "uid-a");
-    let posts = fake
-        .requests()
-        .iter()
-        .filter(|r| r.method == "POST")
-        .count();
-    assert_eq!(posts, 1);
-}
-
-#[tokio::test]
-async fn a_claim_of_the_same_name_by_somebody_else_is_not_adopted() {
-    let fake = losing(Some("other")).await;
-    let client = client(fake.address).await;
-    let error = client.create(request("a")).await.expect_err("not ours");
-    assert!(
-        matches!(error, CreateError::AlreadyExists { .. }),
-        "{error}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_creation_that_never_took_place_is_an_error() {
-    let fake = losing(None).await;
-    let client = client(fake.address).await;
-    let error = client.create(request("a")).await.expect_err("lost");
-    assert!(matches!(error, CreateError::Kube { .. }), "{error}");
-    assert_eq!(error.delivered(), Delivered::Unknown);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_creation_with_all_that_belongs_to_it_is_bounded() {
     // A template's pool is looked up; then neither the creation nor the looks are answered.
@@ -401,171 +319,6 @@ async fn names_that_could_never_be_routed_are_refused_before_anything_is_sent() 
     let error = client.create(request("a.b")).await.expect_err("invalid");
     assert!(matches!(error, CreateError::Invalid { .. }), "{error}");
     assert!(fake.requests().iter().all(|r| r.method == "GET"));
-}
-
-#[tokio::test]
-async fn deleting_pins_the_uid_and_takes_404_for_done() {
-    let fake = Fake::start(|request| match request.method.as_str() {
-        "DELETE" if request.target.ends_with("/a") => ok(&json!({"kind": "Status"})),
-        "DELETE" if request.target.ends_with("/c") => status(409, "Conflict", "uid"),
-        "DELETE" => status(404, "NotFound", "none"),
-        _ => discovery(request).unwrap_or_else(|| vec![Act::Hang]),
-    })
-    .await;
-    let client = client(fake.address).await;
-    let deleted = client.delete("a", Some("u")).await.expect("accepted");
-    assert_eq!(deleted, Deleted::Accepted);
-    let request = fake.requests().pop().expect("sent");
-    assert_eq!(request.target, format!("{CLAIMS}/a"));
-    assert_eq!(request.json()["preconditions"]["uid"], "u");
-    let deleted = client.delete("b", None).await.expect("gone");
-    assert_eq!(deleted, Deleted::NotFound);
-    assert!(fake.requests().pop().is_some_and(|r| r.body.is_empty()));
-    assert!(client.delete("c", Some("u")).await.is_err());
-}
-
-#[tokio::test]
-async fn all_claims_of_the_run_are_deleted_one_by_one_if_need_be() {
-    for (code, reason) in [(403, "Forbidden"), (405, "MethodNotAllowed")] {
-        let fake = Fake::start(move |request| {
-            if let Some(found) = discovery(request) {
-                return found;
-            }
-            match request.method.as_str() {
-                "DELETE" if request.target.contains('?') => status(code, reason, "no"),
-                "DELETE" => ok(&json!({})),
-                _ => list(9, &[claim("a", 1, &json!({})), claim("b", 2, &json!({}))]),
-            }
-        })
-        .await;
-        let client = client(fake.address).await;
-        assert_eq!(client.delete_claims_of_run().await.expect("deleted"), 2);
-        let deleted: Vec<String> = fake
-            .requests()
-            .into_iter()
-            .filter(|r| r.method == "DELETE")
-            .map(|r| r.target)
-            .collect();
-        assert_eq!(
-            deleted,
-            [
-                format!("{CLAIMS}?labelSelector=sandbench.dev%2Frun-id%3Drun-1"),
-                format!("{CLAIMS}/a"),
-                format!("{CLAIMS}/b"),
-            ]
-        );
-    }
-}
-
-#[tokio::test]
-async fn waiting_for_the_end_covers_claim_sandbox_and_pod() {
-    let sandboxes = "/apis/agents.x-k8s.io/v1beta1/namespaces/default/sandboxes";
-    let asked: Mutex<Vec<String>> = Mutex::default();
-    let fake = Fake::start(move |request| {
-        if let Some(found) = discovery(request) {
-            return found;
-        }
-        let mut asked = asked.lock().expect("not poisoned");
-        let times = asked.iter().filter(|target| **target == request.target).count();
-        asked.push(request.target.clone());
-        let object = |name: &str, uid: &str| {
-            json!({"metadata": {"name": name, "uid": uid, "resourceVersion": "1"}})
-        };
-        let target = request.target.as_str();
-        if target.starts_with(&format!("{sandboxes}?")) {
-            return list(9, &[object("warm-1", "s")]);
-        }
-        match (target.rsplit('/').next(), times) {
-            (Some("a"), 0) if target.starts_with(CLAIMS) => ok(&claim("a", 1, &json!({}))),
-            (Some("warm-1"), 0 | 1) => ok(&object("warm-1", "s")),
-            _ => status(404, "NotFound", "none"),
-        }
-    })
-    .await;
-    let client = client(fake.address).await;
-    client.wait_gone("a", None, LONG).await.expect("gone");
-    let targets: Vec<String> = fake.requests().into_iter().map(|r| r.target).collect();
-    for wanted in [
-        format!("{sandboxes}?limit=500&labelSelector=agents.x-k8s.io%2Fclaim-uid%3Duid-a"),
-        format!("{sandboxes}/warm-1"),
-        "/api/v1/namespaces/default/pods/warm-1".to_owned(),
-    ] {
-        assert!(targets.contains(&wanted), "{wanted} not in {targets:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_deletion_that_takes_long_is_watched() {
-    let released = Arc::new(Notify::new());
-    let release = Arc::clone(&released);
-    let fake = Fake::start(move |request| {
-        if let Some(found) = discovery(request) {
-            return found;
-        }
-        if request.is_watch() {
-            let gone = event("DELETED", &claim("a", 2, &json!({})));
-            return vec![
-                stream_head(),
-                Act::Wait(Arc::clone(&released)),
-                chunk(&gone),
-                Act::Hang,
-            ];
-        }
-        match request.target.as_str() {
-            target if target == format!("{CLAIMS}/a") => ok(&claim("a", 1, &json!({}))),
-            target if target.contains('?') => list(9, &[]),
-            _ => status(404, "NotFound", "none"),
-        }
-    })
-    .await;
-    let client = client(fake.address).await;
-    release.notify_one();
-    client
-        .wait_gone("a", Some("uid-a"), LONG)
-        .await
-        .expect("gone");
-    assert_eq!(watches(&fake).len(), 1);
-}
-
-#[tokio::test]
-async fn a_cluster_without_agent_sandbox_says_so_and_how_to_install_it() {
-    let fake = Fake::start(|_| answer("404 Not Found", "404 page not found")).await;
-    let error = builder(fake.address)
-        .build()
-        .await
-        .expect_err("not installed");
-    assert!(matches!(error, BuildError::NotInstalled { .. }), "{error}");
-    assert!(
-        error
-            .help()
-            .is_some_and(|help| help.contains("kubectl apply"))
-    );
-}
-
-#[tokio::test]
-async fn missing_rights_name_the_verb() {
-    let fake = Fake::start(|_| status(403, "Forbidden", "no")).await;
-    let error = builder(fake.address).build().await.expect_err("forbidden");
-    let help = error.help().expect("has help");
-    assert!(
-        help.contains("`list`") && help.contains("sandboxclaims"),
-        "{help}"
-    );
-}
-
-#[tokio::test]
-async fn an_api_server_that_is_not_there_is_named() {
-    let fake = Fake::start(|_| vec![Act::Close]).await;
-    let address = fake.address;
-    drop(fake);
-    let error = builder(address).build().await.expect_err("nobody there");
-    assert!(matches!(error, BuildError::Unreachable { .. }), "{error}");
-    assert!(error.to_string().contains(&address.to_string()), "{error}");
-    assert!(
-        error
-            .help()
-            .is_some_and(|help| help.contains("nothing listens"))
-    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,6 +12,12 @@ use tokio::task::JoinSet;
 
 use crate::client::{ClaimSource, Dns};
 use crate::client::{Client, ClientBuilder, CreateRequest};
+
+/// Longer than any test takes.
+pub(in crate::client) const LONG: Duration = Duration::from_secs(30);
+/// Where the claims are.
+pub(in crate::client) const CLAIMS: &str =
+    "/apis/extensions.agents.x-k8s.io/v1beta1/namespaces/default/sandboxclaims";
 
 /// A request as it stood on the wire.
 #[derive(Debug, Clone)]
@@ -256,4 +263,16 @@ pub(in crate::client) fn request(name: &str) -> CreateRequest {
         name: Some(name.to_owned()),
         ..CreateRequest::new(ClaimSource::WarmPool("pool".to_owned()))
     }
+}
+
+/// A list of claims.
+pub(in crate::client) fn list(version: u64, items: &[Value]) -> Vec<Act> {
+    ok(&json!({"metadata": {"resourceVersion": version.to_string()}, "items": items}))
+}
+
+/// The watches among the requests so far.
+pub(in crate::client) fn watches(fake: &Fake) -> Vec<Recorded> {
+    let mut requests = fake.requests();
+    requests.retain(Recorded::is_watch);
+    requests
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::fake::{Act, Fake, answer, client, discovery, ok, request, status};
+use super::fake::{Act, CLAIMS, Fake, answer, client, discovery, ok, request, status};
 use crate::client::{DeleteAndWaitError, DeleteError, Deleted, ReadyClaim, SandboxState};
 
-const CLAIMS: &str = "/apis/extensions.agents.x-k8s.io/v1beta1/namespaces/default/sandboxclaims";
 const SANDBOX: &str = "/apis/agents.x-k8s.io/v1beta1/namespaces/default/sandboxes/a";
 
 fn item(name: &str) -> Value {
