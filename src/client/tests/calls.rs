@@ -31,14 +31,14 @@ pub(super) async fn api_server() -> Fake {
 }
 
 /// A sandbox behind the fake, and its client.
-struct Target {
-    client: Client,
-    sandbox: Sandbox,
+pub(super) struct Target {
+    pub(super) client: Client,
+    pub(super) sandbox: Sandbox,
     _api: Fake,
 }
 
 /// Reached by a URL.
-async fn direct(fake: &Fake, path: &str) -> Target {
+pub(super) async fn direct(fake: &Fake, path: &str) -> Target {
     let direct = connect::Direct {
         url: format!("{}{path}", fake.url()),
         ..connect::Direct::default()
@@ -47,7 +47,7 @@ async fn direct(fake: &Fake, path: &str) -> Target {
 }
 
 /// Reached by the address of its pod.
-async fn by_pod_ip(fake: &Fake) -> Target {
+pub(super) async fn by_pod_ip(fake: &Fake) -> Target {
     let by_ip = InClusterPodIp {
         server_port: fake.address.port(),
         ..InClusterPodIp::default()
@@ -69,7 +69,15 @@ async fn reached(mode: ConnectionMode) -> Target {
     }
 }
 
-fn executed() -> Vec<Act> {
+/// The end of a connection is known once its task has ended.
+pub(super) async fn until_open(client: &Client, connections: usize) {
+    while client.open_connections() > connections {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.open_connections(), connections);
+}
+
+pub(super) fn executed() -> Vec<Act> {
     ok(&json!({"stdout": "hi\n", "stderr": "", "exit_code": 3}))
 }
 
@@ -189,78 +197,6 @@ async fn paths_are_one_escaped_segment_and_dots_stay() {
     let error = files.read("../x").await.expect_err("refused");
     assert_eq!(error.delivered(), Delivered::No);
     assert_eq!(fake.requests().len(), 5);
-}
-
-#[tokio::test]
-async fn one_connection_serves_calls_one_after_the_other() {
-    let fake = Fake::start(|_| executed()).await;
-    let target = direct(&fake, "").await;
-    let (client, sandbox) = (&target.client, &target.sandbox);
-    for _ in 0..5 {
-        sandbox.commands().run("true").await.expect("ran");
-    }
-    assert!(fake.requests().iter().all(|r| r.connection == 0));
-    assert_eq!(client.open_connections(), 2);
-    client.close().await;
-    assert_eq!(client.open_connections(), 0);
-}
-
-/// The end of a connection is known once its task has ended.
-async fn until_open(client: &Client, connections: usize) {
-    while client.open_connections() > connections {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(client.open_connections(), connections);
-}
-
-#[tokio::test]
-async fn a_connection_that_the_peer_closed_is_not_used_again() {
-    let fake = Fake::start(|_| {
-        let mut acts = executed();
-        acts.push(Act::Close);
-        acts
-    })
-    .await;
-    let target = direct(&fake, "").await;
-    let (client, sandbox) = (&target.client, &target.sandbox);
-    for connection in 0..3 {
-        sandbox.commands().run("true").await.expect("ran");
-        assert_eq!(fake.requests().pop().expect("sent").connection, connection);
-        until_open(client, 1).await;
-    }
-}
-
-/// Lets time pass without waiting for it.
-async fn later(time: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(time).await;
-    tokio::time::resume();
-}
-
-#[tokio::test]
-async fn a_connection_that_is_too_old_for_a_command_gives_way_to_the_new_one() {
-    let fake = Fake::start(|_| executed()).await;
-    let target = direct(&fake, "").await;
-    for connection in 0..4 {
-        target.sandbox.commands().run("true").await.expect("ran");
-        assert_eq!(fake.requests().pop().expect("sent").connection, connection);
-        until_open(&target.client, 2).await;
-        later(Duration::from_secs(5)).await;
-    }
-}
-
-#[tokio::test]
-async fn a_connection_to_a_pod_is_closed_when_nobody_uses_it() {
-    let fake = Fake::start(|_| executed()).await;
-    let target = by_pod_ip(&fake).await;
-    let (client, sandbox) = (&target.client, &target.sandbox);
-    for connection in 0..3 {
-        assert!(!sandbox.files().exists("a").await.expect("answered"));
-        assert_eq!(fake.requests().pop().expect("sent").connection, connection);
-        until_open(client, 2).await;
-        later(Duration::from_secs(7)).await;
-        until_open(client, 1).await;
-    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod building;
 mod calls;
 mod claims;
+mod connections;
 mod deletion;
 #[cfg(feature = "loopback")]
 mod direct_tls;
