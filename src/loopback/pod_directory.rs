@@ -67,6 +67,10 @@ impl PodDirectory {
     /// # Cancel safety
     /// If dropped, it is removed with nobody waiting.
     pub(super) async fn remove(&self) {
+        // A look costs much less than the way to another thread, and most have nothing to remove.
+        if matches!(self.path.try_exists(), Ok(false)) {
+            return;
+        }
         let path = Arc::clone(&self.path);
         let removing = tokio::task::spawn_blocking(move || remove_directory(&path));
         if removing.await.is_err() {
