@@ -323,10 +323,7 @@ impl Server {
         let place = (target.namespace.as_str(), target.name.as_str());
         if query.is_dry_run() {
             let stored = self.store.get(target.kind, place.0, place.1);
-            let mut value = stored
-                .ok_or_else(|| Refusal::not_found(target))?
-                .value
-                .clone();
+            let mut value = stored.ok_or_else(|| Refusal::not_found(target))?.shown();
             change(&mut value)?;
             target.view.show(&mut value);
             return Ok(answer(StatusCode::OK, &value));
@@ -334,12 +331,13 @@ impl Server {
         let mut refused = None;
         let written = self
             .store
-            .update(target.kind, place, target.part(), |value| {
-                let volumes = value["spec"]["volumeClaimTemplates"].clone();
-                let changed = change(value);
+            .replace(target.kind, place, target.part(), |old| {
+                let mut value = old.shown();
+                let changed = change(&mut value);
+                let volumes = &old.value["spec"]["volumeClaimTemplates"];
                 let allowed =
-                    changed.and_then(|()| validate::volumes_stay(target, &volumes, value));
-                allowed.map_err(|refusal| {
+                    changed.and_then(|()| validate::volumes_stay(target, volumes, &value));
+                allowed.map(|()| value).map_err(|refusal| {
                     refused = Some(refusal);
                     StoreError::BadRequest(String::new())
                 })

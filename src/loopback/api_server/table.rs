@@ -67,7 +67,7 @@ pub(super) fn value(view: View, objects: &[Arc<Object>], version: u64, form: For
                 Form::Object => view.value(object),
                 Form::Metadata => json!({
                     "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
-                    "metadata": object.value["metadata"],
+                    "metadata": object.shown()["metadata"],
                 }),
             };
             json!({ "cells": cells, "object": shown })

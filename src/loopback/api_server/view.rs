@@ -44,7 +44,7 @@ impl View {
 
     /// An object as this view shows it.
     pub(super) fn value(self, object: &Object) -> Value {
-        let mut value = object.value.clone();
+        let mut value = object.shown();
         self.show(&mut value);
         value
     }

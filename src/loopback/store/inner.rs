@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::super::json::{Value, json};
+use super::super::json::Value;
 use super::kinds::{KINDS, Kind};
 use super::object::Object;
 use super::table::{Place, Table};
@@ -88,9 +88,8 @@ impl Inner {
     }
 
     /// A version of an object, the next of the store.
-    fn next(&mut self, kind: &'static Kind, mut value: Value) -> Arc<Object> {
+    fn next(&mut self, kind: &'static Kind, value: Value) -> Arc<Object> {
         self.version += 1;
-        value["metadata"]["resourceVersion"] = json!(self.version.to_string());
         Arc::new(Object::new(kind, value, self.version))
     }
 

@@ -116,8 +116,8 @@ impl Store {
 
     /// Changes a part of an object with `change`, atomically.
     ///
-    /// A `metadata.resourceVersion` or `metadata.uid` that `change` leaves different from the stored
-    /// one is a precondition that failed.
+    /// A `metadata.resourceVersion` that `change` sets, or a `metadata.uid`, is a precondition: it must be the
+    /// stored one.
     pub(crate) fn update(
         &self,
         kind: &'static Kind,
@@ -125,12 +125,25 @@ impl Store {
         part: Part,
         change: impl FnOnce(&mut Value) -> Result<(), StoreError>,
     ) -> Result<Arc<Object>, StoreError> {
+        self.replace(kind, place, part, |old| {
+            let mut value = old.value.clone();
+            change(&mut value).map(|()| value)
+        })
+    }
+
+    /// Replaces a part of an object by what `make` makes of it, atomically; as [`update`](Self::update).
+    pub(crate) fn replace(
+        &self,
+        kind: &'static Kind,
+        place: (&str, &str),
+        part: Part,
+        make: impl FnOnce(&Object) -> Result<Value, StoreError>,
+    ) -> Result<Arc<Object>, StoreError> {
         let mut inner = self.lock();
         let old = inner.of(kind).get(place).cloned();
         let old = old.ok_or(StoreError::NotFound)?;
-        let mut value = old.value.clone();
-        change(&mut value)?;
-        object::check_preconditions(&old.value, &value)?;
+        let mut value = make(&old)?;
+        object::check_preconditions(&old, &value)?;
         object::keep_protected(kind, &old.value, &mut value, part);
         if value == old.value {
             return Ok(old);

@@ -14,7 +14,9 @@ use super::{DeleteOptions, Part, Propagation, StoreError};
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) kind: &'static Kind,
+    /// All of it but the resource version, so that versions share the metadata that stays the same.
     pub(crate) value: Value,
+    /// Its resource version.
     pub(crate) version: u64,
     text: Mutex<Option<Bytes>>,
 }
@@ -31,9 +33,14 @@ impl Object {
 
     /// The same content under a later version: how a watcher sees an object leave its view.
     pub(crate) fn at_version(&self, version: u64) -> Self {
+        Self::new(self.kind, self.value.clone(), version)
+    }
+
+    /// The object as its readers see it: with its resource version.
+    pub(crate) fn shown(&self) -> Value {
         let mut value = self.value.clone();
-        value["metadata"]["resourceVersion"] = json!(version.to_string());
-        Self::new(self.kind, value, version)
+        value["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        value
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -90,7 +97,7 @@ impl Object {
     /// The object as JSON text.
     pub(crate) fn text(&self) -> Bytes {
         let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        text.get_or_insert_with(|| self.value.text()).clone()
+        text.get_or_insert_with(|| self.shown().text()).clone()
     }
 
     /// Gives back the memory of the text, which is made anew for who asks once more.
@@ -177,6 +184,7 @@ pub(super) fn prepare(
     metadata.insert("creationTimestamp", json!(now_seconds()));
     metadata.insert("generation", json!(1));
     for dropped in [
+        "resourceVersion",
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
         "selfLink",
@@ -226,27 +234,21 @@ fn check_name(metadata: &Map) -> Result<(), StoreError> {
 }
 
 /// Refuses a write whose resource version or UID is not the stored one.
-pub(super) fn check_preconditions(old: &Value, new: &Value) -> Result<(), StoreError> {
-    let differs = |field: &str| {
-        let wanted = new["metadata"][field].as_str().unwrap_or_default();
-        !wanted.is_empty() && wanted != old["metadata"][field].as_str().unwrap_or_default()
+pub(super) fn check_preconditions(old: &Object, new: &Value) -> Result<(), StoreError> {
+    let wanted = |field: &str| {
+        let wanted = new["metadata"][field].as_str();
+        wanted.filter(|wanted| !wanted.is_empty())
     };
-    if differs("resourceVersion") {
+    if wanted("resourceVersion").is_some_and(|version| version != old.version.to_string()) {
         return Err(StoreError::Conflict);
     }
-    if differs("uid") {
-        return Err(StoreError::Precondition {
-            wanted: new["metadata"]["uid"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
-            found: old["metadata"]["uid"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
-        });
+    match wanted("uid") {
+        Some(uid) if uid != old.uid() => Err(StoreError::Precondition {
+            wanted: uid.to_owned(),
+            found: old.uid().to_owned(),
+        }),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Puts back what a write to this part may not change.
@@ -272,14 +274,19 @@ pub(super) fn keep_protected(kind: &'static Kind, old: &Value, new: &mut Value, 
     for field in ["apiVersion", "kind"] {
         new[field] = old[field].clone();
     }
-    let (kept, metadata) = (&old["metadata"], &mut new["metadata"]);
+    if new["metadata"] != old["metadata"] {
+        keep_metadata(&old["metadata"], &mut new["metadata"]);
+    }
+}
+
+/// Puts back what a write may not change of the metadata.
+fn keep_metadata(kept: &Value, metadata: &mut Value) {
     for field in [
         "name",
         "namespace",
         "uid",
         "creationTimestamp",
         "generation",
-        "resourceVersion",
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
         "generateName",
@@ -292,6 +299,7 @@ pub(super) fn keep_protected(kind: &'static Kind, old: &Value, new: &mut Value, 
         }
     }
     if let Some(metadata) = metadata.as_object_mut() {
+        metadata.remove("resourceVersion");
         metadata.remove("managedFields");
         // An empty map and no map are the same to a reader.
         metadata.retain(|_, value| !is_bare(value));

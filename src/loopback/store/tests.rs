@@ -38,7 +38,7 @@ fn a_new_object_gets_uid_time_version_and_generation_and_loses_its_status() {
     assert!(!object.uid().is_empty());
     assert!(object.value.get("status").is_none());
     assert_eq!(
-        object.value["metadata"]["resourceVersion"],
+        object.shown()["metadata"]["resourceVersion"],
         json!(object.version.to_string())
     );
     assert_eq!(
