@@ -3,6 +3,8 @@
 //! The conditions stand in upstream's order of first appearance: `Suspended`, `Finished` if the pod
 //! has ended, `PodScheduled` while there is a pod, `Ready`.
 
+use std::sync::Arc;
+
 use super::super::json::{Value, json};
 use super::super::store::{Object, Part, Store, StoreError};
 use super::{Condition, condition, is_true, sandboxes, set_condition};
@@ -28,16 +30,16 @@ pub(super) struct Observed {
     pub(super) service: bool,
 }
 
-/// Writes the status, if it differs. `pod` is the Sandbox's own.
+/// Writes the status, if it differs; returns the Sandbox then. `pod` is the Sandbox's own.
 pub(super) fn write_status(
     store: &Store,
-    sandbox: &Object,
+    sandbox: &Arc<Object>,
     pod: Option<&Object>,
     observed: &Observed,
-) -> Result<(), StoreError> {
+) -> Result<Arc<Object>, StoreError> {
     let wanted = status(&sandbox.value, pod, observed);
     if sandbox.value["status"] == wanted {
-        return Ok(());
+        return Ok(Arc::clone(sandbox));
     }
     let place = (sandbox.namespace(), sandbox.name());
     store.update(sandboxes(), place, Part::Status, |value| {
@@ -53,8 +55,7 @@ pub(super) fn write_status(
             status(value, pod, observed)
         };
         Ok(())
-    })?;
-    Ok(())
+    })
 }
 
 fn status(sandbox: &Value, pod: Option<&Object>, observed: &Observed) -> Value {
