@@ -56,7 +56,7 @@ pub(super) fn add(pod: &mut Value, condition: Value) {
 /// Writes the status of a phase. Conditions keep their time of transition while they hold; those
 /// that are none of a phase stay.
 pub(super) fn set(pod: &mut Value, phase: Phase<'_>) {
-    let now = now_seconds();
+    let now = json!(now_seconds());
     let (name, ready) = match phase {
         Phase::Starting => ("Pending", false),
         Phase::Running(_) => ("Running", false),
@@ -73,7 +73,7 @@ pub(super) fn set(pod: &mut Value, phase: Phase<'_>) {
         let since = old
             .iter()
             .find(|known| known["type"] == kind && known["status"] == status)
-            .map_or_else(|| json!(now), |known| known["lastTransitionTime"].clone());
+            .map_or_else(|| now.clone(), |known| known["lastTransitionTime"].clone());
         let mut condition = Map::new();
         condition.insert("type", json!(kind));
         condition.insert("status", json!(status));
@@ -111,7 +111,7 @@ pub(super) fn set(pod: &mut Value, phase: Phase<'_>) {
     status["hostIP"] = json!("127.0.0.1");
     status["hostIPs"] = json!([{ "ip": "127.0.0.1" }]);
     if status["startTime"].is_null() {
-        status["startTime"] = json!(now);
+        status["startTime"] = now;
     }
     if status["qosClass"].is_null() {
         status["qosClass"] = json!("BestEffort");
@@ -126,9 +126,9 @@ pub(super) fn set(pod: &mut Value, phase: Phase<'_>) {
     status["containerStatuses"] = containers;
 }
 
-fn containers(pod: &Value, phase: Phase<'_>, now: &str) -> Value {
+fn containers(pod: &Value, phase: Phase<'_>, now: &Value) -> Value {
     let started = &pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"];
-    let since = started.as_str().unwrap_or(now);
+    let since = if started.is_null() { now } else { started };
     let (ready, running, state) = match phase {
         Phase::Starting => (
             false,
@@ -150,6 +150,6 @@ fn containers(pod: &Value, phase: Phase<'_>, now: &str) -> Value {
     .collect()
 }
 
-fn ended(code: i32, reason: &str, now: &str) -> Value {
+fn ended(code: i32, reason: &str, now: &Value) -> Value {
     json!({ "terminated": { "exitCode": code, "reason": reason, "startedAt": now, "finishedAt": now } })
 }
