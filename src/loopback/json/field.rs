@@ -5,6 +5,8 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
+use foldhash::fast::FixedState;
+
 use crate::api::{annotation, label};
 
 /// Keys that most stored objects have.
@@ -135,7 +137,7 @@ const FREQUENT: &[&str] = &[
 ];
 
 /// Where each frequent key stands.
-static PLACES: LazyLock<HashMap<&str, u16>> = LazyLock::new(|| {
+static PLACES: LazyLock<HashMap<&str, u16, FixedState>> = LazyLock::new(|| {
     (0..)
         .zip(FREQUENT)
         .map(|(place, key)| (*key, place))
@@ -212,13 +214,15 @@ impl std::borrow::Borrow<str> for Field {
 
 impl PartialEq<str> for Field {
     fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
+        let own = self.as_str();
+        // A key that is written in the program mostly is the one of the list: nothing is to be compared then.
+        std::ptr::eq(own, other) || own == other
     }
 }
 
 impl PartialEq<&str> for Field {
     fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
+        *self == **other
     }
 }
 
