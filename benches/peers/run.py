@@ -39,7 +39,7 @@ from generator import GENERATOR, POOL, Figures, cluster, measured, most_descript
 
 BODY = '{"command":"true"}'
 VUS = 50
-CLAIMS_PER_SECOND, CLAIMS = 200, 1_000  # of the measure `ready`
+CLAIMS_PER_SECOND, CLAIMS = 1_000, 3_000  # of the measure `ready`
 
 
 @dataclasses.dataclass
