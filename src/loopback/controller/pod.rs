@@ -3,7 +3,7 @@
 //! Labels and annotations come from the pod template, without reserved keys; which ones did is
 //! noted on the pod, so that one taken off the template is taken off the pod and others stay.
 
-use super::super::json::{Field, Map, Value, json};
+use super::super::json::{Map, Value, Word, json};
 use super::super::store::Object;
 use super::owned_by;
 use crate::api::{EXTENSIONS_GROUP, annotation, label, name_hash};
@@ -106,7 +106,7 @@ fn wanted_metadata(sandbox: &Object) -> (Map, Map) {
 }
 
 fn joined(map: &Map) -> String {
-    let mut keys: Vec<&str> = map.keys().map(Field::as_str).collect();
+    let mut keys: Vec<&str> = map.keys().map(Word::as_str).collect();
     keys.sort_unstable();
     keys.join(",")
 }

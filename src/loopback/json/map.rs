@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::slice;
 
 use super::Value;
-use super::field::Field;
+use super::word::Word;
 
 /// From how many members on a search over all of them is worth an index.
 const FEW: usize = 32;
 
 /// The members of an object. Objects have few, so that a look at each finds one soonest.
 #[derive(Clone, Default)]
-pub(crate) struct Map(Vec<(Field, Value)>);
+pub(crate) struct Map(Vec<(Word, Value)>);
 
 impl Map {
     pub(crate) fn new() -> Self {
@@ -47,14 +47,14 @@ impl Map {
     /// The value of a key, which is null if it was not there.
     pub(crate) fn get_or_insert_null(&mut self, key: &str) -> &mut Value {
         let at = self.position(key).unwrap_or_else(|| {
-            self.0.push((Field::from(key), Value::Null));
+            self.0.push((Word::from(key), Value::Null));
             self.0.len() - 1
         });
         &mut self.0[at].1
     }
 
     /// Sets a value; a key that is there keeps its place.
-    pub(crate) fn insert(&mut self, key: impl Into<Field>, value: Value) {
+    pub(crate) fn insert(&mut self, key: impl Into<Word>, value: Value) {
         let key = key.into();
         match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some((_, old)) => *old = value,
@@ -68,29 +68,29 @@ impl Map {
         Some(self.0.swap_remove(at).1)
     }
 
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Field, &Value) -> bool) {
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Word, &Value) -> bool) {
         self.0.retain(|(key, value)| keep(key, value));
     }
 
-    pub(crate) fn iter(&self) -> slice::Iter<'_, (Field, Value)> {
+    pub(crate) fn iter(&self) -> slice::Iter<'_, (Word, Value)> {
         self.0.iter()
     }
 
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &Field> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Word> {
         self.0.iter().map(|(key, _)| key)
     }
 }
 
 /// Sets many values, in time that does not grow with their square.
-impl Extend<(Field, Value)> for Map {
-    fn extend<I: IntoIterator<Item = (Field, Value)>>(&mut self, members: I) {
+impl Extend<(Word, Value)> for Map {
+    fn extend<I: IntoIterator<Item = (Word, Value)>>(&mut self, members: I) {
         let mut members = members.into_iter();
         for (key, value) in members.by_ref().take(FEW.saturating_sub(self.0.len())) {
             self.insert(key, value);
         }
         let Some(first) = members.next() else { return };
         let known = self.0.iter().enumerate();
-        let mut places: HashMap<Field, usize> =
+        let mut places: HashMap<Word, usize> =
             known.map(|(at, (key, _))| (key.clone(), at)).collect();
         for (key, value) in std::iter::once(first).chain(members) {
             let next = self.0.len();
@@ -104,8 +104,8 @@ impl Extend<(Field, Value)> for Map {
     }
 }
 
-impl FromIterator<(Field, Value)> for Map {
-    fn from_iter<I: IntoIterator<Item = (Field, Value)>>(members: I) -> Self {
+impl FromIterator<(Word, Value)> for Map {
+    fn from_iter<I: IntoIterator<Item = (Word, Value)>>(members: I) -> Self {
         let members = members.into_iter();
         let mut map = Self(Vec::with_capacity(members.size_hint().0));
         map.extend(members);
@@ -114,8 +114,8 @@ impl FromIterator<(Field, Value)> for Map {
 }
 
 impl IntoIterator for Map {
-    type Item = (Field, Value);
-    type IntoIter = std::vec::IntoIter<(Field, Value)>;
+    type Item = (Word, Value);
+    type IntoIter = std::vec::IntoIter<(Word, Value)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
@@ -123,8 +123,8 @@ impl IntoIterator for Map {
 }
 
 impl<'a> IntoIterator for &'a Map {
-    type Item = &'a (Field, Value);
-    type IntoIter = slice::Iter<'a, (Field, Value)>;
+    type Item = &'a (Word, Value);
+    type IntoIter = slice::Iter<'a, (Word, Value)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.iter()
@@ -148,7 +148,7 @@ impl PartialEq for Map {
         }
         let (left, right) = (&self.0[same_place..], &other.0[same_place..]);
         if left.len() <= FEW {
-            let among = |key: &Field| right.iter().find(|(known, _)| known == key);
+            let among = |key: &Word| right.iter().find(|(known, _)| known == key);
             return left
                 .iter()
                 .all(|(key, value)| among(key).is_some_and(|(_, found)| found == value));

@@ -5,11 +5,11 @@
 //! differs. Names and rules are those of `serde_json::Value` with its objects in order of insertion.
 
 mod convert;
-mod field;
 mod index;
 mod macros;
 mod map;
 mod text;
+mod word;
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use bytes::Bytes;
 use serde_json::Number;
 
 pub(crate) use convert::ToJson;
-pub(crate) use field::Field;
 pub(crate) use index::Index;
 pub(crate) use macros::json;
 pub(crate) use map::Map;
+pub(crate) use word::Word;
 
 /// A JSON value. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Default)]

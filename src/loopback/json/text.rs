@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Number;
 
-use super::field::Field;
+use super::word::Word;
 use super::{Map, Value};
 
 impl Serialize for Value {
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-impl<'de> Deserialize<'de> for Field {
+impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(KeyReader)
     }
@@ -74,14 +74,14 @@ impl<'de> Deserialize<'de> for Field {
 struct KeyReader;
 
 impl Visitor<'_> for KeyReader {
-    type Value = Field;
+    type Value = Word;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string key")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Field, E> {
-        Ok(Field::from(text))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Word, E> {
+        Ok(Word::from(text))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use rand::RngExt;
 
-use super::super::json::{Field, Map, Value, json};
+use super::super::json::{Map, Value, Word, json};
 use super::kinds::{Kind, Scope, Subresource};
 use super::{DeleteOptions, Part, Propagation, StoreError};
 
@@ -321,7 +321,7 @@ pub(super) fn spec_changed(old: &Value, new: &Value) -> bool {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else {
         return true;
     };
-    let spec = |(key, _): &&(Field, Value)| *key != "metadata" && *key != "status";
+    let spec = |(key, _): &&(Word, Value)| *key != "metadata" && *key != "status";
     !old.iter().filter(spec).eq(new.iter().filter(spec))
 }
 

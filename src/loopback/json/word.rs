@@ -1,4 +1,4 @@
-//! [`Field`]: the key of a member. Keys that most objects have are kept once for all.
+//! [`Word`]: the key of a member. Keys that most objects have are kept once for all.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -146,7 +146,7 @@ static PLACES: LazyLock<HashMap<&str, u16, FixedState>> = LazyLock::new(|| {
 
 /// The key of a member. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Field(Form);
+pub(crate) struct Word(Form);
 
 #[derive(Clone, PartialEq, Eq)]
 enum Form {
@@ -155,7 +155,7 @@ enum Form {
     Other(Arc<str>),
 }
 
-impl Field {
+impl Word {
     pub(crate) fn as_str(&self) -> &str {
         match &self.0 {
             Form::Frequent(place) => FREQUENT[usize::from(*place)],
@@ -164,7 +164,7 @@ impl Field {
     }
 }
 
-impl From<&str> for Field {
+impl From<&str> for Word {
     fn from(text: &str) -> Self {
         let form = match PLACES.get(text) {
             Some(place) => Form::Frequent(*place),
@@ -174,31 +174,31 @@ impl From<&str> for Field {
     }
 }
 
-impl From<String> for Field {
+impl From<String> for Word {
     fn from(text: String) -> Self {
         Self::from(text.as_str())
     }
 }
 
-impl From<&String> for Field {
+impl From<&String> for Word {
     fn from(text: &String) -> Self {
         Self::from(text.as_str())
     }
 }
 
-impl From<&Self> for Field {
+impl From<&Self> for Word {
     fn from(field: &Self) -> Self {
         field.clone()
     }
 }
 
-impl Hash for Field {
+impl Hash for Word {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_str().hash(state);
     }
 }
 
-impl Deref for Field {
+impl Deref for Word {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -206,13 +206,13 @@ impl Deref for Field {
     }
 }
 
-impl std::borrow::Borrow<str> for Field {
+impl std::borrow::Borrow<str> for Word {
     fn borrow(&self) -> &str {
         self.as_str()
     }
 }
 
-impl PartialEq<str> for Field {
+impl PartialEq<str> for Word {
     fn eq(&self, other: &str) -> bool {
         let own = self.as_str();
         // A key that is written in the program mostly is the one of the list: nothing is to be compared then.
@@ -220,19 +220,19 @@ impl PartialEq<str> for Field {
     }
 }
 
-impl PartialEq<&str> for Field {
+impl PartialEq<&str> for Word {
     fn eq(&self, other: &&str) -> bool {
         *self == **other
     }
 }
 
-impl std::fmt::Debug for Field {
+impl std::fmt::Debug for Word {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
-impl std::fmt::Display for Field {
+impl std::fmt::Display for Word {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
