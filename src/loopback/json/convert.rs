@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::{Map, Value};
+use super::{Map, Value, Word};
 
 /// What can stand in [`json!`](super::json): as in the place of a value, it is only looked at.
 pub(crate) trait ToJson {
@@ -26,7 +26,7 @@ impl ToJson for Map {
 
 impl ToJson for str {
     fn to_json(&self) -> Value {
-        Value::String(Arc::from(self))
+        Value::String(Word::from(self))
     }
 }
 

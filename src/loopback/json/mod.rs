@@ -29,7 +29,7 @@ pub(crate) enum Value {
     Null,
     Bool(bool),
     Number(Number),
-    String(Arc<str>),
+    String(Word),
     Array(Arc<Vec<Self>>),
     Object(Arc<Map>),
 }

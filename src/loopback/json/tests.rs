@@ -16,7 +16,7 @@ fn plain() -> impl Strategy<Value = Plain> {
         any::<i64>().prop_map(Plain::from),
         any::<u64>().prop_map(Plain::from),
         any::<f64>().prop_map(Plain::from),
-        ".{0,8}".prop_map(Plain::from),
+        prop_oneof!["Ready", ".{0,8}"].prop_map(Plain::from),
     ];
     leaf.prop_recursive(4, 64, 6, |inner| {
         let key = prop_oneof![

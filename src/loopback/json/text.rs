@@ -1,12 +1,10 @@
 //! Values as JSON text, and back.
 
-use std::fmt::{self, Display};
-use std::io;
-use std::sync::Arc;
-
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Number;
+use std::fmt::{self, Display};
+use std::io;
 
 use super::word::Word;
 use super::{Map, Value};
@@ -115,7 +113,7 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(Arc::from(text)))
+        Ok(Value::String(Word::from(text)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {

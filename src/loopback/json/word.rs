@@ -1,4 +1,4 @@
-//! [`Word`]: the key of a member. Keys that most objects have are kept once for all.
+//! [`Word`]: a text in a JSON value, the key of a member or a string. What most objects have is kept once for all.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -9,14 +9,60 @@ use foldhash::fast::FixedState;
 
 use crate::api::{annotation, label};
 
-/// Keys that most stored objects have.
+/// Keys and strings that most stored objects have.
 const FREQUENT: &[&str] = &[
+    "",
+    "127.0.0.1",
+    "Adoption",
+    "Always",
+    "BestEffort",
+    "Bound",
+    "ClusterFirst",
+    "ClusterIP",
+    "ContainerCreating",
+    "ContainersNotReady",
+    "ContainersReady",
+    "Delete",
+    "DependenciesNotReady",
+    "DependenciesReady",
+    "EndpointSlice",
+    "Event",
+    "False",
+    "Finished",
+    "IPv4",
+    "Initialized",
+    "None",
+    "Normal",
+    "NotSuspended",
+    "Pending",
+    "PersistentVolumeClaim",
+    "Pod does not exist",
+    "Pod exists with phase: Pending",
+    "Pod exists with phase: Pending; Service Exists",
+    "Pod is Ready",
+    "Pod is Ready; Service Exists",
+    "Pod",
+    "PodScheduled",
+    "Ready",
+    "Retain",
+    "Running",
+    "Sandbox is not suspended",
+    "Sandbox",
+    "SandboxAdopted",
+    "SandboxClaim",
+    "SandboxTemplate",
+    "SandboxWarmPool",
+    "Service",
+    "Suspended",
+    "TCP",
+    "True",
     "action",
     "additionalPodMetadata",
     "addressType",
     "addresses",
     "agents.x-k8s.io/propagated-annotations",
     "agents.x-k8s.io/propagated-labels",
+    "agents.x-k8s.io/v1beta1",
     "annotations",
     "apiVersion",
     "automountServiceAccountToken",
@@ -25,6 +71,7 @@ const FREQUENT: &[&str] = &[
     "cluster-autoscaler.kubernetes.io/safe-to-evict",
     "clusterIP",
     "clusterIPs",
+    "cold",
     "component",
     "conditions",
     "containerPort",
@@ -33,8 +80,11 @@ const FREQUENT: &[&str] = &[
     "controller",
     "count",
     "creationTimestamp",
+    "default",
+    "default-scheduler",
     "deletionGracePeriodSeconds",
     "deletionTimestamp",
+    "discovery.k8s.io/v1",
     "dnsConfig",
     "dnsPolicy",
     "enableServiceLinks",
@@ -42,11 +92,13 @@ const FREQUENT: &[&str] = &[
     "env",
     "eventTime",
     "exitCode",
+    "extensions.agents.x-k8s.io/v1beta1",
     "finalizers",
     "finishedAt",
     "firstTimestamp",
     "generateName",
     "generation",
+    "go-client",
     "hostIP",
     "hostIPs",
     "image",
@@ -60,6 +112,7 @@ const FREQUENT: &[&str] = &[
     "lastTimestamp",
     "lastTransitionTime",
     "lifecycle",
+    "loopback-node",
     "message",
     "metadata",
     "name",
@@ -76,6 +129,7 @@ const FREQUENT: &[&str] = &[
     "port",
     "ports",
     "protocol",
+    "python-client",
     "qosClass",
     "readinessProbe",
     "ready",
@@ -91,6 +145,7 @@ const FREQUENT: &[&str] = &[
     "running",
     "sandbox",
     "sandboxTemplateRef",
+    "sandboxclaim-controller",
     "schedulerName",
     "securityContext",
     "selector",
@@ -115,10 +170,12 @@ const FREQUENT: &[&str] = &[
     "type",
     "uid",
     "updateStrategy",
+    "v1",
     "value",
     "volumeClaimTemplates",
     "volumes",
     "waiting",
+    "warm",
     "warmPoolRef",
     annotation::CONTROLLER_OBSERVED_AT,
     annotation::FIRST_READY_AT,
@@ -136,15 +193,19 @@ const FREQUENT: &[&str] = &[
     label::WARM_POOL_SANDBOX,
 ];
 
-/// Where each frequent key stands.
+/// Where each frequent word stands.
 static PLACES: LazyLock<HashMap<&str, u16, FixedState>> = LazyLock::new(|| {
     (0..)
         .zip(FREQUENT)
-        .map(|(place, key)| (*key, place))
+        .map(|(place, word)| (*word, place))
         .collect()
 });
 
-/// The key of a member. Cheap to clone.
+/// The length of the longest frequent word, in bytes: what is longer need not be looked up.
+static LONGEST: LazyLock<usize> =
+    LazyLock::new(|| FREQUENT.iter().map(|word| word.len()).max().unwrap_or(0));
+
+/// The key of a member, or a string. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Word(Form);
 
@@ -166,11 +227,9 @@ impl Word {
 
 impl From<&str> for Word {
     fn from(text: &str) -> Self {
-        let form = match PLACES.get(text) {
-            Some(place) => Form::Frequent(*place),
-            None => Form::Other(Arc::from(text)),
-        };
-        Self(form)
+        let place = (text.len() <= *LONGEST).then(|| PLACES.get(text)).flatten();
+        let other = || Form::Other(Arc::from(text));
+        Self(place.map_or_else(other, |place| Form::Frequent(*place)))
     }
 }
 
@@ -187,8 +246,8 @@ impl From<&String> for Word {
 }
 
 impl From<&Self> for Word {
-    fn from(field: &Self) -> Self {
-        field.clone()
+    fn from(word: &Self) -> Self {
+        word.clone()
     }
 }
 
