@@ -108,12 +108,10 @@ pub(super) fn set(pod: &mut Value, phase: Phase<'_>) {
     let status = &mut pod["status"];
     status["phase"] = json!(name);
     status["conditions"] = Value::from(conditions);
-    status["hostIP"] = json!("127.0.0.1");
-    status["hostIPs"] = json!([{ "ip": "127.0.0.1" }]);
     if status["startTime"].is_null() {
+        status["hostIP"] = json!("127.0.0.1");
+        status["hostIPs"] = json!([{ "ip": "127.0.0.1" }]);
         status["startTime"] = now;
-    }
-    if status["qosClass"].is_null() {
         status["qosClass"] = json!("BestEffort");
     }
     if let Phase::Running(ip) | Phase::Ready(ip) = phase {

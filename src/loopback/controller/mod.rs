@@ -126,9 +126,10 @@ fn owner_key(object: &Object, kind: &'static str) -> Option<Key> {
 
 /// An owner reference as upstream's controllers write it.
 fn owned_by(owner: &Object) -> Value {
+    let (value, metadata) = (&owner.value, &owner.value["metadata"]);
     json!([{
-        "apiVersion": owner.kind.api_version(), "kind": owner.kind.kind, "name": owner.name(),
-        "uid": owner.uid(), "controller": true, "blockOwnerDeletion": true,
+        "apiVersion": value["apiVersion"], "kind": value["kind"], "name": metadata["name"],
+        "uid": metadata["uid"], "controller": true, "blockOwnerDeletion": true,
     }])
 }
 
@@ -189,12 +190,13 @@ struct Note<'a> {
 
 /// Records an Event about an object.
 fn record(store: &Store, object: &Object, note: &Note<'_>) {
-    let now = now_seconds();
+    let now = json!(now_seconds());
+    let (about, metadata) = (&object.value, &object.value["metadata"]);
     let value = json!({
         "metadata": { "generateName": format!("{}.", object.name()) },
         "involvedObject": {
-            "kind": object.kind.kind, "namespace": object.namespace(), "name": object.name(),
-            "uid": object.uid(), "apiVersion": object.kind.api_version(),
+            "kind": about["kind"], "namespace": metadata["namespace"], "name": metadata["name"],
+            "uid": metadata["uid"], "apiVersion": about["apiVersion"],
             "resourceVersion": object.version.to_string(),
         },
         "reason": note.reason, "message": note.text, "type": "Normal", "action": note.action,
