@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::cluster::{Api, Change, Collection, Follower, Selector, Start};
 use super::tasks::Tasks;
-use crate::api::metadata::Metadata;
+use crate::api::metadata::{Metadata, followed};
 
 /// What a waiter is told of the object of its name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,6 +49,8 @@ struct State {
 struct Any {
     metadata: Metadata,
 }
+
+followed!(Any);
 
 impl Departures {
     /// The watch of a kind, which begins with the first who asks for it.

@@ -14,7 +14,7 @@ use super::core::Client;
 use super::delete::Deleted;
 use super::departures::{News, Waiter};
 use super::error::{DeleteAndWaitError, KubeError, WaitError};
-use crate::api::metadata::{Metadata, null_is_default};
+use crate::api::metadata::{Metadata, followed, null_is_default};
 use crate::api::sandbox::Sandbox;
 use crate::api::{label, name_hash};
 
@@ -42,6 +42,8 @@ struct Any {
     #[serde(default)]
     spec: Spec,
 }
+
+followed!(Any);
 
 /// What claims and sandboxes tell of their volumes; empty for other kinds.
 #[derive(Debug, Default, Deserialize)]

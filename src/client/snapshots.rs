@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rand::RngExt;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
@@ -20,6 +19,7 @@ use super::delete::Deleted;
 use super::error::ManageError;
 use super::manage::{Kind, NewObject};
 use crate::api::condition::{Condition, READY, find};
+use crate::api::metadata::Followed;
 use crate::api::snapshot::{GROUP, PodSnapshot, SNAPSHOTS, TRIGGERED, TRIGGERS, Trigger, VERSION};
 use crate::api::{label, name_hash};
 
@@ -272,7 +272,7 @@ impl Client {
     }
 
     /// Follows one object.
-    pub(super) fn follow<T: DeserializeOwned>(&self, of: Collection, name: &str) -> Follower<T> {
+    pub(super) fn follow<T: Followed>(&self, of: Collection, name: &str) -> Follower<T> {
         let selector = Some(Selector::Name(name.to_owned()));
         Follower::new(self.api().clone(), of, selector, Start::Get)
     }

@@ -6,12 +6,11 @@
 use std::time::Duration;
 
 use rand::RngExt;
-use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::watch::{Event, Watch, WatchEnd};
 use super::{Api, Collection, Selector};
-use crate::api::metadata::ObjectList;
+use crate::api::metadata::{Followed, ObjectList};
 use crate::client::error::KubeError;
 
 /// How long a watch may be silent before its connection is taken to be dead. Opening another one
@@ -73,7 +72,7 @@ enum State<T> {
     },
 }
 
-impl<T: DeserializeOwned> Follower<T> {
+impl<T: Followed> Follower<T> {
     /// Follows the objects of a collection.
     pub(in crate::client) fn new(
         api: Api,

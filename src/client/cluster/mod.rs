@@ -8,6 +8,7 @@ mod api;
 mod clock;
 mod collection;
 mod config;
+mod envelope;
 mod exchange;
 mod follow;
 mod lines;

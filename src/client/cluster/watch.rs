@@ -1,17 +1,16 @@
 //! One watch: a request that answers with a line per change, until it ends.
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::time::Duration;
 
 use http::StatusCode;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::answer::{StatusObject, failure};
+use super::envelope::{Bookmark, Envelope};
 use super::lines::{Lines, LinesEnd};
 use super::{Api, Collection, Selector};
+use crate::api::metadata::{Followed, Metadata};
 use crate::client::encode;
 use crate::client::error::{BoxError, KubeError, Operation, Verb};
 
@@ -54,33 +53,7 @@ pub(super) struct Watch<T> {
     object: PhantomData<fn() -> T>,
 }
 
-/// What all events have; the rest is skipped.
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    object: HeadObject<'a>,
-}
-
-#[derive(Deserialize)]
-struct HeadObject<'a> {
-    #[serde(borrow, default)]
-    metadata: Option<HeadMetadata<'a>>,
-}
-
-#[derive(Deserialize)]
-struct HeadMetadata<'a> {
-    #[serde(rename = "resourceVersion", borrow, default)]
-    version: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Object<T> {
-    object: T,
-}
-
-impl<T: DeserializeOwned> Watch<T> {
+impl<T: Followed> Watch<T> {
     /// Follows changes after `version`.
     pub(super) async fn open(
         api: &Api,
@@ -136,22 +109,31 @@ impl<T: DeserializeOwned> Watch<T> {
     }
 
     fn understand(&mut self, line: &[u8]) -> Result<Event<T>, WatchEnd> {
-        let broken = |error: serde_json::Error| WatchEnd::Broken(error.into());
-        let head: Head<'_> = serde_json::from_slice(line).map_err(broken)?;
-        if head.kind == "ERROR" {
-            let status: Object<StatusObject> = serde_json::from_slice(line).map_err(broken)?;
-            return Err(self.refused(&status.object));
+        let read = serde_json::from_slice(line);
+        Ok(
+            match read.map_err(|error| WatchEnd::Broken(error.into()))? {
+                Envelope::Present(object) => {
+                    self.reach(T::metadata(&object));
+                    Event::Present(object)
+                }
+                Envelope::Gone(object) => {
+                    self.reach(T::metadata(&object));
+                    Event::Gone(object)
+                }
+                Envelope::Bookmark(Bookmark { metadata }) => {
+                    self.reach(&metadata.unwrap_or_default());
+                    Event::Bookmark
+                }
+                Envelope::Error(status) => return Err(self.refused(&status)),
+            },
+        )
+    }
+
+    /// All is known up to the version of this object.
+    fn reach(&mut self, metadata: &Metadata) {
+        if !metadata.resource_version.is_empty() {
+            self.version.clone_from(&metadata.resource_version);
         }
-        let event = match head.kind.as_ref() {
-            "ADDED" | "MODIFIED" => Event::Present(object(line).map_err(broken)?),
-            "DELETED" => Event::Gone(object(line).map_err(broken)?),
-            _ => Event::Bookmark,
-        };
-        let version = head.object.metadata.and_then(|metadata| metadata.version);
-        if let Some(version) = version.filter(|version| !version.is_empty()) {
-            version.as_ref().clone_into(&mut self.version);
-        }
-        Ok(event)
     }
 
     fn refused(&self, status: &StatusObject) -> WatchEnd {
@@ -167,10 +149,6 @@ impl<T: DeserializeOwned> Watch<T> {
             &self.operation,
         ))
     }
-}
-
-fn object<T: DeserializeOwned>(line: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice::<Object<T>>(line).map(|envelope| envelope.object)
 }
 
 /// Whether the API server has not yet reached the version asked for, or lost it.
