@@ -79,7 +79,7 @@ pub struct OwnerReference {
     pub uid: String,
 }
 
-/// An object that can be watched: its metadata tells up to which version that has come.
+/// An object that can be watched: its metadata tells up to which version the watch has come.
 pub(crate) trait Followed: DeserializeOwned {
     /// The object's metadata.
     fn metadata(&self) -> &Metadata;

@@ -110,23 +110,22 @@ impl<T: Followed> Watch<T> {
 
     fn understand(&mut self, line: &[u8]) -> Result<Event<T>, WatchEnd> {
         let read = serde_json::from_slice(line);
-        Ok(
-            match read.map_err(|error| WatchEnd::Broken(error.into()))? {
-                Envelope::Present(object) => {
-                    self.reach(T::metadata(&object));
-                    Event::Present(object)
-                }
-                Envelope::Gone(object) => {
-                    self.reach(T::metadata(&object));
-                    Event::Gone(object)
-                }
-                Envelope::Bookmark(Bookmark { metadata }) => {
-                    self.reach(&metadata.unwrap_or_default());
-                    Event::Bookmark
-                }
-                Envelope::Error(status) => return Err(self.refused(&status)),
-            },
-        )
+        let read: Envelope<T> = read.map_err(|error| WatchEnd::Broken(error.into()))?;
+        Ok(match read {
+            Envelope::Present(object) => {
+                self.reach(object.metadata());
+                Event::Present(object)
+            }
+            Envelope::Gone(object) => {
+                self.reach(object.metadata());
+                Event::Gone(object)
+            }
+            Envelope::Bookmark(Bookmark { metadata }) => {
+                self.reach(&metadata.unwrap_or_default());
+                Event::Bookmark
+            }
+            Envelope::Error(status) => return Err(self.refused(&status)),
+        })
     }
 
     /// All is known up to the version of this object.

@@ -1,10 +1,11 @@
 //! Values as JSON text, and back.
 
+use std::fmt::{self, Display};
+use std::io;
+
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Number;
-use std::fmt::{self, Display};
-use std::io;
 
 use super::word::Word;
 use super::{Map, Value};
