@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::machine::{self, Ticks};
+use super::machine::{Ports, Ticks};
 use crate::metrics::{Generator, Histogram, Machine, nanos};
 
 /// How often it looks.
@@ -50,12 +50,11 @@ async fn watch(over: CancellationToken) -> Generator {
     let ticks_at_start = Ticks::read();
     let mut ticks = ticks_at_start;
     let mut headroom = None;
+    let mut ports = Ports::new().await;
     let mut seen = Generator {
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64,
         descriptors_limit: descriptor_limit(),
         descriptors_peak: descriptors(),
-        ports_limit: machine::port_limit(),
-        ports_peak: machine::ports(),
         ..Generator::default()
     };
     for look in 1_u32.. {
@@ -79,9 +78,10 @@ async fn watch(over: CancellationToken) -> Generator {
             seen.cpu_cores_peak = seen.cpu_cores_peak.max(share(own, took));
             (second, cpu, ticks) = (now, used, ticks_now);
             seen.descriptors_peak = seen.descriptors_peak.max(descriptors());
-            seen.ports_peak = seen.ports_peak.max(machine::ports());
+            ports.look().await;
         }
     }
+    (seen.ports_peak, seen.ports_limit) = (ports.peak, ports.limit);
     let used = cpu_time().saturating_sub(cpu_at_start);
     let took = started.elapsed();
     seen.cpu_cores_mean = share(used, took);

@@ -69,7 +69,7 @@ pub struct Generator {
     /// How many it may have; 0 when there is no limit.
     pub descriptors_limit: u64,
     /// The most local ports at a time that were in use or not free again yet (`TIME_WAIT`), by all
-    /// programs together.
+    /// programs together, towards the address with the most; where it is far from the limit, towards all.
     #[serde(default)]
     pub ports_peak: u64,
     /// How many there are for connections to one address; 0 when that cannot be read.

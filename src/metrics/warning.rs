@@ -289,8 +289,8 @@ impl fmt::Display for Warning {
             ),
             Self::FewPorts { taken, limit } => write!(
                 f,
-                "{taken} of {limit} local ports were taken; widen `net.ipv4.ip_local_port_range`, or \
-                 spread the load over more machines"
+                "{taken} of {limit} local ports were taken towards one address; widen \
+                 `net.ipv4.ip_local_port_range`, or spread the load over more machines"
             ),
             Self::UsedUp { cell, what, attempts } => write!(
                 f,
