@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, READY, find};
-use super::metadata::{Metadata, followed, null_is_default};
+use super::metadata::{Metadata, null_is_default};
 
 /// A claim.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +23,6 @@ pub struct SandboxClaim {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<ClaimStatus>,
 }
-
-followed!(SandboxClaim);
 
 /// What a claim asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
-use super::metadata::{Metadata, followed, null_is_default};
+use super::metadata::{Metadata, null_is_default};
 
 /// A gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +19,6 @@ pub struct Gateway {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<GatewayStatus>,
 }
-
-followed!(Gateway);
 
 /// What a gateway listens on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

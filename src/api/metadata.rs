@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Metadata of any Kubernetes object.
@@ -78,25 +77,6 @@ pub struct OwnerReference {
     /// UID of the owner.
     pub uid: String,
 }
-
-/// An object that can be watched: its metadata tells up to which version the watch has come.
-pub(crate) trait Followed: DeserializeOwned {
-    /// The object's metadata.
-    fn metadata(&self) -> &Metadata;
-}
-
-/// Kinds that can be watched.
-macro_rules! followed {
-    ($($kind:ty)*) => { $(
-        impl $crate::api::metadata::Followed for $kind {
-            fn metadata(&self) -> &$crate::api::metadata::Metadata {
-                &self.metadata
-            }
-        }
-    )* };
-}
-
-pub(crate) use followed;
 
 /// A list of objects as the API server answers it.
 #[derive(Debug, Clone, Deserialize)]

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
-use super::metadata::{Metadata, followed, null_is_default};
+use super::metadata::{Metadata, null_is_default};
 
 /// Type of the condition that says whether a Pod has a node.
 pub const SCHEDULED: &str = "PodScheduled";
@@ -22,8 +22,6 @@ pub struct Pod {
     #[serde(deserialize_with = "null_is_default")]
     pub status: PodStatus,
 }
-
-followed!(Pod);
 
 /// What has become of a Pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

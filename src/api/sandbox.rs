@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::annotation;
 use super::claim::{PodIp, VolumeClaimTemplate, addresses};
 use super::condition::Condition;
-use super::metadata::{Metadata, followed, null_is_default};
+use super::metadata::{Metadata, null_is_default};
 
 /// A sandbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +24,6 @@ pub struct Sandbox {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<SandboxStatus>,
 }
-
-followed!(Sandbox);
 
 /// What a sandbox is to be, as far as the client looks at it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

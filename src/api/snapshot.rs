@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::NameRef;
 use super::condition::Condition;
-use super::metadata::{Metadata, followed, null_is_default};
+use super::metadata::{Metadata, null_is_default};
 
 /// API group of both kinds.
 pub const GROUP: &str = "podsnapshot.gke.io";
@@ -116,8 +116,6 @@ pub struct RestoredPod {
     #[serde(deserialize_with = "null_is_default")]
     pub status: RestoredPodStatus,
 }
-
-followed!(Trigger PodSnapshot RestoredSandbox RestoredPod);
 
 /// What has become of such a Pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

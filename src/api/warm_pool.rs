@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::claim::NameRef;
-use super::metadata::{Metadata, followed};
+use super::metadata::Metadata;
 
 /// A warm pool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +17,6 @@ pub struct SandboxWarmPool {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<WarmPoolStatus>,
 }
-
-followed!(SandboxWarmPool);
 
 /// What a pool is asked to keep.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::cluster::{Api, Change, Collection, Follower, Selector, Start};
+use super::cluster::{Api, Change, Collection, Follower, Selector, Start, followed};
 use super::tasks::Tasks;
-use crate::api::metadata::{Metadata, followed};
+use crate::api::metadata::Metadata;
 
 /// What a waiter is told of the object of its name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

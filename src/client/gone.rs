@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::cluster::{Change, Collection, Follower, Resource, Selector, Start};
+use super::cluster::{Change, Collection, Follower, Resource, Selector, Start, followed};
 use super::core::Client;
 use super::delete::Deleted;
 use super::departures::{News, Waiter};
 use super::error::{DeleteAndWaitError, KubeError, WaitError};
-use crate::api::metadata::{Metadata, followed, null_is_default};
+use crate::api::metadata::{Metadata, null_is_default};
 use crate::api::sandbox::Sandbox;
 use crate::api::{label, name_hash};
 

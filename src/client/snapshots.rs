@@ -13,13 +13,12 @@ use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::claim::ReadyClaim;
-use super::cluster::{Change, Collection, Follower, Resource, Selector, Start};
+use super::cluster::{Change, Collection, Followed, Follower, Resource, Selector, Start};
 use super::core::Client;
 use super::delete::Deleted;
 use super::error::ManageError;
 use super::manage::{Kind, NewObject};
 use crate::api::condition::{Condition, READY, find};
-use crate::api::metadata::Followed;
 use crate::api::snapshot::{GROUP, PodSnapshot, SNAPSHOTS, TRIGGERED, TRIGGERS, Trigger, VERSION};
 use crate::api::{label, name_hash};
 

@@ -9,8 +9,8 @@ use rand::RngExt;
 use tokio::time::{Instant, sleep};
 
 use super::watch::{Event, Watch, WatchEnd};
-use super::{Api, Collection, Selector};
-use crate::api::metadata::{Followed, ObjectList};
+use super::{Api, Collection, Followed, Selector};
+use crate::api::metadata::ObjectList;
 use crate::client::error::KubeError;
 
 /// How long a watch may be silent before its connection is taken to be dead. Opening another one

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use super::answer::{StatusObject, failure};
 use super::envelope::{Bookmark, Envelope};
 use super::lines::{Lines, LinesEnd};
-use super::{Api, Collection, Selector};
-use crate::api::metadata::{Followed, Metadata};
+use super::{Api, Collection, Followed, Selector};
+use crate::api::metadata::Metadata;
 use crate::client::encode;
 use crate::client::error::{BoxError, KubeError, Operation, Verb};
 
