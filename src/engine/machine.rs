@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::metrics::Machine;
 
 /// Ticks of all processors since the machine started.
@@ -65,9 +67,12 @@ pub(super) struct Ports {
     pub(super) limit: u64,
     /// The most that were taken at a time; where it is far from the limit, towards all addresses together.
     pub(super) peak: u64,
-    /// How many were taken in all when it was last found out by which address.
-    told_apart: u64,
+    /// When it was last found out towards which address.
+    told_apart: Option<Instant>,
 }
+
+/// How often that is found out at most. A port that is not free again yet is so for a minute.
+const APART: Duration = Duration::from_secs(5);
 
 impl Ports {
     /// Begins with a look.
@@ -75,7 +80,7 @@ impl Ports {
         let mut ports = Self {
             limit: port_limit(),
             peak: 0,
-            told_apart: 0,
+            told_apart: None,
         };
         ports.look().await;
         ports
@@ -83,8 +88,8 @@ impl Ports {
 
     /// Looks how many are taken.
     ///
-    /// To tell them apart takes a millisecond for each thousand, on another thread: that is done only if
-    /// all together come near the limit, and again when there are a twentieth more.
+    /// To tell them apart takes a millisecond for each thousand, on another thread: that is done only while
+    /// all together come near the limit, and seldom.
     ///
     /// # Cancel safety
     /// Safe: nothing is noted but what was seen.
@@ -93,11 +98,11 @@ impl Ports {
         let all = taken(&read("/proc/net/sockstat")) + taken(&read("/proc/net/sockstat6"));
         if self.limit == 0 || all < self.limit / 2 {
             self.peak = self.peak.max(all);
-        } else if all > self.told_apart + self.told_apart / 20 {
+        } else if self.told_apart.is_none_or(|last| last.elapsed() >= APART) {
             let most = tokio::task::spawn_blocking(towards_one).await;
             // A table that cannot be read tells no more than the sum.
             self.peak = self.peak.max(most.ok().flatten().unwrap_or(all));
-            self.told_apart = all;
+            self.told_apart = Some(Instant::now());
         }
     }
 }
@@ -105,12 +110,10 @@ impl Ports {
 /// How many local ports are taken towards the address with the most. Blocks.
 fn towards_one() -> Option<u64> {
     let mut towards = HashMap::new();
-    count(
-        BufReader::new(File::open("/proc/net/tcp").ok()?),
-        &mut towards,
-    );
-    if let Ok(six) = File::open("/proc/net/tcp6") {
-        count(BufReader::new(six), &mut towards);
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        if let Ok(table) = File::open(table) {
+            count(BufReader::new(table), &mut towards);
+        }
     }
     towards.into_values().max()
 }
@@ -218,14 +221,19 @@ mod tests {
             ports.look().await;
             ports
         };
-        let far = look(u64::MAX, 0).await;
-        assert_eq!(far.told_apart, 0);
+        let far = look(u64::MAX, None).await;
+        assert_eq!(far.told_apart, None);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let near = look(1, 0).await;
-        assert!(near.told_apart > 0 && near.peak > 0, "{near:?}");
-        let known = look(1, u64::MAX / 2).await;
-        assert_eq!((known.peak, known.told_apart), (0, u64::MAX / 2));
+        let near = look(1, None).await;
+        assert!(near.told_apart.is_some() && near.peak > 0, "{near:?}");
+        let hour = Duration::from_hours(1);
+        let later = Instant::now() + hour;
+        let known = look(1, Some(later)).await;
+        assert_eq!((known.peak, known.told_apart), (0, Some(later)));
+        let long_ago = later.checked_sub(hour + APART);
+        let again = look(1, long_ago).await;
+        assert!(again.told_apart > long_ago && again.peak > 0, "{again:?}");
     }
 
     #[test]
