@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, Vi
 use serde::{Deserialize, de};
 
 use super::answer::StatusObject;
-use crate::api::metadata::Metadata;
+use crate::api::metadata::{Metadata, null_is_default};
 
 /// What a line tells.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ pub(super) enum Envelope<T> {
 }
 
 /// All that a bookmark has.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Bookmark {
-    #[serde(default)]
-    pub(super) metadata: Option<Metadata>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub(super) metadata: Metadata,
 }
 
 /// The type of an event.
@@ -145,13 +145,15 @@ mod tests {
             let Envelope::Bookmark(bookmark) = read(&line).unwrap() else {
                 panic!("{line}");
             };
-            assert_eq!(bookmark.metadata.unwrap().resource_version, "9");
+            assert_eq!(bookmark.metadata.resource_version, "9");
         }
-        let bare = read(r#"{"type":"BOOKMARK","object":{}}"#).unwrap();
-        assert!(matches!(
-            bare,
-            Envelope::Bookmark(Bookmark { metadata: None })
-        ));
+        for object in ["{}", r#"{"metadata":null}"#] {
+            let line = format!(r#"{{"type":"BOOKMARK","object":{object}}}"#);
+            let Envelope::Bookmark(bookmark) = read(&line).unwrap() else {
+                panic!("{line}");
+            };
+            assert_eq!(bookmark.metadata, Metadata::default());
+        }
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl<T: Followed> Watch<T> {
                 Event::Gone(object)
             }
             Envelope::Bookmark(Bookmark { metadata }) => {
-                self.reach(&metadata.unwrap_or_default());
+                self.reach(&metadata);
                 Event::Bookmark
             }
             Envelope::Error(status) => return Err(self.refused(&status)),
