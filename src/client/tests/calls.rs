@@ -81,6 +81,13 @@ pub(super) fn executed() -> Vec<Act> {
     ok(&json!({"stdout": "hi\n", "stderr": "", "exit_code": 3}))
 }
 
+/// The same, after which the peer closes the connection.
+pub(super) fn executed_and_closed() -> Vec<Act> {
+    let mut acts = executed();
+    acts.push(Act::Close);
+    acts
+}
+
 #[tokio::test]
 async fn a_command_is_posted_once_with_the_routers_headers() {
     let fake = Fake::start(|_| executed()).await;
@@ -214,12 +221,7 @@ async fn a_command_is_not_sent_again_after_a_reset() {
 
 #[tokio::test]
 async fn a_refused_connection_is_surely_not_delivered() {
-    let fake = Fake::start(|_| {
-        let mut acts = executed();
-        acts.push(Act::Close);
-        acts
-    })
-    .await;
+    let fake = Fake::start(|_| executed_and_closed()).await;
     let target = direct(&fake, "").await;
     let (client, sandbox) = (&target.client, &target.sandbox);
     sandbox.commands().run("true").await.expect("ran");

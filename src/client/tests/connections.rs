@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::calls::{by_pod_ip, direct, executed, until_open};
-use super::fake::{Act, Fake};
+use super::calls::{by_pod_ip, direct, executed, executed_and_closed, until_open};
+use super::fake::Fake;
 
 #[tokio::test]
 async fn one_connection_serves_calls_one_after_the_other() {
@@ -21,12 +21,7 @@ async fn one_connection_serves_calls_one_after_the_other() {
 
 #[tokio::test]
 async fn a_connection_that_the_peer_closed_is_not_used_again() {
-    let fake = Fake::start(|_| {
-        let mut acts = executed();
-        acts.push(Act::Close);
-        acts
-    })
-    .await;
+    let fake = Fake::start(|_| executed_and_closed()).await;
     let target = direct(&fake, "").await;
     let (client, sandbox) = (&target.client, &target.sandbox);
     for connection in 0..3 {

@@ -105,6 +105,14 @@ impl Fake {
         self.requests.lock().expect("not poisoned").clone()
     }
 
+    /// How many requests of this method came.
+    pub(in crate::client) fn count(&self, method: &str) -> usize {
+        let all = self.requests();
+        all.iter()
+            .filter(|request| request.method == method)
+            .count()
+    }
+
     /// Stops listening.
     pub(in crate::client) async fn stop(mut self) {
         self.tasks.shutdown().await;

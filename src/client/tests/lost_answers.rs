@@ -44,12 +44,7 @@ async fn a_lost_answer_to_the_creation_is_recovered() {
     let client = client(fake.address).await;
     let created = client.create(request("a")).await.expect("recovered");
     assert_eq!(created.uid(), "uid-a");
-    let posts = fake
-        .requests()
-        .iter()
-        .filter(|r| r.method == "POST")
-        .count();
-    assert_eq!(posts, 1);
+    assert_eq!(fake.count("POST"), 1);
 }
 
 #[tokio::test]

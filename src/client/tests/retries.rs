@@ -190,12 +190,7 @@ async fn an_api_server_that_limits_the_rate_is_asked_again_as_it_says() {
     let client = client.expect("built");
     let deleted = client.delete("a", None).await.expect("at last");
     assert_eq!(deleted, Deleted::Accepted);
-    let deletes = api
-        .requests()
-        .iter()
-        .filter(|r| r.method == "DELETE")
-        .count();
-    assert_eq!(deletes, 3);
+    assert_eq!(api.count("DELETE"), 3);
 }
 
 #[tokio::test]
@@ -210,6 +205,5 @@ async fn a_creation_that_may_have_happened_is_looked_up_and_not_repeated() {
     let client = builder(api.address).retry(quick(4)).build().await;
     let client = client.expect("built");
     client.create(request("a")).await.expect_err("busy");
-    let posts = api.requests().iter().filter(|r| r.method == "POST").count();
-    assert_eq!(posts, 1);
+    assert_eq!(api.count("POST"), 1);
 }
