@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The peers bench: what an operation costs each tool that a user might pick, side by side.
 
-    cargo build --release --bins --example noop_runtime --example client_loop
+    cargo build --release --bins --example noop_runtime --example client_loop --example memory
     python3 benches/peers/run.py --work DIR                    # everything: about half an hour
     python3 benches/peers/run.py --work DIR --only claims --rounds 3
     python3 benches/peers/run.py --work DIR --readme           # writes the tables into README.md
@@ -34,6 +34,7 @@ import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "common"))
+import goals
 from bench import ROOT, machine, write_readme
 from generator import GENERATOR, POOL, Figures, cluster, measured, most_descriptors, pinned, scenario, statistics_of
 
@@ -310,6 +311,36 @@ scenarios:
     return bench.scenario(text, "sandbox_ready_duration")
 
 
+# What our own steps and samples cost.
+
+
+def our_steps(steps):
+    """Iterations of so many steps that do nothing."""
+
+    def run(bench, count):
+        text = f"""
+version: 1
+name: peers
+target: {{ warmPool: {POOL}, mode: in-cluster-pod-ip }}
+scenarios:
+  steps:
+    load: {{ vus: 1, iterations: {count} }}
+    steps:
+      - sleep: 0s
+        repeat: {steps}
+"""
+        return bench.scenario(text, "iteration_duration")
+
+    return run
+
+
+def our_samples(bench, count):
+    began = time.monotonic()
+    _, figures = measured([bench.programs["memory"], count], bench.work)
+    figures.operations, figures.seconds = count, time.monotonic() - began
+    return figures
+
+
 # What is measured: title -> tools; a tool is (name, program, how, operations).
 MEASURES = {
     "exec": (
@@ -376,6 +407,20 @@ MEASURES = {
         [
             ("sandbench", "sandbench", our_start, 10),
             ("k6", "k6", k6_start, 10),
+        ],
+    ),
+    "step": (
+        "iterations of steps that do nothing",
+        [
+            (goals.ONE_STEP, "sandbench", our_steps(1), 50_000),
+            (goals.MORE_STEPS, "sandbench", our_steps(21), 50_000),
+        ],
+    ),
+    "samples": (
+        "memory for samples",
+        [
+            (goals.FEW_SAMPLES, "memory", our_samples, 1_000_000),
+            (goals.MANY_SAMPLES, "memory", our_samples, 10_000_000),
         ],
     ),
 }
@@ -456,6 +501,7 @@ def make_python_sdk(work, build):
 INSTALLERS = {
     "sandbench": ours("sandbench"),
     "client_loop": ours("client_loop"),
+    "memory": ours("memory"),
     "wrk": present_or("wrk", make_wrk),
     "oha": present_or("oha", make_oha),
     "k6": present_or("k6", make_k6),
@@ -491,10 +537,6 @@ def spread(values, shown):
     return f"{shown(statistics.median(values))} ({shown(min(values))}–{shown(max(values))})"
 
 
-def quantile(values, share):
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
-
-
 def table(title, found, failed):
     title = title if title.startswith("`") else title[0].upper() + title[1:]
     with_latency = any(one.latencies for figures in found.values() for one in figures)
@@ -513,7 +555,7 @@ def table(title, found, failed):
         memory = max(one.memory for one in figures) / (1 << 20)
         cells = [name, costs, f"{cost / ours_cost:.2f}", rate, f"{memory:.0f} MiB"]
         if with_latency:
-            cells += [spread([quantile(one.latencies, share) for one in figures], lambda value: f"{value:.2f}") for share in (0.5, 0.99)]
+            cells += [spread([goals.quantile(one.latencies, share) for one in figures], lambda value: f"{value:.2f}") for share in (0.5, 0.99)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -545,11 +587,14 @@ def main():
             failures += len(failed)
             text = table(title, found, failed) + f"\n\nMedian (min–max) of {arguments.rounds} rounds."
             results["tables"][measure] = text
+            results["goals"][measure] = goals.rows(measure, title, found)
             (arguments.work / "peers.json").write_text(json.dumps(results))
-            print(f"\n{text}\n", flush=True)
+            print(f"\n{text}\n\n{goals.table(results['goals'][measure])}\n", flush=True)
     if arguments.readme:
-        in_order = [results["tables"][measure] for measure in MEASURES if measure in results["tables"]]
-        write_readme("peers", "\n\n".join([f"Measured {where}.", *in_order]) + "\n")
+        done = [measure for measure in MEASURES if measure in results["tables"]]
+        judged = goals.table([row for measure in done for row in results["goals"][measure]])
+        in_order = [results["tables"][measure] for measure in done]
+        write_readme("peers", "\n\n".join([f"Measured {where}.", judged, *in_order]) + "\n")
     return int(failures > 0)
 
 
@@ -557,7 +602,7 @@ def known(work, where):
     """The tables of earlier calls of this day on this machine, so that the bench can be run in pieces."""
     path = work / "peers.json"
     results = json.loads(path.read_text()) if path.exists() else {}
-    return results if results.get("where") == where else {"where": where, "tables": {}}
+    return results if results.get("where") == where else {"where": where, "tables": {}, "goals": {}}
 
 
 if __name__ == "__main__":
