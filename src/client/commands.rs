@@ -221,8 +221,8 @@ impl Commands<'_> {
         }
         let work = pin!(async {
             match self.sandbox.runtime() {
-                Runtime::Legacy => self.run_on_legacy(command).await,
-                Runtime::Sandboxd(_) => self.run_on_sandboxd(command).await,
+                Runtime::Legacy => self.run_on_legacy(&command).await,
+                Runtime::Sandboxd(_) => self.run_on_sandboxd(&command).await,
             }
         });
         let done = span.scope(work).await;
@@ -268,7 +268,7 @@ impl Commands<'_> {
         self.run(Command::shell(script)).await
     }
 
-    async fn run_on_legacy(&self, command: Command) -> Result<ExecutionResult, CallError> {
+    async fn run_on_legacy(&self, command: &Command) -> Result<ExecutionResult, CallError> {
         let operation = self.operation(&command.line);
         if !command.env.is_empty() || command.cwd.is_some() {
             return Err(operation.unsupported(
@@ -305,10 +305,15 @@ impl Commands<'_> {
         })
     }
 
-    async fn run_on_sandboxd(&self, command: Command) -> Result<ExecutionResult, CallError> {
+    async fn run_on_sandboxd(&self, command: &Command) -> Result<ExecutionResult, CallError> {
         let operation = self.operation(&command.line);
         let timeout = command.call_time(self.sandbox.timeout());
-        let config = process_config(&command.line, command.env, command.cwd, operation)?;
+        let config = process_config(
+            &command.line,
+            command.env.clone(),
+            command.cwd.clone(),
+            operation,
+        )?;
         let request = sandboxd::ExecuteRequest {
             config: Some(config),
         };

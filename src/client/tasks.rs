@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use futures::FutureExt as _;
 use hyper::rt::{Executor, Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
+use tokio_util::future::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,10 +29,9 @@ pub(super) struct Tasks {
 impl Tasks {
     /// Runs a future until it is done or the group ends.
     pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        let end = self.end.clone();
-        let task = self.tracker.track_future(async move {
-            end.run_until_cancelled(future).await;
-        });
+        // No `async` block around it: that would keep room for the future twice.
+        let task = future.with_cancellation_token_owned(self.end.clone());
+        let task = self.tracker.track_future(task.map(drop));
         self.parent.as_ref().unwrap_or(&self.tracker).spawn(task);
     }
 
@@ -71,9 +72,7 @@ where
     F: Future + Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.spawn(async move {
-            future.await;
-        });
+        self.spawn(future.map(drop));
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::client::conn::http2;
 use hyper::rt::{Read, Write};
@@ -279,11 +280,11 @@ where
             target: route.describe(),
             source: error.into(),
         })?;
-    tasks.spawn(async move {
-        if let Err(error) = connection.await {
+    tasks.spawn(connection.map(|ended| {
+        if let Err(error) = ended {
             tracing::trace!(%error, "a connection ended");
         }
-    });
+    }));
     Ok(sender)
 }
 
@@ -306,10 +307,10 @@ where
             target: route.describe(),
             source: error.into(),
         })?;
-    tasks.spawn(async move {
-        if let Err(error) = connection.await {
+    tasks.spawn(connection.map(|ended| {
+        if let Err(error) = ended {
             tracing::trace!(%error, "a gRPC connection ended");
         }
-    });
+    }));
     Ok(sender)
 }
