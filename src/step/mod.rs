@@ -272,8 +272,8 @@ impl Step {
         }
     }
 
-    /// What a load repeats most is polled in place; the rest, which is large, is boxed: a future is moved
-    /// as a whole through each layer around it, however little of it is used.
+    /// What takes room is boxed: every virtual user would keep room for the largest of them all the time, and a
+    /// future is moved as a whole through each layer around it, however little of it is used.
     async fn act(
         &self,
         context: &mut StepContext,
@@ -284,9 +284,9 @@ impl Step {
             Action::Create(create) => create.run(context, id, limit).boxed().await,
             Action::Connect(connect) => connect.run(context, limit).boxed().await,
             Action::Disconnect(disconnect) => disconnect.run(context).boxed().await,
-            Action::Exec(exec) => exec.run(context, limit).await,
-            Action::Write(write) => write.run(context, limit).await,
-            Action::Read(read) => read.run(context, limit).await,
+            Action::Exec(exec) => exec.run(context, limit).boxed().await,
+            Action::Write(write) => write.run(context, limit).boxed().await,
+            Action::Read(read) => read.run(context, limit).boxed().await,
             Action::List(list) => list.run(context, limit).boxed().await,
             Action::Exists(exists) => exists.run(context, limit).boxed().await,
             Action::DeleteFile(delete) => delete.run(context, limit).boxed().await,
@@ -295,7 +295,7 @@ impl Step {
             Action::Delete(delete) => delete.run(context).boxed().await,
             Action::Wait(wait) => wait.run(context, limit).boxed().await,
             Action::Sleep(sleep) => sleep.run(context).await,
-            Action::Http(http) => http.run(context, limit).await,
+            Action::Http(http) => http.run(context, limit).boxed().await,
             Action::Script(script) => script.run(context).boxed().await,
             Action::Collect(collect) => collect.run(context).boxed().await,
             Action::Group(_) | Action::Parallel(_) | Action::Use(_) => Ok(StepOutcome::default()),
