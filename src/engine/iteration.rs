@@ -176,3 +176,21 @@ fn context(cell: &CellRun, number: Number, registrar: &Arc<Registrar>) -> StepCo
         seed,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function gives.
+    fn size<'a, F>(
+        _: impl FnOnce(&'a CellRun, Number, &'a mut Recorder, &'a CancellationToken) -> F,
+    ) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_iteration_that_waits_takes_less_than_three_kib() {
+        let size = size(run);
+        assert!(size < 3 << 10, "{size} bytes");
+    }
+}
