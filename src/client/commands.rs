@@ -308,12 +308,8 @@ impl Commands<'_> {
     async fn run_on_sandboxd(&self, command: &Command) -> Result<ExecutionResult, CallError> {
         let operation = self.operation(&command.line);
         let timeout = command.call_time(self.sandbox.timeout());
-        let config = process_config(
-            &command.line,
-            command.env.clone(),
-            command.cwd.clone(),
-            operation,
-        )?;
+        let (env, cwd) = (command.env.clone(), command.cwd.clone());
+        let config = process_config(&command.line, env, cwd, operation)?;
         let request = sandboxd::ExecuteRequest {
             config: Some(config),
         };
