@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import json
 import os
+import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -42,11 +44,21 @@ class Figures:
         return self.operations / self.seconds
 
 
+def peak_memory(pid):
+    """The most that a running process has had, in bytes. What the operating system says of one that has ended
+    counts the memory of the process that started it too."""
+    try:
+        found = re.search(r"^VmHWM:\s*(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(found.group(1)) * 1024 if found else 0
+
+
 def measured(command, work, env=None, limit=300):
     """Runs a generator on its core; gives its output, its processor time and its peak memory."""
     command = ["taskset", "-c", GENERATOR, *[str(word) for word in command]]
     with open(work / "stdout", "w+") as stdout, open(work / "stderr", "w+") as stderr:
-        began = time.monotonic()
+        began, peak = time.monotonic(), 0
         process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=env, cwd=work)
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
@@ -54,6 +66,7 @@ def measured(command, work, env=None, limit=300):
                 break
             if time.monotonic() - began > limit:
                 process.kill()
+            peak = max(peak, peak_memory(process.pid))
             time.sleep(0.02)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - began
@@ -62,7 +75,7 @@ def measured(command, work, env=None, limit=300):
         output, errors = stdout.read(), stderr.read()
     if process.returncode != 0:
         raise RuntimeError(f"{command[3]}: exit code {process.returncode}: {(errors or output)[-600:]}")
-    return output, Figures(0, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    return output, Figures(0, wall, usage.ru_utime + usage.ru_stime, peak)
 
 
 def scenario(program, text, work, env, limit=300):

@@ -36,7 +36,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "common"))
 import goals
 from bench import ROOT, machine, write_readme
-from generator import GENERATOR, POOL, Figures, cluster, measured, most_descriptors, pinned, scenario, statistics_of
+from generator import GENERATOR, POOL, Figures, cluster, measured, most_descriptors, peak_memory, pinned, scenario, statistics_of
 
 BODY = '{"command":"true"}'
 VUS = 50
@@ -238,12 +238,13 @@ def kubectl_tunnel(bench, count):
         port = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline()).group(1)
         figures = bench.loop([bench.programs["client_loop"], "read", f"http://127.0.0.1:{port}", count, VUS])
     finally:
+        peak = peak_memory(process.pid)
         process.send_signal(signal.SIGINT)
         process.stdout.close()
         _, _, usage = os.wait4(process.pid, 0)
         process.returncode = 0
     figures.cpu += usage.ru_utime + usage.ru_stime
-    figures.memory += usage.ru_maxrss * 1024
+    figures.memory += peak
     return figures
 
 
@@ -262,6 +263,7 @@ def first_request(bench, command, count):
             latencies.append((time.monotonic() - began) * 1000)
             with connection:
                 connection.recv(4096)
+                total.memory = max(total.memory, peak_memory(process.pid))
                 connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -270,7 +272,6 @@ def first_request(bench, command, count):
         total.operations += 1
         total.seconds += time.monotonic() - began
         total.cpu += usage.ru_utime + usage.ru_stime
-        total.memory = max(total.memory, usage.ru_maxrss * 1024)
     total.latencies = latencies
     return total
 
