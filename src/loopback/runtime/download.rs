@@ -1,6 +1,6 @@
 //! `GET /download/{path}`: a file as it is, streamed if it is large, or one byte range of it.
 
-use std::io::{self, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
 use super::super::http::{Body, BoxError, full};
@@ -35,19 +35,33 @@ const QUOTED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// An opened file: its facts, and its content if it is small.
+/// An opened file: its facts, and what is asked of it.
 struct Opened {
-    file: std::fs::File,
     size: u64,
     modified: f64,
     etag: String,
+    asked: Asked,
+    content: io::Result<Content>,
+}
+
+/// What is sent of a file.
+enum Content {
+    /// Little: it has been read.
+    Read(Vec<u8>),
+    /// Much: from here it is read while it is sent.
+    Open(std::fs::File),
 }
 
 /// `GET /download/{path}`; `path` is decoded once.
 pub(super) async fn download(base: Arc<Path>, path: &str, headers: &HeaderMap) -> Response<Body> {
     let path = decode(path);
     let wanted = path.clone();
-    let opened = blocking(move || confine(&base, &wanted).map(|target| open(&target)));
+    let range = headers.get(RANGE).cloned();
+    // All in one: each way to the threads for blocking work and back costs more than a small file.
+    let opened = blocking(move || {
+        let range = range.as_ref().and_then(|value| value.to_str().ok());
+        confine(&base, &wanted).map(|target| open(&target, range))
+    });
     match opened.await {
         None => gone(),
         Some(None) => access_denied(),
@@ -55,29 +69,41 @@ pub(super) async fn download(base: Arc<Path>, path: &str, headers: &HeaderMap) -
             tracing::trace!(%error, "a download found no file");
             message(StatusCode::NOT_FOUND, "File not found")
         }
-        Some(Some(Ok(opened))) => send(opened, &path, headers.get(RANGE)).await,
+        Some(Some(Ok(opened))) => send(opened, &path),
     }
 }
 
-fn open(target: &Path) -> io::Result<Opened> {
+fn open(target: &Path, range: Option<&str>) -> io::Result<Opened> {
     // the type first: opening a named pipe would block
     if !std::fs::metadata(target)?.is_file() {
         return Err(io::ErrorKind::NotFound.into());
     }
     let file = std::fs::File::open(target)?;
     let metadata = file.metadata()?;
+    let size = metadata.len();
+    let asked = range.map_or(Asked::Whole, |range| Asked::parse(range, size));
     Ok(Opened {
-        size: metadata.len(),
+        size,
         modified: seconds(&metadata),
         etag: format!("\"{:x}-{:x}\"", metadata.mtime_nsec(), metadata.mtime()),
-        file,
+        content: content(file, asked.extent(size)),
+        asked,
     })
 }
 
-async fn send(opened: Opened, path: &str, range: Option<&HeaderValue>) -> Response<Body> {
-    let range = range.and_then(|value| value.to_str().ok());
-    let (status, start, length) = match range.map_or(Asked::Whole, |r| Asked::parse(r, opened.size))
-    {
+/// Where the bytes stand that are asked for; those of a small file are read at once. Blocks on the file system.
+fn content(mut file: std::fs::File, (start, length): (u64, u64)) -> io::Result<Content> {
+    file.seek(SeekFrom::Start(start))?;
+    if length > AT_ONCE {
+        return Ok(Content::Open(file));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(Content::Read(bytes))
+}
+
+fn send(opened: Opened, path: &str) -> Response<Body> {
+    let (status, start, length) = match opened.asked {
         Asked::Whole => (StatusCode::OK, 0, opened.size),
         Asked::Part { start, length } => (StatusCode::PARTIAL_CONTENT, start, length),
         Asked::Unsatisfiable => return unsatisfiable(opened.size),
@@ -98,8 +124,9 @@ async fn send(opened: Opened, path: &str, range: Option<&HeaderValue>) -> Respon
         let text = format!("bytes {start}-{}/{}", start + length - 1, opened.size);
         insert(CONTENT_RANGE, &text);
     }
-    let body = match content(opened.file, start, length).await {
-        Ok(body) => body,
+    let body = match opened.content {
+        Ok(Content::Read(bytes)) => full(bytes),
+        Ok(Content::Open(file)) => stream(file, length),
         Err(error) => {
             let text = format!("read failed: {error}");
             return detail(StatusCode::INTERNAL_SERVER_ERROR, &text);
@@ -111,25 +138,13 @@ async fn send(opened: Opened, path: &str, range: Option<&HeaderValue>) -> Respon
     response
 }
 
-async fn content(file: std::fs::File, start: u64, length: u64) -> io::Result<Body> {
-    if length <= AT_ONCE {
-        let read = blocking(move || {
-            use std::io::{Read as _, Seek as _};
-            let mut file = file;
-            file.seek(SeekFrom::Start(start))?;
-            let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-            file.take(length).read_to_end(&mut bytes)?;
-            Ok::<_, io::Error>(bytes)
-        });
-        let bytes = read.await.unwrap_or_else(|| Ok(Vec::new()))?;
-        return Ok(full(bytes));
-    }
+/// What is left of a file, read while it is sent.
+fn stream(file: std::fs::File, length: u64) -> Body {
     let mut file = tokio::fs::File::from_std(file);
     file.set_max_buf_size(CHUNK);
-    file.seek(SeekFrom::Start(start)).await?;
     let stream = ReaderStream::with_capacity(file.take(length), CHUNK);
     let frames = stream.map(|chunk| chunk.map(Frame::data).map_err(BoxError::from));
-    Ok(StreamBody::new(frames).boxed_unsync())
+    StreamBody::new(frames).boxed_unsync()
 }
 
 /// What a `Range` header asks for. Several ranges at once are answered with the whole file.
@@ -141,6 +156,15 @@ enum Asked {
 }
 
 impl Asked {
+    /// From where and how many bytes of a file of this size.
+    fn extent(&self, size: u64) -> (u64, u64) {
+        match *self {
+            Self::Whole => (0, size),
+            Self::Part { start, length } => (start, length),
+            Self::Unsatisfiable => (0, 0),
+        }
+    }
+
     fn parse(text: &str, size: u64) -> Self {
         let Some((first, last)) = text
             .trim()
