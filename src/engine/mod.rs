@@ -31,6 +31,7 @@ mod overseer;
 mod own_health;
 mod pacer;
 mod parallel;
+mod ports;
 mod reasons;
 mod renewal;
 mod rounds;

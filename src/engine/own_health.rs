@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::machine::{Ports, Ticks};
+use super::machine::Ticks;
+use super::ports::Ports;
 use crate::metrics::{Generator, Histogram, Machine, nanos};
 
 /// How often it looks.
