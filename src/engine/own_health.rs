@@ -51,7 +51,7 @@ async fn watch(over: CancellationToken) -> Generator {
     let ticks_at_start = Ticks::read();
     let mut ticks = ticks_at_start;
     let mut headroom = None;
-    let mut ports = Ports::new().await;
+    let mut ports = Ports::new();
     let mut seen = Generator {
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64,
         descriptors_limit: descriptor_limit(),
@@ -79,10 +79,10 @@ async fn watch(over: CancellationToken) -> Generator {
             seen.cpu_cores_peak = seen.cpu_cores_peak.max(share(own, took));
             (second, cpu, ticks) = (now, used, ticks_now);
             seen.descriptors_peak = seen.descriptors_peak.max(descriptors());
-            ports.look().await;
+            ports.look();
         }
     }
-    (seen.ports_peak, seen.ports_limit) = (ports.peak, ports.limit);
+    (seen.ports_peak, seen.ports_limit) = ports.finish().await;
     let used = cpu_time().saturating_sub(cpu_at_start);
     let took = started.elapsed();
     seen.cpu_cores_mean = share(used, took);

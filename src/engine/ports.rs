@@ -5,6 +5,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
 /// The local ports of all programs that are in use or not free again yet, towards the address with the most:
@@ -12,47 +17,112 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Ports {
     /// How many there are for connections to one address; 0 if that cannot be read.
-    pub(super) limit: u64,
+    limit: u64,
     /// The most that were taken at a time; where it is far from the limit, towards all addresses together.
-    pub(super) peak: u64,
-    /// When it was last found out towards which address.
-    told_apart: Option<Instant>,
+    peak: u64,
+    /// How many were taken at the last look, towards all addresses together.
+    all: u64,
+    /// Who finds out towards which address.
+    telling_apart: Option<oneshot::Receiver<Apart>>,
+    /// When that may be found out again.
+    not_before: Option<Instant>,
 }
 
-/// How often that is found out at most. A port that is not free again yet is so for a minute.
-const APART: Duration = Duration::from_secs(5);
+/// How many were taken towards the address with the most, and the processor time that it took to find out.
+#[derive(Debug, PartialEq, Eq)]
+struct Apart {
+    /// `None`: the tables cannot be read.
+    most: Option<u64>,
+    cost: Duration,
+}
+
+/// How often they are told apart at most. A port that is not free again yet is so for a minute.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Nor for more than this part of one processor's time.
+const PART: u32 = 100;
+
+/// How long the end of a run waits for who is telling them apart.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The lowest priority: whoever sends the load goes first. Source: setpriority(2).
+const LOWEST: i32 = 19;
 
 impl Ports {
     /// Begins with a look.
-    pub(super) async fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut ports = Self {
             limit: port_limit(),
             peak: 0,
-            told_apart: None,
+            all: 0,
+            telling_apart: None,
+            not_before: None,
         };
-        ports.look().await;
+        ports.look();
         ports
     }
 
     /// Looks how many are taken.
     ///
-    /// To tell them apart takes a millisecond for each thousand, on another thread: that is done only while
-    /// all together come near the limit, and seldom.
-    ///
-    /// # Cancel safety
-    /// Safe: nothing is noted but what was seen.
-    pub(super) async fn look(&mut self) {
+    /// To tell them apart, the kernel's table of connections is read, each piece of which it looks up from the
+    /// start: half a second of processor time for thirty thousand of them. That is done on a thread of its own,
+    /// which gives way to all others, only while all together come near the limit, and seldom. What it saw is
+    /// noted by a later look.
+    pub(super) fn look(&mut self) {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-        let all = taken(&read("/proc/net/sockstat")) + taken(&read("/proc/net/sockstat6"));
-        if self.limit == 0 || all < self.limit / 2 {
-            self.peak = self.peak.max(all);
-        } else if self.told_apart.is_none_or(|last| last.elapsed() >= APART) {
-            let most = tokio::task::spawn_blocking(towards_one).await;
-            // A table that cannot be read tells no more than the sum.
-            self.peak = self.peak.max(most.ok().flatten().unwrap_or(all));
-            self.told_apart = Some(Instant::now());
+        self.all = taken(&read("/proc/net/sockstat")) + taken(&read("/proc/net/sockstat6"));
+        if let Some(seen) = self.telling_apart.as_mut().map(oneshot::Receiver::try_recv)
+            && seen != Err(TryRecvError::Empty)
+        {
+            self.note(seen.ok());
+        }
+        if self.limit == 0 || self.all < self.limit / 2 {
+            self.peak = self.peak.max(self.all);
+        } else if self.telling_apart.is_none()
+            && self.not_before.is_none_or(|time| time <= Instant::now())
+        {
+            self.telling_apart = Some(tell_apart());
         }
     }
+
+    /// The most that were taken at a time, and the limit.
+    ///
+    /// # Cancel safety
+    /// If dropped, they are lost.
+    pub(super) async fn finish(mut self) -> (u64, u64) {
+        if let Some(telling) = self.telling_apart.take() {
+            let seen = tokio::time::timeout(PATIENCE, telling).await;
+            self.note(seen.ok().and_then(Result::ok));
+        }
+        (self.peak, self.limit)
+    }
+
+    /// Notes what was found out; where it could not be, nothing is known but the sum.
+    fn note(&mut self, seen: Option<Apart>) {
+        let most = seen.as_ref().and_then(|seen| seen.most);
+        let cost = seen.map_or(Duration::ZERO, |seen| seen.cost);
+        self.telling_apart = None;
+        self.peak = self.peak.max(most.unwrap_or(self.all));
+        self.not_before = Instant::now().checked_add(PAUSE.max(cost * PART));
+    }
+}
+
+/// Finds out how many are taken towards the address with the most.
+fn tell_apart() -> oneshot::Receiver<Apart> {
+    let (done, telling) = oneshot::channel();
+    let work = move || {
+        // If it is refused, the load is merely disturbed a little more.
+        let _lowered = setpriority_process(Some(gettid()), LOWEST);
+        let most = towards_one();
+        let cost = Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
+        // Nobody may be waiting any more.
+        let _sent = done.send(Apart { most, cost });
+    };
+    let thread = std::thread::Builder::new().name("ports".to_owned());
+    if let Err(error) = thread.spawn(work) {
+        tracing::debug!(%error, "the ports are not told apart");
+    }
+    telling
 }
 
 /// How many local ports are taken towards the address with the most. Blocks.
@@ -137,30 +207,60 @@ mod tests {
         assert_eq!(towards.len(), 3, "{towards:?}");
     }
 
+    fn ports(limit: u64, not_before: Option<Instant>) -> Ports {
+        Ports {
+            limit,
+            peak: 0,
+            all: 0,
+            telling_apart: None,
+            not_before,
+        }
+    }
+
     #[tokio::test]
     async fn ports_are_told_apart_only_where_all_together_come_near_the_limit() {
-        let look = async |limit, told_apart| {
-            let mut ports = Ports {
-                limit,
-                peak: 0,
-                told_apart,
-            };
-            ports.look().await;
-            ports
-        };
-        let far = look(u64::MAX, None).await;
-        assert_eq!(far.told_apart, None);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let near = look(1, None).await;
-        assert!(near.told_apart.is_some() && near.peak > 0, "{near:?}");
-        let hour = Duration::from_hours(1);
-        let later = Instant::now() + hour;
-        let known = look(1, Some(later)).await;
-        assert_eq!((known.peak, known.told_apart), (0, Some(later)));
-        let long_ago = later.checked_sub(hour + APART);
-        let again = look(1, long_ago).await;
-        assert!(again.told_apart > long_ago && again.peak > 0, "{again:?}");
+        let mut far = ports(u64::MAX, None);
+        far.look();
+        assert!(far.telling_apart.is_none() && far.peak > 0, "{far:?}");
+        let mut near = ports(1, None);
+        near.look();
+        assert!(near.telling_apart.is_some() && near.peak == 0, "{near:?}");
+        let (peak, limit) = near.finish().await;
+        assert!(peak > 0 && limit == 1, "{peak} of {limit}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn they_are_told_apart_again_after_a_hundred_times_what_it_took() {
+        let mut known = ports(1, None);
+        for (cost, pause) in [(1, PAUSE), (500, Duration::from_secs(50))] {
+            known.note(Some(Apart {
+                most: Some(7),
+                cost: Duration::from_millis(cost),
+            }));
+            assert_eq!(known.not_before, Some(Instant::now() + pause));
+        }
+        assert_eq!(known.peak, 7);
+        known.look();
+        assert!(known.telling_apart.is_none(), "{known:?}");
+        tokio::time::advance(Duration::from_secs(50)).await;
+        known.look();
+        assert!(known.telling_apart.is_some(), "{known:?}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_told_apart_counts_as_one() {
+        let _listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut unknown = ports(1, None);
+        let (nobody, telling) = oneshot::channel();
+        drop(nobody);
+        unknown.telling_apart = Some(telling);
+        unknown.look();
+        assert!(
+            unknown.peak > 0 && unknown.peak == unknown.all,
+            "{unknown:?}"
+        );
     }
 
     #[test]
