@@ -91,8 +91,12 @@ impl Ports {
     /// If dropped, they are lost.
     pub(super) async fn finish(mut self) -> (u64, u64) {
         if let Some(telling) = self.telling_apart.take() {
-            let seen = tokio::time::timeout(PATIENCE, telling).await;
-            self.note(seen.ok().and_then(Result::ok));
+            match tokio::time::timeout(PATIENCE, telling).await {
+                Ok(seen) => self.note(seen.ok()),
+                Err(_) if self.not_before.is_none() => self.note(None),
+                // What was found out before stands.
+                Err(_) => {}
+            }
         }
         (self.peak, self.limit)
     }
@@ -261,6 +265,20 @@ mod tests {
             unknown.peak > 0 && unknown.peak == unknown.all,
             "{unknown:?}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_run_does_not_wait_for_long_and_keeps_what_was_found_out() {
+        for (not_before, peak) in [(None, 900), (Some(Instant::now()), 7)] {
+            let (_busy, telling) = oneshot::channel();
+            let waiting = Ports {
+                peak: 7,
+                all: 900,
+                telling_apart: Some(telling),
+                ..ports(1_000, not_before)
+            };
+            assert_eq!(waiting.finish().await, (peak, 1_000));
+        }
     }
 
     #[test]
