@@ -82,7 +82,6 @@ async fn watch(over: CancellationToken) -> Generator {
             ports.look();
         }
     }
-    (seen.ports_peak, seen.ports_limit) = ports.finish().await;
     let used = cpu_time().saturating_sub(cpu_at_start);
     let took = started.elapsed();
     seen.cpu_cores_mean = share(used, took);
@@ -92,6 +91,7 @@ async fn watch(over: CancellationToken) -> Generator {
     // A tick is ten milliseconds: in less than some of them nothing can be told.
     seen.machine = machine.filter(|_| took >= PERIOD * SECOND);
     seen.poll_delay_p99_ns = nanos(late.quantile(0.99));
+    (seen.ports_peak, seen.ports_limit) = ports.finish().await;
     seen
 }
 
