@@ -67,7 +67,7 @@ async fn watch(over: CancellationToken) -> Generator {
         let now = Instant::now();
         late.record(now.saturating_duration_since(due));
         if look % SECOND == 0 {
-            let used = cpu_time();
+            let used = cpu_time().saturating_sub(ports.spent());
             let (own, took) = (
                 used.saturating_sub(cpu),
                 now.saturating_duration_since(second),
@@ -82,7 +82,7 @@ async fn watch(over: CancellationToken) -> Generator {
             ports.look();
         }
     }
-    let used = cpu_time().saturating_sub(cpu_at_start);
+    let used = cpu_time().saturating_sub(cpu_at_start + ports.spent());
     let took = started.elapsed();
     seen.cpu_cores_mean = share(used, took);
     seen.cpu_cores_peak = seen.cpu_cores_peak.max(seen.cpu_cores_mean);

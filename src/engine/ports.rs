@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::setpriority_process;
@@ -11,6 +13,8 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
+
+use crate::metrics::nanos;
 
 /// The local ports of all programs that are in use or not free again yet, towards the address with the most:
 /// towards another one they are free.
@@ -26,6 +30,8 @@ pub(super) struct Ports {
     telling_apart: Option<oneshot::Receiver<Apart>>,
     /// When that may be found out again.
     not_before: Option<Instant>,
+    /// The processor time of all who found it out so far, in nanoseconds.
+    spent: Arc<AtomicU64>,
 }
 
 /// How many were taken towards the address with the most, and the processor time that it took to find out.
@@ -57,6 +63,7 @@ impl Ports {
             all: 0,
             telling_apart: None,
             not_before: None,
+            spent: Arc::default(),
         };
         ports.look();
         ports
@@ -81,8 +88,13 @@ impl Ports {
         } else if self.telling_apart.is_none()
             && self.not_before.is_none_or(|time| time <= Instant::now())
         {
-            self.telling_apart = Some(tell_apart());
+            self.telling_apart = Some(tell_apart(Arc::clone(&self.spent)));
         }
+    }
+
+    /// The processor time of this program that went into telling them apart, and that the load did not need.
+    pub(super) fn spent(&self) -> Duration {
+        Duration::from_nanos(self.spent.load(Ordering::Relaxed))
     }
 
     /// The most that were taken at a time, and the limit.
@@ -112,13 +124,16 @@ impl Ports {
 }
 
 /// Finds out how many are taken towards the address with the most.
-fn tell_apart() -> oneshot::Receiver<Apart> {
+fn tell_apart(spent: Arc<AtomicU64>) -> oneshot::Receiver<Apart> {
     let (done, telling) = oneshot::channel();
     let work = move || {
         // If it is refused, the load is merely disturbed a little more.
         let _lowered = setpriority_process(Some(gettid()), LOWEST);
-        let most = towards_one();
-        let cost = Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
+        let before = spent.load(Ordering::Relaxed);
+        let cost = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
+        let tell = || spent.store(before.saturating_add(nanos(cost())), Ordering::Relaxed);
+        let most = towards_one(&tell);
+        let cost = cost();
         // Nobody may be waiting any more.
         let _sent = done.send(Apart { most, cost });
     };
@@ -129,12 +144,12 @@ fn tell_apart() -> oneshot::Receiver<Apart> {
     telling
 }
 
-/// How many local ports are taken towards the address with the most. Blocks.
-fn towards_one() -> Option<u64> {
+/// How many local ports are taken towards the address with the most; `each` is called for each. Blocks.
+fn towards_one(each: &impl Fn()) -> Option<u64> {
     let mut towards = HashMap::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         if let Ok(table) = File::open(table) {
-            count(BufReader::new(table), &mut towards);
+            count(BufReader::new(table), &mut towards, each);
         }
     }
     towards.into_values().max()
@@ -142,9 +157,10 @@ fn towards_one() -> Option<u64> {
 
 /// Counts the sockets of a table by their remote address and port; listening ones have none.
 /// Source: `proc_net_tcp` of the kernel's documentation (number, local and remote address, state).
-fn count(table: impl BufRead, towards: &mut HashMap<String, u64>) {
+fn count(table: impl BufRead, towards: &mut HashMap<String, u64>, each: &impl Fn()) {
     const LISTENING: &str = "0A";
     for line in table.lines().map_while(Result::ok).skip(1) {
+        each();
         let mut words = line.split_ascii_whitespace().skip(2);
         let (Some(remote), Some(state)) = (words.next(), words.next()) else {
             continue;
@@ -205,7 +221,7 @@ mod tests {
             "   7: broken\n".to_owned(),
         ];
         let mut towards = HashMap::new();
-        count(table.concat().as_bytes(), &mut towards);
+        count(table.concat().as_bytes(), &mut towards, &|| {});
         assert_eq!(towards.get(here), Some(&2));
         assert_eq!(towards.get(there), Some(&1));
         assert_eq!(towards.len(), 3, "{towards:?}");
@@ -218,6 +234,7 @@ mod tests {
             all: 0,
             telling_apart: None,
             not_before,
+            spent: Arc::default(),
         }
     }
 
@@ -231,8 +248,10 @@ mod tests {
         let mut near = ports(1, None);
         near.look();
         assert!(near.telling_apart.is_some() && near.peak == 0, "{near:?}");
+        let spent = Arc::clone(&near.spent);
         let (peak, limit) = near.finish().await;
         assert!(peak > 0 && limit == 1, "{peak} of {limit}");
+        assert!(spent.load(Ordering::Relaxed) > 0);
     }
 
     #[tokio::test(start_paused = true)]
